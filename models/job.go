@@ -1,0 +1,107 @@
+package models
+
+import (
+	"errors"
+	"time"
+)
+
+// Errors that the store gives to steps, for errors.Is.
+var (
+	// ErrNotFound: no such row, or not in this tenant.
+	ErrNotFound = errors.New("not found")
+	// ErrNoCapacity: no node of the wanted zone has room.
+	ErrNoCapacity = errors.New("no node has room")
+	// ErrImageNotReady: the image or a network is bound to no provider of the wanted zone.
+	ErrImageNotReady = errors.New("the image or a network is not available in the zone")
+)
+
+// Begun is what a job's first step learns. With HolderJobID set nothing was
+// taken, and the rest is empty.
+type Begun struct {
+	// HolderJobID is another job that holds the VM's lock.
+	HolderJobID string `json:",omitempty"`
+	// ProviderID and NativeRef say where the VM is; empty before placement.
+	ProviderID string `json:",omitempty"`
+	NativeRef  string `json:",omitempty"`
+	// Status and Power are the VM's state as the record has it.
+	Status VMStatus   `json:",omitempty"`
+	Power  PowerState `json:",omitempty"`
+}
+
+// Placement is where a VM goes.
+type Placement struct {
+	ProviderID string
+	ClusterID  string
+	NodeID     string
+	NodeName   string // the hypervisor's own
+}
+
+// Settlement is the end of a job, written in one transaction with the release
+// of the lock. Empty fields leave the VM's record as it is.
+type Settlement struct {
+	JobID     string
+	Outcome   Outcome
+	ErrorCode JobErrorCode `json:",omitempty"`
+	ErrorText string       `json:",omitempty"` // safe for a tenant
+	NoOp      bool         `json:",omitempty"`
+
+	Status       VMStatus   `json:",omitempty"`
+	StatusReason string     `json:",omitempty"`
+	Power        PowerState `json:",omitempty"`
+	DesiredPower PowerState `json:",omitempty"`
+	NativeRef    string     `json:",omitempty"`
+	Addresses    []Address  `json:",omitempty"`
+	// Observed says that Power and Addresses come from a fresh read.
+	Observed bool `json:",omitempty"`
+	// Release gives the reservation back: the provider was proven clean.
+	Release bool `json:",omitempty"`
+}
+
+// Blueprint is all that a step needs to make a VM. It holds the tenant's user
+// data, so it never enters a workflow's history.
+type Blueprint struct {
+	VM       VM
+	NodeName string
+	Image    ImageBinding
+	NICs     []BoundNIC
+	UserData []byte
+}
+
+// String hides the user data from every formatter.
+func (b Blueprint) String() string { return "[blueprint of " + b.VM.ID + "]" }
+
+// GoString hides the user data from %#v.
+func (b Blueprint) GoString() string { return b.String() }
+
+// BoundNIC is an interface with what its network is on the chosen cluster.
+type BoundNIC struct {
+	NIC     NIC
+	Binding NetworkBinding
+}
+
+// InventoryReport is what one read of a provider found.
+type InventoryReport struct {
+	Version      string
+	Capabilities []Capability
+	Nodes        []NodeReport
+}
+
+// NodeReport is one node as its hypervisor reports it. Memory is in MiB.
+type NodeReport struct {
+	Cluster   string
+	Name      string
+	State     NodeState
+	VCPUs     int
+	MemoryMiB int
+}
+
+// ObservedVM is one VM of ours as a hypervisor has it now.
+type ObservedVM struct {
+	VMID      string
+	NativeRef string
+	NodeName  string
+	Power     PowerState
+	Addresses []Address
+	// ReadAt is when the read began: a job settled later than this wins.
+	ReadAt time.Time
+}
