@@ -1,0 +1,201 @@
+// Package config is the one typed configuration of the production binary,
+// from defaults, a YAML file, the environment and flags, later ones winning.
+// It imports nothing of ours.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"time"
+)
+
+// Config is every setting. The doc tags are the source of
+// docs/configuration.md; a field tagged secret never prints.
+type Config struct {
+	Log      Log      `koanf:"log"`
+	Database Database `koanf:"database"`
+	Temporal Temporal `koanf:"temporal"`
+	Secrets  Secrets  `koanf:"secrets"`
+	Auth     Auth     `koanf:"auth"`
+	Server   Server   `koanf:"server"`
+	Worker   Worker   `koanf:"worker"`
+}
+
+// Log says how the process logs.
+type Log struct {
+	Level  string `koanf:"level" doc:"debug, info, warn or error"`
+	Format string `koanf:"format" doc:"json or text"`
+}
+
+// Database is the PostgreSQL that holds the desired state.
+type Database struct {
+	URL      Secret `koanf:"url" doc:"PostgreSQL connection URL"`
+	MaxConns int    `koanf:"max_conns" doc:"most connections that one process opens"`
+}
+
+// Temporal is where workflows run.
+type Temporal struct {
+	Address   string `koanf:"address" doc:"host:port of the frontend"`
+	Namespace string `koanf:"namespace" doc:"namespace of this installation"`
+	CAFile    string `koanf:"ca_file" doc:"PEM file with the frontend's certificate authority; with it, or with a client certificate, TLS is used"`
+	CertFile  string `koanf:"cert_file" doc:"PEM file with the client certificate"`
+	KeyFile   string `koanf:"key_file" doc:"PEM file with the client certificate's key"`
+}
+
+// Secrets is what seals credentials and user data at rest.
+type Secrets struct {
+	Keyset     Secret `koanf:"keyset" doc:"Tink AEAD keyset as JSON (make one with hcp keygen)"`
+	KeysetFile string `koanf:"keyset_file" doc:"file that holds the keyset, instead of keyset"`
+}
+
+// Auth says whose tokens are accepted. The environment names one issuer; a
+// file may list several.
+type Auth struct {
+	Issuer         string   `koanf:"issuer" doc:"the iss claim of the one issuer"`
+	JWKSURL        string   `koanf:"jwks_url" doc:"where that issuer publishes its keys"`
+	Algorithms     []string `koanf:"algorithms" doc:"accepted signature algorithms of that issuer"`
+	TenantAudience string   `koanf:"tenant_audience" doc:"the aud claim of tenant tokens"`
+	OpsAudience    string   `koanf:"ops_audience" doc:"the aud claim of operator tokens"`
+	Issuers        []Issuer `koanf:"issuers" doc:"more issuers (file only), each with issuer, jwks_url and algorithms"`
+}
+
+// Issuer is one further issuer of tokens.
+type Issuer struct {
+	Issuer     string   `koanf:"issuer"`
+	JWKSURL    string   `koanf:"jwks_url"`
+	Algorithms []string `koanf:"algorithms"`
+}
+
+// Server is the API process.
+type Server struct {
+	Listen          string        `koanf:"listen" doc:"host:port of the API"`
+	PublicURL       string        `koanf:"public_url" doc:"URL under which clients reach the API; decides the attributes of cookies and the allowed origin"`
+	PageTokenKey    Secret        `koanf:"page_token_key" doc:"key that signs page tokens, the same on every replica: 32 bytes in base64"`
+	TemporalUIURL   string        `koanf:"temporal_ui_url" doc:"Temporal Web UI that is served to operators below /temporal/; empty leaves it out"`
+	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" doc:"how long requests in flight may take at a stop"`
+}
+
+// Worker is the process that runs workflows and activities.
+type Worker struct {
+	Providers     []string `koanf:"providers" doc:"IDs of the providers that this worker serves; empty serves all"`
+	Control       bool     `koanf:"control" doc:"whether this worker runs workflows and database steps; false for one that only stands near its hypervisors"`
+	MetricsListen string   `koanf:"metrics_listen" doc:"host:port of the worker's /metrics and /livez; empty leaves them out"`
+}
+
+// Default is the configuration before anything was read.
+func Default() Config {
+	return Config{
+		Log:      Log{Level: "info", Format: "json"},
+		Database: Database{MaxConns: 20},
+		Temporal: Temporal{Address: "127.0.0.1:7233", Namespace: "hcp"},
+		Auth:     Auth{Algorithms: []string{"EdDSA", "ES256", "RS256"}, TenantAudience: "hcp-tenant", OpsAudience: "hcp-ops"},
+		Server:   Server{Listen: "127.0.0.1:8080", ShutdownTimeout: 20 * time.Second},
+		Worker:   Worker{Control: true, MetricsListen: "127.0.0.1:9090"},
+	}
+}
+
+// Role is which process the configuration is for.
+type Role string
+
+// The processes of the production binary.
+const (
+	RoleServer  Role = "server"
+	RoleWorker  Role = "worker"
+	RoleMigrate Role = "migrate"
+)
+
+// Validate reports every defect at once, each naming its setting. What a role
+// does not use is not looked at.
+func (c Config) Validate(role Role) error {
+	var errs []error
+	bad := func(setting, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", setting, fmt.Sprintf(format, args...)))
+	}
+	if _, err := c.Log.SlogLevel(); err != nil {
+		bad("log.level", "%q is not debug, info, warn or error", c.Log.Level)
+	}
+	if c.Log.Format != "json" && c.Log.Format != "text" {
+		bad("log.format", "%q is not json or text", c.Log.Format)
+	}
+	if c.Database.URL == "" {
+		bad("database.url", "is required")
+	}
+	if c.Database.MaxConns < 1 {
+		bad("database.max_conns", "must be at least 1")
+	}
+	if role != RoleMigrate {
+		c.validateShared(bad)
+	}
+	if role == RoleServer {
+		c.validateServer(bad)
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateShared(bad func(setting, format string, args ...any)) {
+	if _, _, err := net.SplitHostPort(c.Temporal.Address); err != nil {
+		bad("temporal.address", "%q is not host:port", c.Temporal.Address)
+	}
+	if c.Temporal.Namespace == "" {
+		bad("temporal.namespace", "is required")
+	}
+	if (c.Temporal.CertFile == "") != (c.Temporal.KeyFile == "") {
+		bad("temporal.cert_file", "needs temporal.key_file, and the other way round")
+	}
+	if (c.Secrets.Keyset == "") == (c.Secrets.KeysetFile == "") {
+		bad("secrets.keyset", "exactly one of secrets.keyset and secrets.keyset_file is required")
+	}
+}
+
+func (c Config) validateServer(bad func(setting, format string, args ...any)) {
+	if _, _, err := net.SplitHostPort(c.Server.Listen); err != nil {
+		bad("server.listen", "%q is not host:port", c.Server.Listen)
+	}
+	if key, err := c.Server.PageTokenKey.Base64(); err != nil || len(key) != 32 {
+		bad("server.page_token_key", "must be 32 bytes in base64")
+	}
+	for setting, raw := range map[string]string{"server.temporal_ui_url": c.Server.TemporalUIURL, "server.public_url": c.Server.PublicURL} {
+		if raw != "" && !isHTTPURL(raw) {
+			bad(setting, "is not an http or https URL")
+		}
+	}
+	issuers := c.AllIssuers()
+	if len(issuers) == 0 {
+		bad("auth.issuer", "at least one issuer is required")
+	}
+	for _, i := range issuers {
+		if i.Issuer == "" || !isHTTPURL(i.JWKSURL) {
+			bad("auth.jwks_url", "issuer %q needs an http or https URL", i.Issuer)
+		}
+	}
+}
+
+// AllIssuers is the issuer of the flat settings, if any, and the listed ones.
+func (c Config) AllIssuers() []Issuer {
+	var out []Issuer
+	if c.Auth.Issuer != "" || c.Auth.JWKSURL != "" {
+		out = append(out, Issuer{Issuer: c.Auth.Issuer, JWKSURL: c.Auth.JWKSURL})
+	}
+	out = append(out, c.Auth.Issuers...)
+	for i := range out {
+		if len(out[i].Algorithms) == 0 {
+			out[i].Algorithms = c.Auth.Algorithms
+		}
+	}
+	return out
+}
+
+// SlogLevel is the level as slog knows it.
+func (l Log) SlogLevel() (slog.Level, error) {
+	var level slog.Level
+	err := level.UnmarshalText([]byte(l.Level))
+	return level, err
+}
+
+func isHTTPURL(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
