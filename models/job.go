@@ -13,6 +13,9 @@ var (
 	ErrNoCapacity = errors.New("no node has room")
 	// ErrImageNotReady: the image or a network is bound to no provider of the wanted zone.
 	ErrImageNotReady = errors.New("the image or a network is not available in the zone")
+	// ErrNotHolder: the job does not, or no longer, hold the VM's lock; it must
+	// change nothing of the VM.
+	ErrNotHolder = errors.New("the job does not hold the VM's lock")
 )
 
 // Begun is what a job's first step learns. With HolderJobID set nothing was

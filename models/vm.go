@@ -20,7 +20,7 @@ type VM struct {
 	DiskGiB     int               `gorm:"column:disk_gib"`
 	ZoneID      string            // asked for; empty lets the scheduler choose
 	Location    string            // asked for; empty lets the scheduler choose
-	NICs        []NIC             `gorm:"serializer:json"`
+	NICs        []NIC             `gorm:"serializer:json;column:nics"`
 	SSHKeys     []string          `gorm:"serializer:json;column:ssh_keys"`
 	Metadata    map[string]string `gorm:"serializer:json"`
 	Tags        map[string]string `gorm:"serializer:json"`

@@ -1,0 +1,168 @@
+package sim_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/providertest"
+	"github.com/hypervisor-control-plane/hcp/providers/sim"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+)
+
+// installation is ours; another is anybody else's.
+const (
+	installation = "installation-1"
+	another      = "installation-2"
+)
+
+// peer is a hypervisor under test.
+type peer struct {
+	simhv.Admin
+	options map[string]string // of the adapters that open makes
+	creds   models.Credentials
+}
+
+func start(tb testing.TB, opts simhv.Options) *peer {
+	tb.Helper()
+	hv, err := simhv.New(opts)
+	require.NoError(tb, err)
+	srv := httptest.NewServer(hv)
+	tb.Cleanup(func() {
+		require.NoError(tb, hv.Close())
+		srv.Close()
+	})
+	return &peer{
+		Admin:   simhv.Admin{URL: srv.URL, Client: srv.Client()},
+		options: map[string]string{},
+		creds:   models.Credentials{Username: "hcp", Password: "secret"},
+	}
+}
+
+func (p *peer) config() providers.Config {
+	return providers.Config{
+		ProviderID: "provider-1", InstallationID: installation, URL: p.URL, Options: p.options, Credentials: p.creds,
+	}
+}
+
+func (p *peer) open(tb testing.TB) providers.Provider {
+	tb.Helper()
+	a, err := sim.Factory().Open(context.WithoutCancel(tb.Context()), p.config())
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, a.Close()) })
+	return a
+}
+
+func request() providers.CreateVMRequest {
+	id := models.NewID()
+	return providers.CreateVMRequest{
+		VMID: id, Name: "vm-of-" + id[30:], Node: "node-1", VCPUs: 1, MemoryMiB: 128, DiskGiB: 2,
+		Image: models.ImageBinding{Ref: "tiny"},
+		NICs:  []providers.NIC{{Network: models.NetworkBinding{Ref: "net0"}, MAC: "52:54:00:" + mac(id)}},
+		CloudInit: providers.CloudInit{
+			Hostname: "guest", UserData: []byte("#cloud-config\n"), SSHKeys: []string{"ssh-ed25519 AAAA test"},
+		},
+	}
+}
+
+// mac makes the last three bytes of a MAC of the last six digits of an ID.
+func mac(id string) string {
+	end := id[len(id)-6:]
+	return strings.Join([]string{end[:2], end[2:4], end[4:]}, ":")
+}
+
+func (p *peer) harness() providertest.Harness {
+	return providertest.Harness{
+		Open:         func(_ context.Context, t *testing.T) providers.Provider { t.Helper(); return p.open(t) },
+		Request:      func(*testing.T) providers.CreateVMRequest { return request() },
+		Foreign:      p.foreign,
+		Capabilities: []models.Capability{models.CapCloudInit},
+		PollEvery:    time.Millisecond,
+	}
+}
+
+// foreign makes a VM of another installation with our VM ID as its UUID.
+func (p *peer) foreign(ctx context.Context, t *testing.T, vmID string) func(*testing.T) {
+	t.Helper()
+	made, err := p.CreateVM(ctx, simhv.NewVM{
+		Name: "foreign", Power: "running", UUID: vmID, Mark: &simhv.Mark{VMID: vmID, InstallationID: another},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, p.DeleteVM(context.WithoutCancel(ctx), made.NativeID)) })
+	return func(t *testing.T) {
+		t.Helper()
+		require.Equal(t, made, p.vm(t, made.NativeID), "the foreign VM was changed")
+	}
+}
+
+// vm reads one VM by the admin side.
+func (p *peer) vm(tb testing.TB, nativeID string) simhv.VM {
+	tb.Helper()
+	vms, err := p.VMs(tb.Context())
+	require.NoError(tb, err)
+	for _, vm := range vms {
+		if vm.NativeID == nativeID {
+			return vm
+		}
+	}
+	tb.Fatalf("the hypervisor has no VM %s", nativeID)
+	return simhv.VM{}
+}
+
+// of lists the VMs that bear our mark for a VM ID, or its UUID.
+func (p *peer) of(tb testing.TB, vmID string) []simhv.VM {
+	tb.Helper()
+	vms, err := p.VMs(tb.Context())
+	require.NoError(tb, err)
+	var out []simhv.VM
+	for _, vm := range vms {
+		if vm.UUID == vmID || vm.Mark != nil && vm.Mark.VMID == vmID && vm.Mark.InstallationID == installation {
+			out = append(out, vm)
+		}
+	}
+	return out
+}
+
+// within waits for a condition.
+func within(tb testing.TB, limit time.Duration, what string, holds func() bool) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), limit)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			tb.Fatalf("waited %v in vain until %s", limit, what)
+		case <-tick.C:
+		}
+	}
+}
+
+// settle polls a task to its end.
+func settle(tb testing.TB, a providers.Provider, task providers.TaskRef) {
+	tb.Helper()
+	within(tb, 10*time.Second, "the task is done", func() bool {
+		st, err := a.PollTask(tb.Context(), task)
+		require.NoError(tb, err)
+		require.NoError(tb, st.Err)
+		return st.Done
+	})
+}
+
+// create makes a VM and returns it as read back.
+func create(tb testing.TB, a providers.Provider, req providers.CreateVMRequest) providers.VM {
+	tb.Helper()
+	_, task, err := a.CreateVM(tb.Context(), req)
+	require.NoError(tb, err)
+	settle(tb, a, task)
+	vm, err := a.FindVM(tb.Context(), req.VMID)
+	require.NoError(tb, err)
+	return vm
+}

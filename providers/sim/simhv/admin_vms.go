@@ -1,0 +1,210 @@
+package simhv
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+)
+
+// Mark is whose a VM is, as the control plane that made it says.
+type Mark struct {
+	VMID           string `json:"vm_id"`
+	InstallationID string `json:"installation_id"`
+}
+
+// VM is one VM as the admin side shows it. Memory is in MiB, disk in GiB.
+type VM struct {
+	NativeID  string    `json:"native_id"`
+	Name      string    `json:"name"`
+	Mark      *Mark     `json:"mark"`
+	Power     string    `json:"power"` // "running", "stopped", "suspended"
+	VCPUs     int       `json:"vcpus"`
+	MemoryMiB int       `json:"memory_mib"`
+	DiskGiB   int       `json:"disk_gib"`
+	Node      string    `json:"node"`
+	Disks     []string  `json:"disks"`
+	Snapshots []string  `json:"snapshots"`
+	CreatedAt time.Time `json:"created_at"`
+
+	UUID      string     `json:"uuid"`
+	Image     string     `json:"image,omitempty"`
+	Addresses []string   `json:"addresses"`
+	CloudInit *CloudInit `json:"cloud_init,omitempty"`
+	Boots     int        `json:"boots"` // starts and reboots since it was made
+}
+
+func adminView(v *vmRecord) VM {
+	out := VM{
+		NativeID: v.NativeID, Name: v.Name, Mark: (*Mark)(v.Mark), Power: v.Power, VCPUs: v.VCPUs, MemoryMiB: v.MemoryMiB,
+		DiskGiB: v.DiskGiB, Node: v.Node, Disks: append([]string{}, v.Disks...), Snapshots: append([]string{}, v.Snapshots...),
+		CreatedAt: v.CreatedAt, UUID: v.UUID, Image: v.Image, Addresses: []string{}, CloudInit: v.CloudInit, Boots: v.Boots,
+	}
+	for _, nic := range v.addresses() {
+		if nic.IP != "" {
+			out.Addresses = append(out.Addresses, nic.IP)
+		}
+	}
+	return out
+}
+
+type vmList struct {
+	VMs []VM `json:"vms"`
+}
+
+func (s *Server) adminListVMs(*http.Request, []byte) (int, any, error) {
+	s.mu.Lock()
+	order := slices.Clone(s.state.order)
+	s.mu.Unlock()
+	out := vmList{VMs: make([]VM, 0, len(order))}
+	for _, v := range order {
+		out.VMs = append(out.VMs, adminView(v))
+	}
+	return http.StatusOK, out, nil
+}
+
+// NewVM is a VM that somebody else makes. Zero values are chosen for it: the
+// first node, 1 vCPU, 512 MiB, 1 GiB, running, a UUID of its own, no mark.
+type NewVM struct {
+	Name      string `json:"name"`
+	Node      string `json:"node,omitempty"`
+	VCPUs     int    `json:"vcpus,omitempty"`
+	MemoryMiB int    `json:"memory_mib,omitempty"`
+	DiskGiB   int    `json:"disk_gib,omitempty"`
+	Power     string `json:"power,omitempty"`
+	UUID      string `json:"uuid,omitempty"`
+	Mark      *Mark  `json:"mark,omitempty"`
+}
+
+// adminCreateVM does not look at capacity: that others take it is the point.
+func (s *Server) adminCreateVM(_ *http.Request, body []byte) (int, any, error) {
+	var n NewVM
+	if err := strict(body, &n); err != nil {
+		return 0, nil, err
+	}
+	if n.Name == "" {
+		return 0, nil, invalid("name is required")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := &vmRecord{
+		Name: n.Name, Node: cmp.Or(n.Node, s.state.nodeList[0]), VCPUs: cmp.Or(n.VCPUs, 1), MemoryMiB: cmp.Or(n.MemoryMiB, 512),
+		DiskGiB: cmp.Or(n.DiskGiB, 1), Power: cmp.Or(n.Power, wire.PowerRunning), UUID: cmp.Or(n.UUID, uuid.NewString()),
+		Mark: (*wire.Mark)(n.Mark), CreatedAt: now(),
+	}
+	if err := s.plausible(v); err != nil {
+		return 0, nil, err
+	}
+	if s.state.byUUID[v.UUID] != nil {
+		return 0, nil, &apiError{status: http.StatusConflict, Code: wire.CodeExists, Message: "this UUID is taken"}
+	}
+	var c change
+	s.identify(&c, v)
+	v.Disks = []string{"disk-" + strconv.FormatUint(v.Seq, 10)}
+	c.VMs = append(c.VMs, v)
+	return http.StatusCreated, adminView(v), s.commit(c)
+}
+
+// plausible refuses what no hypervisor could hold.
+func (s *Server) plausible(v *vmRecord) error {
+	switch {
+	case s.state.nodes[v.Node] == nil:
+		return invalid("no such node")
+	case v.VCPUs < 1 || v.MemoryMiB < 1 || v.DiskGiB < 1:
+		return invalid("vcpus, memory_mib and disk_gib must be positive")
+	case v.Power != wire.PowerRunning && v.Power != wire.PowerStopped && v.Power != wire.PowerSuspended:
+		return invalid(`power must be "running", "stopped" or "suspended"`)
+	case v.Mark != nil && (v.Mark.VMID == "" || v.Mark.InstallationID == ""):
+		return invalid("a mark has a vm_id and an installation_id")
+	}
+	return nil
+}
+
+// VMChange is a change behind the control plane's back; nil keeps.
+type VMChange struct {
+	Power     *string `json:"power,omitempty"`
+	Name      *string `json:"name,omitempty"`
+	Node      *string `json:"node,omitempty"`
+	VCPUs     *int    `json:"vcpus,omitempty"`
+	MemoryMiB *int    `json:"memory_mib,omitempty"`
+	NativeID  *string `json:"native_id,omitempty"`
+	// Mark is a Mark, or null to take it away.
+	Mark json.RawMessage `json:"mark,omitempty"`
+}
+
+func (s *Server) adminPatchVM(r *http.Request, body []byte) (int, any, error) {
+	var set VMChange
+	if err := strict(body, &set); err != nil {
+		return 0, nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, err := s.adminFind(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	v := old.clone()
+	assign(&v.Power, set.Power)
+	assign(&v.Name, set.Name)
+	assign(&v.Node, set.Node)
+	assign(&v.VCPUs, set.VCPUs)
+	assign(&v.MemoryMiB, set.MemoryMiB)
+	assign(&v.NativeID, set.NativeID)
+	if err := patchMark(v, set.Mark); err != nil {
+		return 0, nil, err
+	}
+	if v.Name == "" || v.NativeID == "" {
+		return 0, nil, invalid("name and native_id must not be empty")
+	}
+	if other := s.state.byNative[v.NativeID]; other != nil && other.Seq != v.Seq {
+		return 0, nil, &apiError{status: http.StatusConflict, Code: wire.CodeExists, Message: "this native ID is taken"}
+	}
+	if err := s.plausible(v); err != nil {
+		return 0, nil, err
+	}
+	return http.StatusOK, adminView(v), s.commit(change{VMs: []*vmRecord{v}})
+}
+
+func patchMark(v *vmRecord, raw json.RawMessage) error {
+	switch {
+	case raw == nil:
+		return nil
+	case bytes.Equal(raw, []byte("null")):
+		v.Mark = nil
+		return nil
+	}
+	v.Mark = new(wire.Mark)
+	return strict(raw, v.Mark)
+}
+
+// adminDeleteVM loses a VM; a task at work on it fails.
+func (s *Server) adminDeleteVM(r *http.Request, _ []byte) (int, any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, err := s.adminFind(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	c := change{Gone: []uint64{v.Seq}}
+	if t := s.state.tasks[v.Task]; t != nil && !t.Done {
+		failed := *t
+		failed.Done, failed.Code, failed.Ends = true, wire.CodeNoVM, now()
+		c.Tasks = append(c.Tasks, &failed)
+	}
+	return http.StatusNoContent, nil, s.commit(c)
+}
+
+func (s *Server) adminFind(r *http.Request) (*vmRecord, error) {
+	v := s.state.byNative[r.PathValue("native_id")]
+	if v == nil {
+		return nil, &apiError{status: http.StatusNotFound, Code: wire.CodeNoVM, Message: "no such VM"}
+	}
+	return v, nil
+}

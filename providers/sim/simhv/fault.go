@@ -1,0 +1,203 @@
+package simhv
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+)
+
+// FaultKind is what goes wrong.
+type FaultKind string
+
+// The kinds of fault.
+const (
+	// FaultErrorBefore refuses the call with Status and Code; no effect.
+	FaultErrorBefore FaultKind = "error_before"
+	// FaultErrorAfter lets the call take effect and loses its answer: with a
+	// Status it answers that, without one it closes the connection.
+	FaultErrorAfter FaultKind = "error_after"
+	// FaultDropConnection closes the connection without an answer; no effect.
+	FaultDropConnection FaultKind = "drop_connection"
+	// FaultHang holds the call until the fault is cleared, or for Delay where
+	// one is given. Then it goes on, unless the client has left: no effect then.
+	FaultHang FaultKind = "hang"
+	// FaultSlowTask makes the call's task take Delay longer (default 2 s).
+	FaultSlowTask FaultKind = "slow_task"
+	// FaultTaskFails makes the call's task end without effect, with Code
+	// (default task_failed). A create leaves a VM without its disk.
+	FaultTaskFails FaultKind = "task_fails"
+	// FaultForgetTask lets the work go on, but poll_task does not know the
+	// task. On poll_task itself it forgets the task that is asked for.
+	FaultForgetTask FaultKind = "forget_task"
+	// FaultThrottle answers 429 with Retry-After: Delay in whole seconds
+	// (default 1); no effect.
+	FaultThrottle FaultKind = "throttle"
+	// FaultLocked answers 409 "locked", as a held lock; no effect.
+	FaultLocked FaultKind = "locked"
+	// FaultPartial makes create_vm leave out Part.
+	FaultPartial FaultKind = "partial"
+)
+
+// AnyOp is a fault's Op for every operation.
+const AnyOp = "*"
+
+// Always is a fault's Count for every matching call from Nth on.
+const Always = -1
+
+// Part is a part of a VM that a partial create leaves out.
+type Part string
+
+// The parts. The default is PartDisk.
+const (
+	PartDisk Part = "disk"
+	PartMark Part = "mark"
+)
+
+// Fault is one thing that goes wrong. Where several are due at one call, the
+// first of the list fires and the others stay due.
+type Fault struct {
+	// Op is an operation's name, or AnyOp.
+	Op   string    `json:"op"`
+	Kind FaultKind `json:"kind"`
+	// Nth is the matching call at which it first fires, counted from 1; 0, or
+	// nothing in JSON, means 1.
+	Nth int `json:"nth,omitempty"`
+	// Count is at how many matching calls from Nth on it fires; 0, or nothing
+	// in JSON, means 1; Always means all of them. In JSON an explicit 0 is
+	// refused, as are values below Always.
+	Count int `json:"count,omitempty"`
+	// Delay belongs to hang, slow_task and throttle, see there; to the other
+	// kinds it is a wait before the fault.
+	Delay Duration `json:"delay,omitempty"`
+	// Status and Code are what error_before and error_after answer; default
+	// 503 "unavailable". Code alone also goes with task_fails.
+	Status int        `json:"status,omitempty"`
+	Code   string     `json:"code,omitempty"`
+	Part   Part       `json:"part,omitempty"`
+	Match  FaultMatch `json:"match,omitzero"`
+}
+
+// FaultMatch narrows a fault to calls about a VM; empty fields match all. For
+// create_vm the name and node are those that are asked for.
+type FaultMatch struct {
+	VMID string `json:"vm_id,omitempty"`
+	Name string `json:"name,omitempty"`
+	Node string `json:"node,omitempty"`
+}
+
+// parseFault reads one fault, fills in the defaults and refuses unknown fields.
+func parseFault(b []byte) (Fault, error) {
+	f := Fault{Nth: 1, Count: 1}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		return Fault{}, err
+	}
+	return f, f.validate()
+}
+
+func (f *Fault) validate() error {
+	switch {
+	case f.Op != AnyOp && !slices.Contains(wire.Ops(), f.Op):
+		return fmt.Errorf("unknown op %q", f.Op)
+	case f.Nth < 1:
+		return errors.New("nth must be at least 1")
+	case f.Count < 1 && f.Count != Always:
+		return errors.New("count must be at least 1, or -1 for always")
+	case f.Status != 0 && (f.Status < 400 || f.Status > 599):
+		return errors.New("status must be 400 to 599")
+	case f.Part != "" && (f.Kind != FaultPartial || f.Part != PartDisk && f.Part != PartMark):
+		return errors.New(`part is "disk" or "mark", and goes with partial`)
+	}
+	ok := false
+	switch f.Kind {
+	case FaultErrorBefore, FaultErrorAfter, FaultDropConnection, FaultHang, FaultThrottle, FaultLocked:
+		ok = true
+	case FaultSlowTask, FaultTaskFails:
+		ok = f.Op == AnyOp || makesTask(f.Op)
+	case FaultForgetTask:
+		ok = f.Op == AnyOp || makesTask(f.Op) || f.Op == wire.OpPollTask
+	case FaultPartial:
+		ok = f.Op == wire.OpCreateVM
+	default:
+		return fmt.Errorf("unknown kind %q", f.Kind)
+	}
+	if !ok {
+		return fmt.Errorf("%s cannot happen to %s", f.Kind, f.Op)
+	}
+	return nil
+}
+
+func makesTask(op string) bool {
+	return slices.Contains([]string{wire.OpCreateVM, wire.OpSetPower, wire.OpReboot, wire.OpDeleteVM}, op)
+}
+
+// applies reports whether the fault could do anything to this operation; only
+// AnyOp needs it.
+func (f *Fault) applies(op string) bool {
+	if f.Op != AnyOp {
+		return f.Op == op
+	}
+	switch f.Kind {
+	case FaultSlowTask, FaultTaskFails:
+		return makesTask(op)
+	case FaultForgetTask:
+		return makesTask(op) || op == wire.OpPollTask
+	case FaultErrorBefore, FaultErrorAfter, FaultDropConnection, FaultHang, FaultThrottle, FaultLocked, FaultPartial:
+		return true
+	}
+	return true
+}
+
+// FaultReport is a fault and what became of it.
+type FaultReport struct {
+	Fault
+	Matched   int `json:"matched"`   // calls that matched
+	Fired     int `json:"fired"`     // calls at which it fired
+	Remaining int `json:"remaining"` // calls at which it may still fire; Always: no end
+}
+
+// refusal is the answer of a fault that refuses the call.
+func (f *Fault) refusal() *apiError {
+	switch f.Kind {
+	case FaultThrottle:
+		delay := cmp.Or(time.Duration(f.Delay), time.Second)
+		return &apiError{
+			status: http.StatusTooManyRequests, Code: wire.CodeThrottled, Message: "too many requests",
+			retryAfter: (delay + time.Second - 1).Truncate(time.Second),
+		}
+	case FaultLocked:
+		return &apiError{status: http.StatusConflict, Code: wire.CodeLocked, Message: "the VM is locked"}
+	case FaultErrorBefore, FaultErrorAfter, FaultDropConnection, FaultHang,
+		FaultSlowTask, FaultTaskFails, FaultForgetTask, FaultPartial:
+		return &apiError{
+			status: cmp.Or(f.Status, http.StatusServiceUnavailable), Code: cmp.Or(f.Code, wire.CodeUnavailable),
+			Message: "an injected fault",
+		}
+	}
+	return nil
+}
+
+// plan is what the fault makes of the call's task.
+func (f *Fault) plan() plan {
+	switch f.Kind {
+	case FaultSlowTask:
+		return plan{delay: cmp.Or(time.Duration(f.Delay), 2*time.Second)}
+	case FaultTaskFails:
+		return plan{fail: cmp.Or(f.Code, wire.CodeTaskFailed)}
+	case FaultForgetTask:
+		return plan{forget: true}
+	case FaultPartial:
+		return plan{part: cmp.Or(f.Part, PartDisk)}
+	case FaultErrorBefore, FaultErrorAfter, FaultDropConnection, FaultHang, FaultThrottle, FaultLocked:
+		return plan{}
+	}
+	return plan{}
+}

@@ -1,0 +1,275 @@
+package simhv
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+
+	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+)
+
+type (
+	createVM struct{ wire.CreateVMRequest }
+	setPower struct{ wire.SetPowerRequest }
+	reboot   struct{ wire.RebootRequest }
+	deleteVM struct{ wire.DeleteVMRequest }
+)
+
+// maxName bounds a VM's name in bytes.
+const maxName = 1024
+
+func (r createVM) target(*state) target {
+	return target{vmID: r.Mark.VMID, name: r.Name, node: r.Node}
+}
+
+func (r createVM) run(s *Server, p plan) (any, error) {
+	if err := r.validate(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.byUUID[r.UUID] != nil || len(s.state.byMark[r.Mark]) > 0 {
+		return nil, &apiError{status: http.StatusConflict, Code: wire.CodeExists, Message: "a VM with this UUID or mark exists"}
+	}
+	if err := s.room(r); err != nil {
+		return nil, err
+	}
+	v := &vmRecord{
+		UUID: r.UUID, Name: r.Name, Mark: &r.Mark, Node: r.Node, Power: wire.PowerStopped, VCPUs: r.VCPUs, MemoryMiB: r.MemoryMiB,
+		DiskGiB: r.DiskGiB, Image: r.Image, NICs: r.NICs, CloudInit: cloudInitOf(r.CloudInit), CreatedAt: now(),
+	}
+	if p.part == PartMark {
+		v.Mark = nil
+	}
+	t := &taskRecord{Op: wire.OpCreateVM, NoDisk: p.part == PartDisk}
+	p.delay += s.latency.task(t.Op, s.opts.TaskDelay)
+	return s.work(t, v, p)
+}
+
+// work begins a task and answers with it.
+func (s *Server) work(t *taskRecord, v *vmRecord, p plan) (any, error) {
+	if err := s.begin(t, v, p); err != nil {
+		return nil, err
+	}
+	return wire.WorkResponse{NativeID: v.NativeID, Task: t.ID}, nil
+}
+
+func (r createVM) validate() error {
+	switch {
+	case r.UUID == "" || r.Mark.VMID == "" || r.Mark.InstallationID == "":
+		return invalid("uuid and mark are required")
+	case len(r.UUID) > 128 || len(r.Name) > maxName:
+		return invalid("uuid or name is too long")
+	case r.VCPUs < 1 || r.MemoryMiB < 1 || r.DiskGiB < 1:
+		return invalid("vcpus, memory_mib and disk_gib must be positive")
+	}
+	all := knownImages()
+	i := slices.IndexFunc(all, func(i wire.Image) bool { return i.Name == r.Image })
+	if i < 0 {
+		return &apiError{status: http.StatusNotFound, Code: wire.CodeNoImage, Message: "no such image"}
+	}
+	if r.DiskGiB < all[i].SizeGiB {
+		return invalid("the disk is smaller than the image")
+	}
+	for _, n := range r.NICs {
+		if _, err := net.ParseMAC(n.MAC); err != nil {
+			return invalid("a MAC address is malformed")
+		}
+		if _, err := netip.ParseAddr(n.IP); n.IP != "" && err != nil {
+			return invalid("an IP address is malformed")
+		}
+		if !slices.Contains(knownNetworks(), n.Network) {
+			return &apiError{status: http.StatusNotFound, Code: wire.CodeNoNetwork, Message: "no such network"}
+		}
+	}
+	return nil
+}
+
+// room refuses a VM that its node cannot take.
+func (s *Server) room(r createVM) error {
+	n := s.state.nodes[r.Node]
+	if n == nil {
+		return &apiError{status: http.StatusNotFound, Code: wire.CodeNoNode, Message: "no such node"}
+	}
+	if err := n.usable(); err != nil {
+		return err
+	}
+	l := s.state.loads[n.Name]
+	if r.VCPUs > n.VCPUs || float64(l.vcpus+r.VCPUs) > float64(n.VCPUs)*s.opts.CPUOvercommit || l.memoryMiB+r.MemoryMiB > n.MemoryMiB {
+		return &apiError{status: http.StatusInsufficientStorage, Code: wire.CodeNoCapacity, Message: "the node is full"}
+	}
+	return nil
+}
+
+// usable refuses work that needs the node.
+func (n *nodeRecord) usable() error {
+	switch n.State {
+	case nodeDown:
+		return &apiError{status: http.StatusServiceUnavailable, Code: wire.CodeNodeDown, Message: "the node is down"}
+	case nodeMaintenance:
+		return &apiError{status: http.StatusConflict, Code: wire.CodeMaintenance, Message: "the node is in maintenance"}
+	}
+	return nil
+}
+
+// expected returns the VM of e, if it is still the one that is meant and its
+// node can act on it. Callers hold mu.
+func (s *Server) expected(e wire.Expect) (*vmRecord, error) {
+	v := s.state.byNative[e.NativeID]
+	if v == nil {
+		return nil, &apiError{status: http.StatusNotFound, Code: wire.CodeNoVM, Message: "no such VM"}
+	}
+	same := v.UUID == e.UUID && (v.Mark == nil) == (e.Mark == nil) && (e.Mark == nil || *v.Mark == *e.Mark)
+	if !same || e.Revision != 0 && e.Revision != v.Revision {
+		return nil, &apiError{status: http.StatusPreconditionFailed, Code: wire.CodeChanged, Message: "this is another VM, or another's"}
+	}
+	if n := s.state.nodes[v.Node]; n == nil || n.State == nodeDown {
+		return nil, &apiError{status: http.StatusServiceUnavailable, Code: wire.CodeNodeDown, Message: "the VM's node is down"}
+	}
+	return v, nil
+}
+
+func expectTarget(st *state, e wire.Expect) target {
+	t := target{nativeID: e.NativeID}
+	if v := st.byNative[e.NativeID]; v != nil {
+		t = targetOf(v)
+	}
+	if e.Mark != nil {
+		t.vmID = e.Mark.VMID
+	}
+	return t
+}
+
+func (r setPower) target(st *state) target { return expectTarget(st, r.VM) }
+
+func (r setPower) run(s *Server, p plan) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, err := s.expected(r.VM)
+	if err != nil {
+		return nil, err
+	}
+	busy := s.state.tasks[v.Task]
+	if busy != nil && !busy.Done && !r.Force {
+		if busy.Op == wire.OpSetPower && busy.Power == r.Power && !busy.Hidden {
+			return wire.WorkResponse{NativeID: v.NativeID, Task: busy.ID}, nil
+		}
+		return nil, locked()
+	}
+	if v.Power == r.Power && (busy == nil || busy.Done) {
+		return wire.WorkResponse{NativeID: v.NativeID}, nil
+	}
+	if err := s.mayPower(v, r, busy); err != nil {
+		return nil, err
+	}
+	t := &taskRecord{Op: wire.OpSetPower, Power: r.Power}
+	p.delay += s.latency.task(t.Op, s.opts.TaskDelay)
+	if r.Power == wire.PowerStopped && !r.Force {
+		p.delay += s.opts.GuestShutdown
+	}
+	return s.work(t, v.clone(), p)
+}
+
+// mayPower refuses a power change that v cannot take. Pulling the plug stops
+// whatever power change is at work.
+func (s *Server) mayPower(v *vmRecord, r setPower, busy *taskRecord) error {
+	if busy != nil && !busy.Done && (busy.Op == wire.OpCreateVM || busy.Op == wire.OpDeleteVM) {
+		return locked()
+	}
+	switch r.Power {
+	case wire.PowerRunning:
+		if len(v.Disks) == 0 {
+			return wrongState("the VM has no disk")
+		}
+		return s.state.nodes[v.Node].usable()
+	case wire.PowerStopped:
+		if v.Power == wire.PowerSuspended && !r.Force {
+			return wrongState("the guest is suspended and cannot be asked")
+		}
+		return nil
+	}
+	return invalid(`power must be "running" or "stopped"`)
+}
+
+func (r reboot) target(st *state) target { return expectTarget(st, r.VM) }
+
+func (r reboot) run(s *Server, p plan) (any, error) {
+	if r.Token == "" || len(r.Token) > 256 {
+		return nil, invalid("a token of 1 to 256 bytes is required")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, err := s.expected(r.VM)
+	if err != nil {
+		return nil, err
+	}
+	busy := s.state.visibleTask(v)
+	if v.RebootToken == r.Token {
+		out := wire.WorkResponse{NativeID: v.NativeID}
+		if busy != nil && busy.Op == wire.OpReboot {
+			out.Task = busy.ID
+		}
+		return out, nil
+	}
+	if busy != nil {
+		return nil, locked()
+	}
+	if v.Power != wire.PowerRunning {
+		return nil, wrongState("the VM is not running")
+	}
+	t := &taskRecord{Op: wire.OpReboot}
+	p.delay += s.latency.task(t.Op, s.opts.TaskDelay)
+	if !r.Force {
+		p.delay += s.opts.GuestShutdown
+	}
+	v = v.clone()
+	v.RebootToken = r.Token
+	return s.work(t, v, p)
+}
+
+func (r deleteVM) target(st *state) target { return expectTarget(st, r.VM) }
+
+// run removes a VM, whatever is at work on it: a VM that is being made must not
+// outlive the wish to have it gone.
+func (r deleteVM) run(s *Server, p plan) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, err := s.expected(r.VM)
+	if err != nil {
+		return nil, err
+	}
+	if t := s.state.visibleTask(v); t != nil && t.Op == wire.OpDeleteVM {
+		return wire.WorkResponse{NativeID: v.NativeID, Task: t.ID}, nil
+	}
+	t := &taskRecord{Op: wire.OpDeleteVM}
+	p.delay += s.latency.task(t.Op, s.opts.TaskDelay)
+	return s.work(t, v.clone(), p)
+}
+
+func locked() *apiError {
+	return &apiError{status: http.StatusConflict, Code: wire.CodeLocked, Message: "a task is at work on the VM"}
+}
+
+func wrongState(message string) *apiError {
+	return &apiError{status: http.StatusConflict, Code: wire.CodeWrongState, Message: message}
+}
+
+// CloudInit is what a guest was told, as far as the admin side shows it: the
+// user data itself may hold secrets and is not kept.
+type CloudInit struct {
+	Hostname       string `json:"hostname"`
+	UserDataSHA256 string `json:"user_data_sha256,omitempty"`
+	SSHKeys        int    `json:"ssh_keys"`
+}
+
+func cloudInitOf(c wire.CloudInit) *CloudInit {
+	out := &CloudInit{Hostname: c.Hostname, SSHKeys: len(c.SSHKeys)}
+	if len(c.UserData) > 0 {
+		sum := sha256.Sum256(c.UserData)
+		out.UserDataSHA256 = hex.EncodeToString(sum[:])
+	}
+	return out
+}

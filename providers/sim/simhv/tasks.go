@@ -1,0 +1,122 @@
+package simhv
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+)
+
+// plan is what a fault and the latencies make of a call's task.
+type plan struct {
+	delay  time.Duration
+	fail   string // code to fail with
+	forget bool
+	part   Part // what create_vm withholds
+}
+
+// begin puts a new task to work on v, which the caller has cloned, and commits
+// both. A task that is at work on v already is cancelled. Callers hold mu.
+func (s *Server) begin(t *taskRecord, v *vmRecord, p plan) error {
+	var c change
+	if old := s.state.tasks[v.Task]; old != nil && !old.Done {
+		cancelled := *old
+		cancelled.Done, cancelled.Code, cancelled.Ends = true, wire.CodeTaskCancelled, now()
+		c.Tasks = append(c.Tasks, &cancelled)
+		if old.Op == wire.OpReboot {
+			v.RebootToken = ""
+		}
+	}
+	if v.Seq == 0 {
+		s.identify(&c, v)
+	}
+	t.ID = "task-" + strconv.FormatUint(s.state.number(&c), 10)
+	t.VM, t.Started = v.Seq, now()
+	t.Ends, t.Fail, t.Hidden = t.Started.Add(p.delay), p.fail, p.forget
+	v.Task = t.ID
+	if p.delay <= 0 {
+		end(&c, t, v)
+	} else {
+		c.VMs = append(c.VMs, v)
+	}
+	c.Tasks = append(c.Tasks, t)
+	if err := s.commit(c); err != nil {
+		return err
+	}
+	if !t.Done {
+		s.arm(t)
+	}
+	return nil
+}
+
+// identify gives a new VM its number and a native ID that nobody has.
+func (s *Server) identify(c *change, v *vmRecord) {
+	for {
+		v.Seq = s.state.number(c)
+		v.NativeID = "vm-" + strconv.FormatUint(v.Seq, 10)
+		if s.state.byNative[v.NativeID] == nil {
+			return
+		}
+	}
+}
+
+// end marks t as done and adds what it makes of v to the change.
+func end(c *change, t *taskRecord, v *vmRecord) {
+	t.Done, t.Code = true, t.Fail
+	if next := t.effect(v); next != nil {
+		c.VMs = append(c.VMs, next)
+	} else {
+		c.Gone = append(c.Gone, v.Seq)
+	}
+}
+
+// commit is the one way to change the state. Callers hold mu.
+func (s *Server) commit(c change) error {
+	if s.closed {
+		return shuttingDown()
+	}
+	for _, v := range c.VMs {
+		v.Revision++
+	}
+	if err := s.state.commit(c); err != nil {
+		return &apiError{status: http.StatusInternalServerError, Code: wire.CodeStorage, Message: err.Error()}
+	}
+	for _, t := range c.Tasks {
+		if timer := s.timers[t.ID]; timer != nil && t.Done {
+			timer.Stop()
+			delete(s.timers, t.ID)
+		}
+	}
+	return nil
+}
+
+func shuttingDown() *apiError {
+	return &apiError{status: http.StatusServiceUnavailable, Code: wire.CodeUnavailable, Message: "shutting down"}
+}
+
+// arm lets a task end at its time. Callers hold mu.
+func (s *Server) arm(t *taskRecord) {
+	s.timers[t.ID] = time.AfterFunc(time.Until(t.Ends), func() { s.finish(t.ID) })
+}
+
+// finish ends a task whose time has come.
+func (s *Server) finish(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.state.tasks[id]
+	if s.closed || old == nil || old.Done {
+		return
+	}
+	t, c := *old, change{}
+	if v := s.state.vms[t.VM]; v != nil {
+		end(&c, &t, v)
+	} else {
+		t.Done, t.Code = true, wire.CodeNoVM
+	}
+	c.Tasks = append(c.Tasks, &t)
+	if err := s.commit(c); err != nil {
+		// The state file cannot be written: the task is at work until it can.
+		s.timers[id] = time.AfterFunc(time.Second, func() { s.finish(id) })
+	}
+}
