@@ -1,0 +1,148 @@
+package libvirt
+
+import (
+	"bytes"
+	"io"
+	"net/netip"
+	"os"
+	"testing"
+
+	"github.com/kdomanski/iso9660"
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/providers"
+)
+
+func testSubnets(n int) []subnet {
+	out := make([]subnet, n)
+	if n > 0 {
+		out[0] = subnet{prefix: netip.MustParsePrefix("10.1.2.0/24"), gateway: netip.MustParseAddr("10.1.2.1")}
+	}
+	return out
+}
+
+// readISO returns the files of an image and its label.
+func readISO(tb testing.TB, iso []byte) (files map[string][]byte, label string) {
+	tb.Helper()
+	img, err := iso9660.OpenImage(bytes.NewReader(iso))
+	require.NoError(tb, err)
+	root, err := img.RootDir()
+	require.NoError(tb, err)
+	children, err := root.GetChildren()
+	require.NoError(tb, err)
+	files = map[string][]byte{}
+	for _, c := range children {
+		content, err := io.ReadAll(c.Reader())
+		require.NoError(tb, err)
+		files[c.Name()] = content
+	}
+	// Bytes 40 to 71 of the primary volume descriptor, which is sector 16
+	// (ECMA-119 8.4.7).
+	const descriptor = 16 * 2048
+	return files, string(bytes.TrimRight(iso[descriptor+40:descriptor+72], " "))
+}
+
+func TestSeed(t *testing.T) {
+	req := testRequest()
+	req.CloudInit.SSHKeys = []string{"ssh-ed25519 AAAA one", "ssh-rsa BBBB two"}
+	files, err := seedFiles(req, testSubnets(3))
+	require.NoError(t, err)
+	iso, err := buildISO(files)
+	require.NoError(t, err)
+	got, label := readISO(t, iso)
+	require.Equal(t, seedLabel, label)
+	require.Equal(t, files, got)
+	require.Len(t, files, 2, "DHCP needs no network-config")
+
+	var meta map[string]any
+	require.NoError(t, yaml.Unmarshal(files["meta-data"], &meta))
+	require.Equal(t, map[string]any{
+		"instance-id": testVM, "local-hostname": "web-1", "public-keys": []any{"ssh-ed25519 AAAA one", "ssh-rsa BBBB two"},
+	}, meta)
+	require.True(t, bytes.HasPrefix(files["user-data"], []byte("#cloud-config\n")))
+	var user map[string]any
+	require.NoError(t, yaml.Unmarshal(files["user-data"], &user))
+	require.Equal(t, map[string]any{"ssh_authorized_keys": []any{"ssh-ed25519 AAAA one", "ssh-rsa BBBB two"}}, user)
+
+	req.CloudInit.UserData = []byte("#!/bin/sh\necho as it is\n")
+	files, err = seedFiles(req, testSubnets(3))
+	require.NoError(t, err)
+	require.Equal(t, req.CloudInit.UserData, files["user-data"])
+}
+
+func TestSeedLeavesNothingBehind(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	_, err := buildISO(map[string][]byte{"user-data": []byte("secret")})
+	require.NoError(t, err)
+	left, err := os.ReadDir(os.TempDir())
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestNetworkConfig(t *testing.T) {
+	req := testRequest()
+	req.NICs[0].IPAddress = "10.1.2.7"
+	req.NICs[1].IPAddress = "192.0.2.9/26"
+	files, err := seedFiles(req, testSubnets(3))
+	require.NoError(t, err)
+	var got map[string]any
+	require.NoError(t, yaml.Unmarshal(files["network-config"], &got))
+	require.Equal(t, map[string]any{"version": 2, "ethernets": map[string]any{
+		"nic0": map[string]any{
+			"match": map[string]any{"macaddress": "52:54:00:aa:bb:01"}, "dhcp4": false, "addresses": []any{"10.1.2.7/24"},
+			"routes":      []any{map[string]any{"to": "0.0.0.0/0", "via": "10.1.2.1"}},
+			"nameservers": map[string]any{"addresses": []any{"10.1.2.1"}},
+		},
+		"nic1": map[string]any{
+			"match": map[string]any{"macaddress": "52:54:00:00:00:02"}, "dhcp4": false, "addresses": []any{"192.0.2.9/26"},
+		},
+		"nic2": map[string]any{"match": map[string]any{"macaddress": "52:54:00:00:00:03"}, "dhcp4": true},
+	}}, got)
+
+	for _, address := range []string{"10.1.3.7", "10.1.2.1", "fe80::1%eth0", "x", "10.1.2.7 # y"} {
+		req.NICs[0].IPAddress = address
+		_, err := seedFiles(req, testSubnets(3))
+		require.ErrorAs(t, err, new(addressError), address)
+	}
+	req.NICs[0].IPAddress, req.NICs[1].IPAddress = "", "192.0.2.9"
+	_, err = seedFiles(req, testSubnets(3))
+	require.ErrorAs(t, err, new(addressError), "the prefix length is not known")
+}
+
+// FuzzSeed shows that what a tenant writes stays a value: each file parses again
+// to what was asked for, with the keys of the plain one.
+func FuzzSeed(f *testing.F) {
+	f.Add("web-1", "ssh-ed25519 AAAA key", "#cloud-config\n")
+	f.Add("a: b\nruncmd: [x]", "- x\n---\n", "")
+	f.Add("'", "\"\\", "\x00")
+	f.Add("!!binary x", "*a", "&a")
+	f.Fuzz(func(t *testing.T, host, key, user string) {
+		req := testRequest()
+		req.CloudInit = providers.CloudInit{Hostname: host, SSHKeys: []string{key}, UserData: []byte(user)}
+		req.NICs = []providers.NIC{{Network: models.NetworkBinding{Ref: "n"}, MAC: "52:54:00:00:00:01"}}
+		if _, err := normalize(rpc{}, req); err != nil {
+			return // refused before it gets here
+		}
+		files, err := seedFiles(req, testSubnets(1))
+		require.NoError(t, err)
+		var meta metaData
+		decoder := yaml.NewDecoder(bytes.NewReader(files["meta-data"]))
+		decoder.KnownFields(true)
+		require.NoError(t, decoder.Decode(&meta))
+		require.ErrorIs(t, decoder.Decode(&struct{}{}), io.EOF, "one document")
+		want := host
+		if host == "" {
+			want = "vm-" + testVM
+		}
+		require.Equal(t, metaData{InstanceID: testVM, LocalHostname: quoted(want), PublicKeys: []quoted{quoted(key)}}, meta)
+		if user != "" {
+			require.Equal(t, user, string(files["user-data"]))
+			return
+		}
+		var doc map[string][]string
+		require.NoError(t, yaml.Unmarshal(files["user-data"], &doc))
+		require.Equal(t, map[string][]string{"ssh_authorized_keys": {key}}, doc)
+	})
+}
