@@ -75,14 +75,13 @@ type Server struct {
 	PublicURL       string        `koanf:"public_url" doc:"URL under which clients reach the API; decides the attributes of cookies and the allowed origin"`
 	PageTokenKey    Secret        `koanf:"page_token_key" doc:"key that signs page tokens, the same on every replica: 32 bytes in base64"`
 	TemporalUIURL   string        `koanf:"temporal_ui_url" doc:"Temporal Web UI that is served to operators below /temporal/; empty leaves it out"`
+	PublicMetrics   bool          `koanf:"public_metrics" doc:"whether /metrics is open to everybody who can connect; otherwise it takes an operator's token"`
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" doc:"how long requests in flight may take at a stop"`
 }
 
 // Worker is the process that runs workflows and activities.
 type Worker struct {
-	Providers     []string `koanf:"providers" doc:"IDs of the providers that this worker serves; empty serves all"`
-	Control       bool     `koanf:"control" doc:"whether this worker runs workflows and database steps; false for one that only stands near its hypervisors"`
-	MetricsListen string   `koanf:"metrics_listen" doc:"host:port of the worker's /metrics and /livez; empty leaves them out"`
+	Providers []string `koanf:"providers" doc:"IDs of the providers that this worker serves; empty serves all"`
 }
 
 // Default is the configuration before anything was read.
@@ -93,7 +92,6 @@ func Default() Config {
 		Temporal: Temporal{Address: "127.0.0.1:7233", Namespace: "hcp"},
 		Auth:     Auth{Algorithms: []string{"EdDSA", "ES256", "RS256"}, TenantAudience: "hcp-tenant", OpsAudience: "hcp-ops"},
 		Server:   Server{Listen: "127.0.0.1:8080", ShutdownTimeout: 20 * time.Second},
-		Worker:   Worker{Control: true, MetricsListen: "127.0.0.1:9090"},
 	}
 }
 

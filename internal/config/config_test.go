@@ -27,7 +27,7 @@ func write(t *testing.T, text string) string {
 }
 
 func TestLaterSourcesWin(t *testing.T) {
-	path := write(t, "server: {listen: '127.0.0.1:1', shutdown_timeout: 7s}\nworker: {control: false}\ntemporal: {namespace: filed}\n")
+	path := write(t, "server: {listen: '127.0.0.1:1', shutdown_timeout: 7s}\ntemporal: {namespace: filed}\n")
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	flags.String("server.listen", "", "")
 	flags.String("temporal.namespace", "unused default", "")
@@ -37,7 +37,6 @@ func TestLaterSourcesWin(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.1:3", c.Server.Listen)
 	require.Equal(t, 7*time.Second, c.Server.ShutdownTimeout)
-	require.False(t, c.Worker.Control)
 	require.Equal(t, []string{"a", "b"}, c.Worker.Providers)
 	require.Equal(t, 5, c.Database.MaxConns)
 	require.Equal(t, "filed", c.Temporal.Namespace, "a flag that was not given changes nothing")

@@ -1,0 +1,46 @@
+package activities
+
+import (
+	"context"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+)
+
+// JobStore is what the steps of a job need of the database.
+type JobStore interface {
+	BeginJob(ctx context.Context, jobID string) (models.Begun, error)
+	SettleJob(ctx context.Context, s models.Settlement) error
+	PlaceVM(ctx context.Context, jobID, vmID string) (models.Placement, error)
+	UnplaceVM(ctx context.Context, jobID, vmID string) error
+}
+
+// Jobs groups the database steps. They are local activities: short, and each
+// one transaction that stands being run again.
+type Jobs struct{ Store JobStore }
+
+// BeginJob takes the VM's lock and its reservation for this run of the job, or
+// re-takes them. With another job at work it takes nothing and names that job.
+// Its undo is SettleJob.
+func (a *Jobs) BeginJob(ctx context.Context, in JobInput) (models.Begun, error) {
+	out, err := a.Store.BeginJob(ctx, in.JobID)
+	return out, fromStore(err)
+}
+
+// SettleJob writes the job's outcome and the VM's state and gives the lock
+// back, or hands it to the job that waits for it. It is the last step.
+func (a *Jobs) SettleJob(ctx context.Context, s models.Settlement) error {
+	return fromStore(a.Store.SettleJob(ctx, s))
+}
+
+// ReserveCapacity chooses a node with room and reserves it for the VM; a VM
+// that has a node keeps it. NO_CAPACITY or IMAGE_NOT_READY end the job. Undone
+// by ReleaseCapacity.
+func (a *Jobs) ReserveCapacity(ctx context.Context, in JobInput) (models.Placement, error) {
+	out, err := a.Store.PlaceVM(ctx, in.JobID, in.VMID)
+	return out, fromStore(err)
+}
+
+// ReleaseCapacity gives the node back. Success when the VM has none.
+func (a *Jobs) ReleaseCapacity(ctx context.Context, in JobInput) error {
+	return fromStore(a.Store.UnplaceVM(ctx, in.JobID, in.VMID))
+}

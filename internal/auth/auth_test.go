@@ -1,0 +1,505 @@
+package auth_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hypervisor-control-plane/hcp/internal/auth"
+)
+
+const issuerName = "https://idp.example.test/realm"
+
+var b64 = base64.RawURLEncoding
+
+// realm is an identity provider with one key of each kind.
+type realm struct {
+	ed  ed25519.PrivateKey
+	ec  *ecdsa.PrivateKey
+	rsa *rsa.PrivateKey
+	now time.Time
+}
+
+var newRealm = sync.OnceValue(func() *realm {
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	rs, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return &realm{ed: ed, ec: ec, rsa: rs, now: time.Unix(1_800_000_000, 0)}
+})
+
+func (r *realm) jwk(kid string) string {
+	switch kid {
+	case "ed":
+		return fmt.Sprintf(`{"kty":"OKP","crv":"Ed25519","kid":"ed","use":"sig","x":%q}`, b64.EncodeToString(r.ed.Public().(ed25519.PublicKey)))
+	case "ec":
+		return fmt.Sprintf(`{"kty":"EC","crv":"P-256","kid":"ec","x":%q,"y":%q}`,
+			b64.EncodeToString(r.ec.X.FillBytes(make([]byte, 32))), b64.EncodeToString(r.ec.Y.FillBytes(make([]byte, 32))))
+	case "rsa":
+		return fmt.Sprintf(`{"kty":"RSA","kid":"rsa","alg":"RS256","n":%q,"e":%q}`,
+			b64.EncodeToString(r.rsa.N.Bytes()), b64.EncodeToString(big.NewInt(int64(r.rsa.E)).Bytes()))
+	}
+	return `{"kty":"OKP","crv":"Ed448","kid":"other","x":"AAAA"}`
+}
+
+func (r *realm) jwks(kids ...string) json.RawMessage {
+	keys := make([]string, len(kids))
+	for i, k := range kids {
+		keys[i] = r.jwk(k)
+	}
+	return json.RawMessage(`{"keys":[` + strings.Join(keys, ",") + `]}`)
+}
+
+func (r *realm) claims(change map[string]any) jwt.MapClaims {
+	c := jwt.MapClaims{
+		"iss": issuerName, "sub": "alice", "aud": "hcp-tenant", "tenant": "demo", "roles": []string{"owner"},
+		"iat": r.now.Unix(), "nbf": r.now.Unix(), "exp": r.now.Add(time.Hour).Unix(),
+	}
+	for k, v := range change {
+		if v == nil {
+			delete(c, k)
+		} else {
+			c[k] = v
+		}
+	}
+	return c
+}
+
+func sign(t testing.TB, m jwt.SigningMethod, key any, header map[string]any, c jwt.MapClaims) string {
+	t.Helper()
+	tok := jwt.NewWithClaims(m, c)
+	maps.Copy(tok.Header, header)
+	s, err := tok.SignedString(key)
+	require.NoError(t, err)
+	return s
+}
+
+func (r *realm) token(t testing.TB, change map[string]any) string {
+	t.Helper()
+	return sign(t, jwt.SigningMethodEdDSA, r.ed, map[string]any{"kid": "ed"}, r.claims(change))
+}
+
+func (r *realm) verifier(t testing.TB, logs *bytes.Buffer) *auth.Verifier {
+	t.Helper()
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	foreign := fmt.Sprintf(`{"keys":[{"kty":"EC","crv":"P-256","kid":"foreign","x":%q,"y":%q}]}`,
+		b64.EncodeToString(other.X.FillBytes(make([]byte, 32))), b64.EncodeToString(other.Y.FillBytes(make([]byte, 32))))
+	v, err := auth.New(t.Context(), []auth.Issuer{
+		{Issuer: issuerName, JWKS: r.jwks("ed", "ec", "rsa", "unsupported")},
+		{Issuer: "https://second.example.test", JWKS: json.RawMessage(foreign), Algorithms: []string{auth.ES256}},
+	}, auth.Options{Now: func() time.Time { return r.now }, Logger: slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	require.NoError(t, err)
+	return v
+}
+
+func TestVerifyAcceptsEachAlgorithm(t *testing.T) {
+	r := newRealm()
+	v := r.verifier(t, &bytes.Buffer{})
+	want := auth.Principal{Issuer: issuerName, Subject: "alice", Plane: auth.PlaneTenant, TenantID: "demo", Roles: []string{"owner"}}
+	for kid, m := range map[string]struct {
+		method jwt.SigningMethod
+		key    any
+	}{"ed": {jwt.SigningMethodEdDSA, r.ed}, "ec": {jwt.SigningMethodES256, r.ec}, "rsa": {jwt.SigningMethodRS256, r.rsa}} {
+		t.Run(kid, func(t *testing.T) {
+			token := sign(t, m.method, m.key, map[string]any{"kid": kid}, r.claims(nil))
+			for range 2 { // the second time from the cache
+				p, err := v.Verify(t.Context(), token)
+				require.NoError(t, err)
+				require.Equal(t, want, p)
+			}
+			require.Equal(t, issuerName+"|alice", want.ID())
+		})
+	}
+}
+
+func TestAudienceDecidesThePlane(t *testing.T) {
+	r := newRealm()
+	v := r.verifier(t, &bytes.Buffer{})
+	p, err := v.Verify(t.Context(), r.token(t, map[string]any{"aud": []string{"x", "hcp-ops"}, "tenant": "ignored", "project": "ignored"}))
+	require.NoError(t, err)
+	require.Equal(t, auth.PlaneOps, p.Plane)
+	require.Empty(t, p.TenantID)
+	require.Empty(t, p.ProjectID)
+
+	p, err = v.Verify(t.Context(), r.token(t, map[string]any{"project": "demo-1"}))
+	require.NoError(t, err)
+	require.Equal(t, "demo-1", p.ProjectID)
+}
+
+func TestClockLeeway(t *testing.T) {
+	r := newRealm()
+	v := r.verifier(t, &bytes.Buffer{})
+	for name, tc := range map[string]struct {
+		change  map[string]any
+		ok      bool
+		expired bool
+	}{
+		"expired within the leeway": {map[string]any{"exp": r.now.Add(-59 * time.Second).Unix()}, true, false},
+		"expired":                   {map[string]any{"exp": r.now.Add(-61 * time.Second).Unix()}, false, true},
+		"not yet, within":           {map[string]any{"nbf": r.now.Add(59 * time.Second).Unix()}, true, false},
+		"not yet":                   {map[string]any{"nbf": r.now.Add(61 * time.Second).Unix()}, false, false},
+		"issued in the future":      {map[string]any{"iat": r.now.Add(61 * time.Second).Unix()}, false, false},
+		"without nbf and iat":       {map[string]any{"nbf": nil, "iat": nil}, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := v.Verify(t.Context(), r.token(t, tc.change))
+			if tc.ok {
+				require.NoError(t, err)
+				return
+			}
+			var e *auth.Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, tc.expired, e.Expired)
+		})
+	}
+}
+
+func TestCachedTokenExpires(t *testing.T) {
+	r := *newRealm()
+	v, err := auth.New(t.Context(), []auth.Issuer{{Issuer: issuerName, JWKS: r.jwks("ed")}}, auth.Options{Now: func() time.Time { return r.now }})
+	require.NoError(t, err)
+	token := r.token(t, map[string]any{"exp": r.now.Add(-50 * time.Second).Unix()})
+	_, err = v.Verify(t.Context(), token)
+	require.NoError(t, err)
+	r.now = r.now.Add(11 * time.Second)
+	_, err = v.Verify(t.Context(), token)
+	var e *auth.Error
+	require.ErrorAs(t, err, &e)
+	require.True(t, e.Expired)
+}
+
+// TestAttacks is the corpus of tokens that must never verify. None of them
+// leaves a trace of itself in an error or a log.
+func TestAttacks(t *testing.T) {
+	r := newRealm()
+	good := r.token(t, nil)
+	parts := strings.Split(good, ".")
+	der, err := x509.MarshalPKIXPublicKey(r.rsa.Public())
+	require.NoError(t, err)
+	rsaPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	_, mallory, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	malloryKey := map[string]any{"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": b64.EncodeToString(mallory.Public().(ed25519.PublicKey))}
+	raw := func(header, claims string) string {
+		return b64.EncodeToString([]byte(header)) + "." + b64.EncodeToString([]byte(claims)) + "."
+	}
+	claimsJSON, err := json.Marshal(r.claims(nil))
+	require.NoError(t, err)
+	ed := jwt.SigningMethodEdDSA
+
+	attacks := map[string]string{
+		"empty":                       "",
+		"no dots":                     "abc",
+		"two parts":                   parts[0] + "." + parts[1],
+		"four parts":                  good + ".x",
+		"five parts, as a JWE":        good + ".x.y",
+		"padded":                      parts[0] + "=." + parts[1] + "." + parts[2],
+		"space inside":                parts[0] + " ." + parts[1] + "." + parts[2],
+		"loose last bits":             good[:len(good)-1] + nextChar(good[len(good)-1]),
+		"no signature":                parts[0] + "." + parts[1] + ".",
+		"claims changed":              parts[0] + "." + b64.EncodeToString(bytes.Replace(claimsJSON, []byte("demo"), []byte("othr"), 1)) + "." + parts[2],
+		"alg none":                    raw(`{"alg":"none","kid":"ed"}`, string(claimsJSON)),
+		"alg None":                    raw(`{"alg":"None","kid":"ed"}`, string(claimsJSON)),
+		"alg missing":                 raw(`{"kid":"ed"}`, string(claimsJSON)),
+		"alg a number":                raw(`{"alg":5,"kid":"ed"}`, string(claimsJSON)),
+		"HS256 with the public key":   sign(t, jwt.SigningMethodHS256, []byte(r.ed.Public().(ed25519.PublicKey)), map[string]any{"kid": "ed"}, r.claims(nil)),
+		"HS256 with the PEM":          sign(t, jwt.SigningMethodHS256, rsaPEM, map[string]any{"kid": "rsa"}, r.claims(nil)),
+		"HS512 with the modulus":      sign(t, jwt.SigningMethodHS512, r.rsa.N.Bytes(), map[string]any{"kid": "rsa"}, r.claims(nil)),
+		"RS384 of a good key":         sign(t, jwt.SigningMethodRS384, r.rsa, map[string]any{"kid": "rsa"}, r.claims(nil)),
+		"PS256 of a good key":         sign(t, jwt.SigningMethodPS256, r.rsa, map[string]any{"kid": "rsa"}, r.claims(nil)),
+		"key of another algorithm":    sign(t, jwt.SigningMethodES256, r.ec, map[string]any{"kid": "ed"}, r.claims(nil)),
+		"unknown kid":                 sign(t, ed, r.ed, map[string]any{"kid": "nobody"}, r.claims(nil)),
+		"no kid":                      sign(t, ed, r.ed, nil, r.claims(nil)),
+		"empty kid":                   sign(t, ed, r.ed, map[string]any{"kid": ""}, r.claims(nil)),
+		"kid a path":                  sign(t, ed, mallory, map[string]any{"kid": "../../dev/null"}, r.claims(nil)),
+		"kid a query":                 sign(t, ed, mallory, map[string]any{"kid": "x' UNION SELECT 'k"}, r.claims(nil)),
+		"kid a list":                  sign(t, ed, r.ed, map[string]any{"kid": []string{"ed"}}, r.claims(nil)),
+		"own key in jwk":              sign(t, ed, mallory, map[string]any{"kid": "ed", "jwk": malloryKey}, r.claims(nil)),
+		"own key in jwk, no kid":      sign(t, ed, mallory, map[string]any{"jwk": malloryKey}, r.claims(nil)),
+		"own key at jku":              sign(t, ed, mallory, map[string]any{"kid": "ed", "jku": "http://127.0.0.1:1/keys"}, r.claims(nil)),
+		"own key at x5u":              sign(t, ed, mallory, map[string]any{"kid": "ed", "x5u": "http://127.0.0.1:1/keys"}, r.claims(nil)),
+		"crit":                        sign(t, ed, r.ed, map[string]any{"kid": "ed", "crit": []string{"b64"}}, r.claims(nil)),
+		"signed by a stranger":        sign(t, ed, mallory, map[string]any{"kid": "ed"}, r.claims(nil)),
+		"no issuer":                   r.token(t, map[string]any{"iss": nil}),
+		"unknown issuer":              r.token(t, map[string]any{"iss": "https://evil.example.test"}),
+		"issuer with a slash more":    r.token(t, map[string]any{"iss": issuerName + "/"}),
+		"another issuer's name":       r.token(t, map[string]any{"iss": "https://second.example.test"}),
+		"another issuer's key":        sign(t, ed, r.ed, map[string]any{"kid": "foreign"}, r.claims(nil)),
+		"no audience":                 r.token(t, map[string]any{"aud": nil}),
+		"another audience":            r.token(t, map[string]any{"aud": "someone-else"}),
+		"both audiences":              r.token(t, map[string]any{"aud": []string{"hcp-tenant", "hcp-ops"}}),
+		"audience a number":           r.token(t, map[string]any{"aud": 7}),
+		"no expiry":                   r.token(t, map[string]any{"exp": nil}),
+		"expiry a text":               r.token(t, map[string]any{"exp": "tomorrow"}),
+		"expired":                     r.token(t, map[string]any{"exp": r.now.Add(-time.Hour).Unix()}),
+		"no subject":                  r.token(t, map[string]any{"sub": nil}),
+		"subject a list":              r.token(t, map[string]any{"sub": []string{"alice"}}),
+		"subject too long":            r.token(t, map[string]any{"sub": strings.Repeat("a", 256)}),
+		"no tenant":                   r.token(t, map[string]any{"tenant": nil}),
+		"empty tenant":                r.token(t, map[string]any{"tenant": ""}),
+		"tenant a list":               r.token(t, map[string]any{"tenant": []string{"demo"}}),
+		"project a number":            r.token(t, map[string]any{"project": 1}),
+		"empty project, unrestricted": r.token(t, map[string]any{"project": ""}),
+		"roles a text":                r.token(t, map[string]any{"roles": "owner"}),
+		"roles of numbers":            r.token(t, map[string]any{"roles": []int{1}}),
+		"too many roles":              r.token(t, map[string]any{"roles": make([]string, 33)}),
+		"too large":                   r.token(t, map[string]any{"x": strings.Repeat("a", 16<<10)}),
+		"claims not JSON":             b64.EncodeToString([]byte(`{"alg":"EdDSA","kid":"ed"}`)) + "." + b64.EncodeToString([]byte("{")) + "." + parts[2],
+		"claims a list":               b64.EncodeToString([]byte(`{"alg":"EdDSA","kid":"ed"}`)) + "." + b64.EncodeToString([]byte("[]")) + "." + parts[2],
+	}
+	for name, token := range attacks {
+		t.Run(name, func(t *testing.T) {
+			var logs bytes.Buffer
+			_, err := r.verifier(t, &logs).Verify(t.Context(), token)
+			var e *auth.Error
+			require.ErrorAs(t, err, &e)
+			for _, piece := range strings.Split(token, ".") {
+				if len(piece) > 8 {
+					require.NotContains(t, err.Error(), piece)
+					require.NotContains(t, logs.String(), piece)
+				}
+			}
+		})
+	}
+	_, err = r.verifier(t, &bytes.Buffer{}).Verify(t.Context(), good)
+	require.NoError(t, err, "the token that the attacks vary")
+}
+
+// nextChar changes only the bits of a base64 text's last character that do not
+// count: 64 bytes leave four of them.
+func nextChar(c byte) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return string(alphabet[strings.IndexByte(alphabet, c)+1])
+}
+
+func TestWeakKeysAreNotUsed(t *testing.T) {
+	short, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // the weak key that must be refused
+	require.NoError(t, err)
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	require.NoError(t, err)
+	for name, jwk := range map[string]string{
+		"RSA 1024":          fmt.Sprintf(`{"kty":"RSA","kid":"k","n":%q,"e":"AQAB"}`, b64.EncodeToString(short.N.Bytes())),
+		"symmetric":         `{"kty":"oct","kid":"k","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}`,
+		"P-384":             fmt.Sprintf(`{"kty":"EC","crv":"P-384","kid":"k","x":%q,"y":%q}`, b64.EncodeToString(p384.X.FillBytes(make([]byte, 48))), b64.EncodeToString(p384.Y.FillBytes(make([]byte, 48)))),
+		"for encryption":    strings.Replace(newRealm().jwk("ed"), `"use":"sig"`, `"use":"enc"`, 1),
+		"of no name":        strings.Replace(newRealm().jwk("ed"), `"kid":"ed",`, ``, 1),
+		"another algorithm": strings.Replace(newRealm().jwk("rsa"), "RS256", "RS512", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := auth.New(t.Context(), []auth.Issuer{{Issuer: issuerName, JWKS: json.RawMessage(`{"keys":[` + jwk + `]}`)}})
+			require.ErrorContains(t, err, "no usable key")
+		})
+	}
+}
+
+func TestNewRefusesBadSettings(t *testing.T) {
+	r := newRealm()
+	for name, issuers := range map[string][]auth.Issuer{
+		"no name":          {{JWKS: r.jwks("ed")}},
+		"no keys":          {{Issuer: "a"}},
+		"two sources":      {{Issuer: "a", JWKS: r.jwks("ed"), JWKSURL: "http://127.0.0.1:1"}},
+		"HMAC":             {{Issuer: "a", JWKS: r.jwks("ed"), Algorithms: []string{"HS256"}}},
+		"none":             {{Issuer: "a", JWKS: r.jwks("ed"), Algorithms: []string{"none"}}},
+		"one audience":     {{Issuer: "a", JWKS: r.jwks("ed"), TenantAudience: "x", OpsAudience: "x"}},
+		"twice":            {{Issuer: "a", JWKS: r.jwks("ed")}, {Issuer: "a", JWKS: r.jwks("ed")}},
+		"not JSON":         {{Issuer: "a", JWKS: json.RawMessage("{")}},
+		"a key ID twice":   {{Issuer: "a", JWKS: r.jwks("ed", "ed")}},
+		"keys not allowed": {{Issuer: "a", JWKS: r.jwks("ed"), Algorithms: []string{auth.RS256}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := auth.New(t.Context(), issuers)
+			require.Error(t, err)
+		})
+	}
+}
+
+// TestRemoteKeys: a new key is found at its first use, unknown key IDs cause
+// one fetch a cool-down, and a withdrawn key dies.
+func TestRemoteKeys(t *testing.T) {
+	r := newRealm()
+	var mu sync.Mutex
+	now, served := r.now, r.jwks("ed")
+	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	advance := func(d time.Duration) { mu.Lock(); defer mu.Unlock(); now = now.Add(d) }
+	serve := func(set json.RawMessage) { mu.Lock(); defer mu.Unlock(); served = set }
+	var fetches atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fetches.Add(1)
+		mu.Lock()
+		defer mu.Unlock()
+		if served == nil {
+			http.Error(w, "down", http.StatusBadGateway)
+			return
+		}
+		_, _ = w.Write(served)
+	}))
+	defer srv.Close()
+	v, err := auth.New(t.Context(), []auth.Issuer{{Issuer: issuerName, JWKSURL: srv.URL}}, auth.Options{Now: clock})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, fetches.Load())
+
+	late := func(kid string, key crypto.PrivateKey, n int) string {
+		return sign(t, map[string]jwt.SigningMethod{"ec": jwt.SigningMethodES256}[kid], key, map[string]any{"kid": kid}, r.claims(map[string]any{"n": n, "exp": r.now.Add(24 * time.Hour).Unix()}))
+	}
+	_, err = v.Verify(t.Context(), r.token(t, nil))
+	require.NoError(t, err)
+
+	serve(r.jwks("ed", "ec"))
+	_, err = v.Verify(t.Context(), late("ec", r.ec, 1))
+	require.Error(t, err, "inside of the cool-down of the first fetch")
+	require.EqualValues(t, 1, fetches.Load())
+	advance(31 * time.Second)
+	_, err = v.Verify(t.Context(), late("ec", r.ec, 2))
+	require.NoError(t, err, "a new key is fetched")
+	require.EqualValues(t, 2, fetches.Load())
+
+	for i := range 50 {
+		_, err = v.Verify(t.Context(), sign(t, jwt.SigningMethodEdDSA, r.ed, map[string]any{"kid": fmt.Sprint("unknown-", i)}, r.claims(nil)))
+		require.Error(t, err)
+	}
+	require.EqualValues(t, 2, fetches.Load(), "unknown key IDs must not cause a storm of fetches")
+
+	serve(nil)
+	advance(31 * time.Second)
+	_, err = v.Verify(t.Context(), sign(t, jwt.SigningMethodEdDSA, r.ed, map[string]any{"kid": "unknown"}, r.claims(nil)))
+	require.Error(t, err)
+	require.EqualValues(t, 3, fetches.Load())
+	_, err = v.Verify(t.Context(), late("ec", r.ec, 3))
+	require.NoError(t, err, "an issuer that is down keeps its keys")
+
+	serve(r.jwks("ed"))
+	advance(31 * time.Second)
+	_, err = v.Verify(t.Context(), sign(t, jwt.SigningMethodEdDSA, r.ed, map[string]any{"kid": "unknown"}, r.claims(nil)))
+	require.Error(t, err)
+	advance(31 * time.Second)
+	_, err = v.Verify(t.Context(), late("ec", r.ec, 2))
+	require.Error(t, err, "a withdrawn key is dead, for a token of the cache too")
+}
+
+func TestRemoteKeysFollowNoRedirectAndNoFlood(t *testing.T) {
+	r := newRealm()
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(r.jwks("ed")) }))
+	defer target.Close()
+	for name, handler := range map[string]http.HandlerFunc{
+		"redirect": func(w http.ResponseWriter, req *http.Request) { http.Redirect(w, req, target.URL, http.StatusFound) },
+		"flood": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write(append(bytes.Repeat([]byte(" "), 2<<20), r.jwks("ed")...))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewServer(handler)
+			defer srv.Close()
+			v, err := auth.New(t.Context(), []auth.Issuer{{Issuer: issuerName, JWKSURL: srv.URL}}, auth.Options{Now: func() time.Time { return r.now }})
+			require.NoError(t, err)
+			_, err = v.Verify(t.Context(), r.token(t, nil))
+			require.Error(t, err)
+		})
+	}
+}
+
+func TestMint(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	s, err := auth.NewSigner("hcp-dev", key)
+	require.NoError(t, err)
+	v, err := auth.New(t.Context(), []auth.Issuer{s.Issuer()})
+	require.NoError(t, err)
+
+	token, err := s.Mint(auth.Grant{Plane: auth.PlaneTenant, Subject: "dev", TenantID: "demo", ProjectID: "p", Roles: []string{"owner"}, TTL: time.Hour}, time.Now())
+	require.NoError(t, err)
+	p, err := v.Verify(t.Context(), token)
+	require.NoError(t, err)
+	require.Equal(t, auth.Principal{Issuer: "hcp-dev", Subject: "dev", Plane: auth.PlaneTenant, TenantID: "demo", ProjectID: "p", Roles: []string{"owner"}}, p)
+
+	token, err = s.Mint(auth.Grant{Plane: auth.PlaneOps, Subject: "op", Roles: []string{"admin"}, TTL: time.Hour}, time.Now())
+	require.NoError(t, err)
+	p, err = v.Verify(t.Context(), token)
+	require.NoError(t, err)
+	require.Equal(t, auth.PlaneOps, p.Plane)
+
+	for _, g := range []auth.Grant{{Plane: auth.PlaneTenant}, {Plane: auth.PlaneOps, TenantID: "demo"}, {Plane: "x"}} {
+		_, err = s.Mint(g, time.Now())
+		require.Error(t, err)
+	}
+}
+
+func TestBearer(t *testing.T) {
+	for name, tc := range map[string]struct {
+		header []string
+		want   string
+	}{
+		"absent":     {nil, ""},
+		"two":        {[]string{"Bearer a", "Bearer b"}, ""},
+		"basic":      {[]string{"Basic YTpi"}, ""},
+		"no token":   {[]string{"Bearer "}, ""},
+		"bare token": {[]string{"abc"}, ""},
+		"good":       {[]string{"Bearer abc"}, "abc"},
+		"lower case": {[]string{"bearer abc"}, "abc"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.Header["Authorization"] = tc.header
+			got, err := auth.Bearer(r)
+			require.Equal(t, tc.want, got)
+			require.Equal(t, tc.want == "", err != nil)
+		})
+	}
+}
+
+// FuzzVerify: no text but the one that was signed verifies, and none panics.
+func FuzzVerify(f *testing.F) {
+	r := newRealm()
+	good := sign(f, jwt.SigningMethodEdDSA, r.ed, map[string]any{"kid": "ed"}, r.claims(nil))
+	f.Add(good)
+	f.Add("..")
+	f.Add(`eyJhbGciOiJub25lIn0.e30.`)
+	v, err := auth.New(f.Context(), []auth.Issuer{{Issuer: issuerName, JWKS: r.jwks("ed", "ec", "rsa")}}, auth.Options{Now: func() time.Time { return r.now }})
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, token string) {
+		if _, err := v.Verify(t.Context(), token); (err == nil) != (token == good) {
+			t.Fatalf("verified: %v", err == nil)
+		}
+	})
+}
+
+func BenchmarkVerify(b *testing.B) {
+	r := newRealm()
+	v := r.verifier(b, &bytes.Buffer{})
+	token := r.token(b, nil)
+	for b.Loop() {
+		if _, err := v.Verify(b.Context(), token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package dispatch
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+)
+
+const (
+	// relayEvery is how often the relay looks, and relayAge how long a job is
+	// left to the handler that accepted it.
+	relayEvery = time.Second
+	relayAge   = time.Second
+	relayLimit = 100
+	// relayParallel bounds the starts in flight.
+	relayParallel = 8
+	// relayQuiet bounds how often one kind of trouble is logged.
+	relayQuiet = 30 * time.Second
+)
+
+// RunRelay starts, until ctx is over, the workflows of jobs that were accepted
+// but not dispatched: Temporal could not be reached, or the process died
+// between the commit and the start. It runs in every server and worker; that
+// several do the same is harmless.
+func (d *Dispatcher) RunRelay(ctx context.Context) {
+	tick := time.NewTicker(relayEvery)
+	defer tick.Stop()
+	var lastLog time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := d.relay(ctx); err != nil && ctx.Err() == nil && time.Since(lastLog) > relayQuiet {
+			lastLog = time.Now()
+			d.logger.WarnContext(ctx, "jobs wait to be dispatched", "error", err)
+		}
+	}
+}
+
+// relay dispatches one page of jobs and returns one of the errors it met.
+func (d *Dispatcher) relay(ctx context.Context) error {
+	ops, err := d.store.Undispatched(ctx, relayAge, relayLimit)
+	if err != nil {
+		return err
+	}
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		first error
+	)
+	queue := make(chan models.Operation)
+	for range min(relayParallel, len(ops)) {
+		wg.Go(func() {
+			for op := range queue {
+				if err := d.Dispatch(ctx, op); err != nil {
+					mu.Lock()
+					first = err
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for _, op := range ops {
+		queue <- op
+	}
+	close(queue)
+	wg.Wait()
+	return first
+}

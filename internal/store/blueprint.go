@@ -1,0 +1,77 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"gorm.io/gorm"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+)
+
+// Blueprint gathers what a step needs to make a placed VM, its user data
+// opened. models.ErrNotFound when there is no such VM, or when it is not
+// placed; models.ErrImageNotReady when the image or a network is no longer
+// bound where it is placed.
+func (s *Store) Blueprint(ctx context.Context, vmID string) (models.Blueprint, error) {
+	db := s.read(ctx)
+	vm, err := getRow[models.VM](db, vmID)
+	if err != nil {
+		return models.Blueprint{}, err
+	}
+	if vm.NodeID == "" {
+		return models.Blueprint{}, wrap(models.ErrNotFound, "the VM's placement")
+	}
+	out := models.Blueprint{}
+	if out.UserData, err = s.sealer.Open(vm.SealedUserData, userDataPlace(vm.ID)); err != nil {
+		return models.Blueprint{}, wrap(err, "open the user data")
+	}
+	vm.SealedUserData = nil
+	out.VM = vm
+	node, err := getRow[models.Node](db, vm.NodeID)
+	if err != nil {
+		return models.Blueprint{}, err
+	}
+	out.NodeName = node.Name
+	// A binding of the cluster itself goes before the provider's.
+	err = db.Where("image_id = ? AND provider_id = ? AND cluster_id IN ('', ?)", vm.ImageID, vm.ProviderID, vm.ClusterID).
+		Order("cluster_id DESC").Take(&out.Image).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return models.Blueprint{}, models.ErrImageNotReady
+	}
+	if err != nil {
+		return models.Blueprint{}, wrap(err, "read the image's binding")
+	}
+	out.NICs, err = s.boundNICs(db, vm)
+	return out, err
+}
+
+func (s *Store) boundNICs(db *gorm.DB, vm models.VM) ([]models.BoundNIC, error) {
+	if len(vm.NICs) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(vm.NICs))
+	for i, n := range vm.NICs {
+		ids[i] = n.NetworkID
+	}
+	var rows []models.NetworkBinding
+	err := db.Where("network_id IN "+s.dialect.elements(), jsonArray(ids)).
+		Where("provider_id = ? AND cluster_id IN ('', ?)", vm.ProviderID, vm.ClusterID).
+		Order("cluster_id").Find(&rows).Error
+	if err != nil {
+		return nil, wrap(err, "read the networks' bindings")
+	}
+	bindings := make(map[string]models.NetworkBinding, len(rows))
+	for _, b := range rows { // the cluster's own comes last and stays
+		bindings[b.NetworkID] = b
+	}
+	out := make([]models.BoundNIC, len(vm.NICs))
+	for i, n := range vm.NICs {
+		b, ok := bindings[n.NetworkID]
+		if !ok {
+			return nil, models.ErrImageNotReady
+		}
+		out[i] = models.BoundNIC{NIC: n, Binding: b}
+	}
+	return out, nil
+}

@@ -1,0 +1,74 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+)
+
+// ErrCursor says that a cursor was made for another order, or is malformed.
+var ErrCursor = errors.New("store: the cursor does not belong to this list")
+
+// ErrIncompatibleSchema says that the schema is older than this program needs.
+var ErrIncompatibleSchema = errors.New("store: the database schema is out of date: run hcp migrate")
+
+// BusyError says that another job holds the VM's lock, or already waits for it.
+type BusyError struct{ JobID string }
+
+func (e *BusyError) Error() string { return "job " + e.JobID + " is at work on the VM" }
+
+// StateError says that the VM's state does not allow the operation.
+type StateError struct {
+	Status models.VMStatus
+	Power  models.PowerState
+}
+
+func (e *StateError) Error() string {
+	return fmt.Sprintf("not allowed while the VM is %s, power %s", e.Status, e.Power)
+}
+
+// NameConflictError says that the name, or for catalog rows the ID, is taken.
+// Field is "name" or "id".
+type NameConflictError struct{ Field string }
+
+func (e *NameConflictError) Error() string { return "the " + e.Field + " is taken" }
+
+// DeleteProtectedError says that the VM has delete_protection set.
+type DeleteProtectedError struct{}
+
+func (*DeleteProtectedError) Error() string { return "the VM is protected against deletion" }
+
+// ReferenceError says that a field names what does not exist, or does not fit.
+// Field is a JSON pointer into the request body, Detail a sentence for its author.
+type ReferenceError struct{ Field, Detail string }
+
+func (e *ReferenceError) Error() string { return e.Field + ": " + e.Detail }
+
+// CapabilityError says that no hypervisor that could serve has the capability.
+type CapabilityError struct{ Capability models.Capability }
+
+func (e *CapabilityError) Error() string { return "not supported: " + e.Capability.Flag() }
+
+// PreconditionError says that If-Match named another generation.
+type PreconditionError struct{ Generation int }
+
+func (e *PreconditionError) Error() string {
+	return fmt.Sprintf("the generation is %d now", e.Generation)
+}
+
+// IdempotencyProblem is what is wrong with an Idempotency-Key.
+type IdempotencyProblem string
+
+// The problems of an Idempotency-Key.
+const (
+	// IdempotencyReused: the key was used for a request with another body.
+	IdempotencyReused IdempotencyProblem = "REUSED"
+	// IdempotencyInProgress: the first request with the key is still being accepted.
+	IdempotencyInProgress IdempotencyProblem = "IN_PROGRESS"
+)
+
+// IdempotencyError says that a request is not accepted under its Idempotency-Key.
+type IdempotencyError struct{ Problem IdempotencyProblem }
+
+func (e *IdempotencyError) Error() string { return "idempotency key: " + string(e.Problem) }

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"gorm.io/gorm"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+)
+
+// heldJob is a job on a VM with what the rules of the lock look at.
+type heldJob struct {
+	Kind    models.OperationKind
+	Outcome models.Outcome
+	Run     int
+
+	VMID         string `gorm:"column:vm_id"`
+	Status       models.VMStatus
+	PowerState   models.PowerState
+	Conditions   []models.Condition `gorm:"serializer:json"`
+	CurrentJobID string
+	NextJobID    string
+	ProviderID   string
+	NativeRef    string
+	Generation   int
+}
+
+// lockJob reads a job on a VM and locks both rows. models.ErrNotFound when
+// there is no such job, or when it is not on a VM.
+func (s *Store) lockJob(tx *gorm.DB, jobID string) (heldJob, error) {
+	var job heldJob
+	err := scanOne(tx, &job, "lock the job", `SELECT o.kind, o.outcome, o.run, v.id AS vm_id, v.status, v.power_state, v.conditions,
+			v.current_job_id, v.next_job_id, v.provider_id, v.native_ref, v.generation
+		FROM operations o JOIN vms v ON v.id = o.resource_id
+		WHERE o.id = ? AND o.resource_type = 'vm'`+s.dialect.lock("v, o"), jobID)
+	return job, err
+}
+
+// BeginJob is a job's first step: it counts the run, and makes sure that the
+// job holds the VM's lock and, for a create, a reservation. A run that was
+// started again after its job had ended takes both anew and opens the job
+// again. With another job at work it takes nothing and says which one.
+//
+// Idempotent. models.ErrNotFound: no such job, or its VM is deleted.
+func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error) {
+	var begun models.Begun
+	err := s.tx(ctx, func(tx *gorm.DB) error {
+		begun = models.Begun{}
+		job, err := s.lockJob(tx, jobID)
+		if errors.Is(err, models.ErrNotFound) {
+			begun.ProviderID, err = s.beginProviderJob(tx, jobID)
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		if job.CurrentJobID != "" && job.CurrentJobID != jobID {
+			begun.HolderJobID = job.CurrentJobID
+			return nil
+		}
+		if job.CurrentJobID == "" {
+			if err := s.retake(tx, &job, jobID); err != nil {
+				return err
+			}
+		}
+		begun = models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState}
+		return s.countRun(tx, jobID)
+	})
+	if err != nil {
+		return models.Begun{}, err
+	}
+	return begun, nil
+}
+
+// beginProviderJob is BeginJob for a job on a provider, which takes no lock.
+func (s *Store) beginProviderJob(tx *gorm.DB, jobID string) (providerID string, err error) {
+	err = scanOne(tx, &providerID, "read the job",
+		"SELECT resource_id FROM operations WHERE id = ? AND resource_type = 'provider'", jobID)
+	if err != nil {
+		return "", err
+	}
+	return providerID, s.countRun(tx, jobID)
+}
+
+// countRun opens the job for a run. A first step that is repeated within a run
+// counts once.
+func (s *Store) countRun(tx *gorm.DB, jobID string) error {
+	_, err := exec(tx, "count the run", `UPDATE operations SET
+			started_at = CASE WHEN run = 0 OR outcome <> '' THEN ? ELSE started_at END,
+			run = CASE WHEN run = 0 OR outcome <> '' THEN run + 1 ELSE run END,
+			outcome = '', error_code = '', error_text = '', no_op = ?, finished_at = NULL
+		WHERE id = ?`, s.now(), false, jobID)
+	return err
+}
+
+// retake takes the free lock for a job that had given it back.
+func (s *Store) retake(tx *gorm.DB, job *heldJob, jobID string) error {
+	switch {
+	case job.Kind == models.OpVMDelete:
+		if job.Status != models.VMDeleted {
+			job.Status = models.VMDeleting
+		}
+	case job.Status == models.VMDeleting, job.Status == models.VMDeleted:
+		return wrap(models.ErrNotFound, "the VM is deleted")
+	case job.Kind == models.OpVMCreate:
+		if job.Status == models.VMError {
+			job.Status = models.VMPending
+		}
+		_, err := exec(tx, "take the reservation anew", `INSERT INTO reservations
+				(vm_id, tenant_id, project_id, vcpus, memory_mib, disk_gib, node_id, job_id, created_at)
+			SELECT id, tenant_id, project_id, vcpus, memory_mib, disk_gib, '', ?, ? FROM vms WHERE id = ?
+			ON CONFLICT (vm_id) DO NOTHING`, jobID, s.now(), job.VMID)
+		if err != nil {
+			return err
+		}
+	}
+	n, err := exec(tx, "take the VM's lock anew",
+		"UPDATE vms SET current_job_id = ?, status = ?, updated_at = ? WHERE id = ? AND current_job_id = '' AND next_job_id = ''",
+		jobID, job.Status, s.now(), job.VMID)
+	if err == nil && n == 0 {
+		return models.ErrNotHolder
+	}
+	return err
+}
+
+// SetNativeRef records the hypervisor's name for the VM. It is a hint, the
+// ownership mark decides. models.ErrNotHolder.
+func (s *Store) SetNativeRef(ctx context.Context, jobID, vmID, ref string) error {
+	return s.write(ctx, func(db *gorm.DB) error {
+		n, err := exec(db, "set the native reference",
+			"UPDATE vms SET native_ref = ? WHERE id = ? AND current_job_id = ? AND current_job_id <> ''", ref, vmID, jobID)
+		if err == nil && n == 0 {
+			return models.ErrNotHolder
+		}
+		return err
+	})
+}

@@ -1,0 +1,181 @@
+package store_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+
+	"github.com/hypervisor-control-plane/hcp/internal/pgtest"
+	"github.com/hypervisor-control-plane/hcp/internal/store"
+	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
+	"github.com/hypervisor-control-plane/hcp/models"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// tables returns the columns of every table that the migrations made.
+func tables(t *testing.T, db *gorm.DB) map[string][]string {
+	t.Helper()
+	names, err := db.Migrator().GetTables()
+	require.NoError(t, err)
+	out := map[string][]string{}
+	for _, name := range names {
+		if name == "goose_db_version" || name == "sqlite_sequence" {
+			continue
+		}
+		columns, err := db.Migrator().ColumnTypes(name)
+		require.NoError(t, err)
+		for _, c := range columns {
+			out[name] = append(out[name], c.Name())
+		}
+		slices.Sort(out[name])
+	}
+	return out
+}
+
+func TestBothDialectsHaveTheSameColumns(t *testing.T) {
+	pg := tables(t, storetest.New(t, storetest.Postgres).DB)
+	lite := tables(t, storetest.New(t, storetest.SQLite).DB)
+	require.Len(t, pg, 16)
+	require.Empty(t, cmp.Diff(pg, lite))
+}
+
+func TestModelsMatchTheColumns(t *testing.T) {
+	rows := []any{
+		models.Tenant{},
+		models.Project{},
+		models.Zone{},
+		models.Flavor{},
+		models.Provider{},
+		models.Cluster{},
+		models.Node{},
+		models.Image{},
+		models.ImageBinding{},
+		models.Network{},
+		models.NetworkBinding{},
+		models.VM{},
+		models.Reservation{},
+		models.Operation{},
+		models.IdempotencyRecord{},
+	}
+	for _, dialect := range storetest.Dialects() {
+		t.Run(dialect, func(t *testing.T) {
+			env := storetest.New(t, dialect)
+			got := tables(t, env.DB)
+			delete(got, "installation") // has no model
+			for _, row := range rows {
+				stmt := &gorm.Statement{DB: env.DB}
+				require.NoError(t, stmt.Parse(row))
+				want := slices.Sorted(slices.Values(stmt.Schema.DBNames))
+				require.Empty(t, cmp.Diff(want, got[stmt.Schema.Table]), "table %s of %s", stmt.Schema.Table, reflect.TypeOf(row))
+				delete(got, stmt.Schema.Table)
+			}
+			require.Empty(t, got, "tables without a model")
+		})
+	}
+}
+
+func TestConcurrentMigrators(t *testing.T) {
+	for _, dialect := range storetest.Dialects() {
+		t.Run(dialect, func(t *testing.T) {
+			env := storetest.NewEmpty(t, dialect)
+			require.ErrorIs(t, env.CheckSchema(t.Context()), store.ErrIncompatibleSchema)
+			stores := []*store.Store{env.Store, env.Open(), env.Open(), env.Open()}
+			errs := make([]error, len(stores))
+			var wg sync.WaitGroup
+			for i, s := range stores {
+				wg.Go(func() { errs[i] = s.Migrate(t.Context()) })
+			}
+			wg.Wait()
+			for _, err := range errs {
+				require.NoError(t, err)
+			}
+			require.NoError(t, env.CheckSchema(t.Context()))
+			id, err := env.InstallationID(t.Context())
+			require.NoError(t, err)
+			require.Len(t, id, 36)
+			require.NoError(t, env.Migrate(t.Context()), "a repeat does nothing")
+			again, err := stores[1].InstallationID(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, id, again)
+		})
+	}
+}
+
+// The schema itself refuses what no code of ours writes.
+func TestConstraints(t *testing.T) {
+	for _, dialect := range storetest.Dialects() {
+		t.Run(dialect, func(t *testing.T) {
+			env := storetest.New(t, dialect)
+			env.Seed(t)
+			vm := env.ActiveVM(t, "a")
+			for name, statement := range map[string]string{
+				"unknown status":              "UPDATE vms SET status = 'GONE'",
+				"unknown power":               "UPDATE vms SET power_state = 'ON'",
+				"successor without a holder":  "UPDATE vms SET next_job_id = 'x'",
+				"deleted without a time":      "UPDATE vms SET status = 'DELETED'",
+				"project of another tenant":   "UPDATE vms SET tenant_id = 'other'",
+				"unknown image":               "UPDATE vms SET image_id = 'none'",
+				"unknown outcome":             "UPDATE operations SET outcome = 'MAYBE'",
+				"outcome without an end":      "UPDATE operations SET outcome = 'FAILED', finished_at = NULL",
+				"reservation without a VM":    "UPDATE reservations SET vm_id = 'none'",
+				"flavor without memory":       "UPDATE flavors SET memory_mib = 0",
+				"provider in an unknown zone": "UPDATE providers SET zone_id = 'none'",
+				"tenant with projects gone":   "DELETE FROM tenants",
+			} {
+				require.Error(t, env.DB.Exec(statement).Error, name)
+			}
+			require.Equal(t, vm, env.VM(t, vm.ID))
+		})
+	}
+}
+
+// Reads of VMs are scanned by hand: nothing may be left out, or mixed up.
+func TestVMsAreReadWhole(t *testing.T) {
+	for _, dialect := range storetest.Dialects() {
+		t.Run(dialect, func(t *testing.T) {
+			env := storetest.New(t, dialect)
+			env.Seed(t)
+			id := env.ActiveVM(t, "a").ID
+			stmt := &gorm.Statement{DB: env.DB}
+			require.NoError(t, stmt.Parse(models.VM{}))
+			changes := map[string]any{"created_at": env.Clock.Now(), "updated_at": env.Clock.Now()}
+			for i, f := range stmt.Schema.Fields {
+				switch f.FieldType.Kind() { //nolint:exhaustive // each kind that a column has
+				case reflect.Int:
+					changes[f.DBName] = 1000 + i
+				case reflect.Bool:
+					changes[f.DBName] = true
+				case reflect.Pointer:
+					changes[f.DBName] = env.Clock.Now()
+				case reflect.Map:
+					changes[f.DBName] = fmt.Sprintf(`{"k":"%s"}`, f.DBName)
+				}
+			}
+			for column, text := range map[string]string{
+				"nics": `[{"network_id":"n","mac":"m"}]`, "ssh_keys": `["k"]`, "addresses": `[{"ip":"i"}]`, "conditions": `[{"type":"MISSING","reason":"r"}]`,
+				"description": "description", "zone_id": "zone_id", "location": "location", "status_reason": "reason", "current_job_id": "current",
+				"next_job_id": "next", "cluster_id": "cluster", "native_ref": "ref", "desired_power_state": "PAUSED", "power_state": "SUSPENDED",
+			} {
+				changes[column] = text
+			}
+			require.NoError(t, env.DB.Table("vms").Where("id = ?", id).Updates(changes).Error)
+			var want models.VM
+			require.NoError(t, env.DB.Take(&want, "id = ?", id).Error)
+			want.SealedUserData = nil
+			for _, f := range stmt.Schema.Fields {
+				value, zero := f.ValueOf(t.Context(), reflect.ValueOf(want))
+				require.True(t, !zero || f.DBName == "sealed_user_data", "%s = %v: the test must give every column a value", f.DBName, value)
+			}
+			utc := cmp.Transformer("UTC", func(at time.Time) int64 { return at.UnixMicro() })
+			require.Empty(t, cmp.Diff(want, env.VM(t, id), utc))
+		})
+	}
+}

@@ -1,0 +1,200 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+)
+
+// SettleJob ends a job: its outcome, the VM's state, the hand-over of the lock
+// and the release of the reservation, in one transaction. A job that does not
+// hold the lock changes nothing of the VM but its own place behind the holder.
+// A VM that is being deleted stays so, whatever a job before the delete found.
+//
+// Idempotent: a job that has ended stays as it ended. models.ErrNotFound.
+func (s *Store) SettleJob(ctx context.Context, in models.Settlement) error {
+	return s.settle(ctx, in.JobID, func(heldJob) models.Settlement { return in })
+}
+
+// SettleAbandoned ends, as failed, a job whose workflow closed without
+// settling it. What the job did on the hypervisor is not known: the VM's power
+// becomes UNKNOWN; a create, and a delete, leave the VM in ERROR with its
+// placement and reservation, so that a delete can clean up and give them back.
+// What was never placed has touched no hypervisor and is given back at once.
+//
+// Idempotent. models.ErrNotFound.
+func (s *Store) SettleAbandoned(ctx context.Context, jobID string, code models.JobErrorCode, text string) error {
+	return s.settle(ctx, jobID, func(job heldJob) models.Settlement {
+		out := models.Settlement{JobID: jobID, Outcome: models.OutcomeFailed, ErrorCode: code, ErrorText: text}
+		if job.Run > 0 {
+			out.Power = models.PowerUnknown
+		}
+		switch job.Kind {
+		case models.OpVMCreate:
+			out.Status, out.StatusReason, out.Power = models.VMError, text, models.PowerUnknown
+			if job.ProviderID == "" {
+				out.Power, out.Release = models.PowerNone, true
+			}
+		case models.OpVMDelete:
+			out.Status, out.StatusReason = models.VMError, text
+		case models.OpVMStart, models.OpVMStop, models.OpVMReboot, models.OpProviderSync:
+		}
+		return out
+	})
+}
+
+func (s *Store) settle(ctx context.Context, jobID string, decide func(heldJob) models.Settlement) error {
+	return s.tx(ctx, func(tx *gorm.DB) error {
+		job, err := s.lockJob(tx, jobID)
+		if errors.Is(err, models.ErrNotFound) {
+			return s.settleProviderJob(tx, decide(heldJob{Kind: models.OpProviderSync}))
+		}
+		if err != nil || job.Outcome != models.OutcomeNone {
+			return err
+		}
+		in := decide(job)
+		if _, err := s.writeOutcome(tx, in); err != nil {
+			return err
+		}
+		switch jobID {
+		case job.CurrentJobID:
+			return s.settleVM(ctx, tx, job, in)
+		case job.NextJobID:
+			return s.leaveQueue(tx, job, in)
+		}
+		return nil
+	})
+}
+
+// settleProviderJob ends a job that holds no lock.
+func (s *Store) settleProviderJob(tx *gorm.DB, in models.Settlement) error {
+	n, err := s.writeOutcome(tx, in)
+	if err != nil || n > 0 {
+		return err
+	}
+	var id string
+	return scanOne(tx, &id, "read the job", "SELECT id FROM operations WHERE id = ?", in.JobID)
+}
+
+func (s *Store) writeOutcome(tx *gorm.DB, in models.Settlement) (int64, error) {
+	return exec(tx, "write the outcome", `UPDATE operations
+		SET outcome = ?, error_code = ?, error_text = ?, no_op = ?, finished_at = ? WHERE id = ? AND outcome = ''`,
+		in.Outcome, in.ErrorCode, in.ErrorText, in.NoOp, s.now(), in.JobID)
+}
+
+// leaveQueue gives up a job's place behind the holder. A delete that never
+// came to work leaves the VM for another delete.
+func (s *Store) leaveQueue(tx *gorm.DB, job heldJob, in models.Settlement) error {
+	status, reason := job.Status, ""
+	if job.Kind == models.OpVMDelete && job.Status == models.VMDeleting {
+		status, reason = models.VMError, in.ErrorText
+	}
+	_, err := exec(tx, "leave the queue",
+		"UPDATE vms SET next_job_id = '', status = ?, status_reason = CASE WHEN status = ? THEN status_reason ELSE ? END, updated_at = ? WHERE id = ?",
+		status, status, reason, s.now(), job.VMID)
+	return err
+}
+
+// settleVM writes what the holder found, and hands the lock on.
+func (s *Store) settleVM(ctx context.Context, tx *gorm.DB, job heldJob, in models.Settlement) error {
+	now := s.now()
+	changes := map[string]any{
+		"current_job_id": job.NextJobID, "next_job_id": "", "settled_at": now, "updated_at": now,
+	}
+	status := s.nextStatus(ctx, job, in)
+	if status != "" {
+		changes["status"], changes["status_reason"] = status, in.StatusReason
+	}
+	if in.Outcome == models.OutcomeSucceeded {
+		carriedOut := job.Generation
+		if job.NextJobID != "" {
+			carriedOut-- // the last change is the one that waits
+		}
+		changes["observed_generation"] = carriedOut
+	}
+	if in.DesiredPower != "" && job.Status != models.VMDeleting {
+		changes["desired_power_state"] = in.DesiredPower
+	}
+	if in.NativeRef != "" {
+		changes["native_ref"] = in.NativeRef
+	}
+	if err := addObserved(changes, job, in, now); err != nil {
+		return err
+	}
+	if status == models.VMDeleted {
+		changes["deleted_at"] = gorm.Expr("COALESCE(deleted_at, ?)", now)
+		changes["power_state"], changes["addresses"], changes["conditions"] = models.PowerNone, nil, nil
+		in.Release = true
+	}
+	if in.Release {
+		if _, err := exec(tx, "release the reservation", "DELETE FROM reservations WHERE vm_id = ?", job.VMID); err != nil {
+			return err
+		}
+		if status != models.VMDeleted { // where a deleted VM was is history; where a clean one was is nowhere
+			changes["provider_id"], changes["cluster_id"], changes["node_id"], changes["native_ref"] = "", "", "", ""
+		}
+	}
+	err := tx.Model(&models.VM{}).Where("id = ? AND current_job_id = ?", job.VMID, in.JobID).UpdateColumns(changes).Error
+	return wrap(err, "settle the VM")
+}
+
+// nextStatus is the lifecycle state that a settlement leads to; empty leaves it.
+func (s *Store) nextStatus(ctx context.Context, job heldJob, in models.Settlement) models.VMStatus {
+	switch {
+	case in.Status == "":
+		return ""
+	case job.Status == models.VMDeleting && job.Kind != models.OpVMDelete:
+		return ""
+	case !job.Status.CanBecome(in.Status):
+		// Refusing would hold the lock for ever.
+		s.logger.ErrorContext(ctx, "a settlement asked for an illegal change of status", slog.String("job_id", in.JobID),
+			slog.String("from", string(job.Status)), slog.String("to", string(in.Status)))
+		return ""
+	}
+	return in.Status
+}
+
+// addObserved adds power, addresses and what they say about conditions.
+func addObserved(changes map[string]any, job heldJob, in models.Settlement, now time.Time) error {
+	if in.Power != "" {
+		changes["power_state"] = in.Power
+	}
+	if len(in.Addresses) > 0 || in.Observed {
+		addresses, err := jsonText(in.Addresses)
+		if err != nil {
+			return err
+		}
+		changes["addresses"] = addresses
+	}
+	if !in.Observed {
+		return nil
+	}
+	changes["observed_at"] = now
+	if in.Power == models.PowerNone {
+		return nil
+	}
+	conditions, err := jsonText(slices.DeleteFunc(job.Conditions, isMissing))
+	changes["conditions"] = conditions
+	return err
+}
+
+func isMissing(c models.Condition) bool { return c.Type == models.CondMissing }
+
+// jsonText is a list as a JSON column keeps it: NULL when it is empty.
+func jsonText[T any](list []T) (any, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	b, err := json.Marshal(list)
+	if err != nil {
+		return nil, wrap(err, "encode a list")
+	}
+	return string(b), nil
+}

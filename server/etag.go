@@ -1,0 +1,45 @@
+package server
+
+import (
+	"strconv"
+	"strings"
+)
+
+// etag is the entity tag of a generation (RFC 9110, section 8.8.3).
+func etag(generation int) string { return `"` + strconv.Itoa(generation) + `"` }
+
+// noneMatch says whether an If-None-Match names the tag. The comparison is the
+// weak one, as section 13.1.2 wants.
+func noneMatch(header *string, tag string) bool {
+	if header == nil {
+		return false
+	}
+	for one := range strings.SplitSeq(*header, ",") {
+		if one = strings.TrimSpace(one); one == "*" || strings.TrimPrefix(one, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// ifMatch is the generation that an If-Match demands; nil for any. A tag that
+// is none of ours matches nothing: it is answered as a generation that is over.
+func ifMatch(header *string) (*int, error) {
+	if header == nil || strings.TrimSpace(*header) == "*" {
+		return nil, nil //nolint:nilnil // no demand is no error, and the store takes nil for it
+	}
+	tag := strings.TrimSpace(*header)
+	if strings.Contains(tag, ",") {
+		return nil, newProblem(CodeInvalidArgument, "If-Match must name one entity tag",
+			fieldError{Pointer: "/header/If-Match", Detail: "must name one entity tag"})
+	}
+	generation := -1
+	if unquoted, ok := strings.CutPrefix(tag, `"`); ok {
+		if unquoted, ok = strings.CutSuffix(unquoted, `"`); ok {
+			if n, err := strconv.Atoi(unquoted); err == nil && etag(n) == tag {
+				generation = n
+			}
+		}
+	}
+	return &generation, nil
+}

@@ -1,0 +1,79 @@
+package server
+
+import (
+	"time"
+
+	"github.com/hypervisor-control-plane/hcp/internal/jobview"
+	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/server/api"
+)
+
+// jobView is a job as its tenant sees it: no cause of an error is in it.
+func jobView(j jobview.Job) api.Job {
+	v := api.Job{
+		ID: j.ID, Type: string(j.Type), ProjectID: j.ProjectID,
+		Resource: api.JobResource{Type: string(j.Resource.Type), ID: j.Resource.ID}, State: api.JobState(j.State),
+		Progress: api.JobProgress{
+			Percent: j.Progress.Percent, CurrentStep: j.Progress.CurrentStep,
+			StepsDone: j.Progress.StepsDone, StepsTotal: j.Progress.StepsTotal,
+		},
+		Steps: make([]api.JobStep, len(j.Steps)), Error: jobError(j.Error),
+		Compensation: api.CompensationState(j.Compensation), Cancellable: j.Cancellable, CancelRequested: optional(j.CancelRequested),
+		RequestedBy: j.RequestedBy, RequestID: j.RequestID, Run: j.Run,
+		CreatedAt: j.CreatedAt, StartedAt: j.StartedAt, FinishedAt: j.FinishedAt,
+	}
+	if j.Waiting != nil {
+		v.Waiting = &api.JobWait{Reason: string(j.Waiting.Reason), Message: j.Waiting.Message, NextRetryAt: j.Waiting.NextRetryAt}
+	}
+	if j.Result != nil {
+		v.Result = &api.JobResult{NoOp: &j.Result.NoOp}
+	}
+	for i, s := range j.Steps {
+		v.Steps[i] = stepView(s)
+	}
+	return v
+}
+
+func stepView(s jobview.Step) api.JobStep {
+	v := api.JobStep{
+		Name: s.Name, Title: s.Title, State: api.StepState(s.State), Attempt: s.Attempt,
+		StartedAt: s.StartedAt, FinishedAt: s.FinishedAt, NextRetryAt: s.NextRetryAt, Error: jobError(s.Error),
+	}
+	if c := s.Compensation; c != nil {
+		v.Compensation = &api.StepCompensation{State: api.CompensationState(c.State), Attempt: c.Attempt, VerifiedAt: c.VerifiedAt, Error: jobError(c.Error)}
+	}
+	return v
+}
+
+func jobError(e *jobview.Error) *api.JobError {
+	if e == nil {
+		return nil
+	}
+	return &api.JobError{Code: string(e.Code), Message: e.Message}
+}
+
+// opsJob is api.OpsJob, made of a tenant's view and what only operators see.
+type opsJob struct {
+	api.Job
+	TenantID      string         `json:"tenant_id"`
+	PreemptsJobID string         `json:"preempts_job_id,omitempty"`
+	DispatchedAt  *time.Time     `json:"dispatched_at,omitempty"`
+	Causes        []api.JobCause `json:"causes,omitempty"`
+}
+
+func opsJobView(op models.Operation, j jobview.Job) opsJob {
+	v := opsJob{Job: jobView(j), TenantID: op.TenantID, PreemptsJobID: op.PreemptsJobID, DispatchedAt: op.DispatchedAt}
+	cause := func(step string, e *jobview.Error) {
+		if e != nil && e.Cause != "" {
+			v.Causes = append(v.Causes, api.JobCause{Step: step, Cause: e.Cause})
+		}
+	}
+	cause("", j.Error)
+	for _, s := range j.Steps {
+		cause(s.Name, s.Error)
+		if s.Compensation != nil {
+			cause(s.Name, s.Compensation.Error)
+		}
+	}
+	return v
+}

@@ -1,0 +1,41 @@
+package server
+
+import (
+	"context"
+
+	"github.com/hypervisor-control-plane/hcp/internal/store"
+	"github.com/hypervisor-control-plane/hcp/server/api"
+)
+
+// apiVersion is the version in the paths.
+const apiVersion = "v1"
+
+// GetVersion says which version of the control plane answers.
+func (s *Server) GetVersion(context.Context, api.GetVersionRequestObject) (api.GetVersionResponseObject, error) {
+	return document{body: api.Version{Version: s.config.Version, APIVersion: apiVersion}}, nil
+}
+
+// GetOpenAPI serves the API's description.
+func (s *Server) GetOpenAPI(context.Context, api.GetOpenAPIRequestObject) (api.GetOpenAPIResponseObject, error) {
+	return document{body: s.description}, nil
+}
+
+// ListErrorCodes serves the error table.
+func (*Server) ListErrorCodes(context.Context, api.ListErrorCodesRequestObject) (api.ListErrorCodesResponseObject, error) {
+	view := func(specs []codeSpec) []api.ErrorCode {
+		out := make([]api.ErrorCode, len(specs))
+		for i, c := range specs {
+			out[i] = api.ErrorCode{Code: string(c.Code), Status: optional(c.Status), Title: c.Title, Description: c.Description, Retryable: c.Retryable}
+		}
+		return out
+	}
+	return document{body: api.ErrorCodeList{Problems: view(problemCodes()), Jobs: view(jobCodes())}}, nil
+}
+
+// GetLimits says how large things may be.
+func (*Server) GetLimits(context.Context, api.GetLimitsRequestObject) (api.GetLimitsResponseObject, error) {
+	return document{body: api.Limits{
+		BodyBytes: maxBody, UserDataBytes: maxUserData, PageSizeDefault: defaultPageSize, PageSizeMax: maxPageSize,
+		IdempotencyKeyLength: maxIdempotencyKey, IdempotencyLifetime: isoHours(store.IdempotencyLifetime),
+	}}, nil
+}

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"context"
+
+	"github.com/hypervisor-control-plane/hcp/internal/store"
+	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/server/api"
+)
+
+// ListProjects lists the tenant's projects; a token that is limited to one
+// project sees that one.
+func (s *Server) ListProjects(ctx context.Context, r api.ListProjectsRequestObject) (api.ListProjectsResponseObject, error) {
+	p, l := requestOf(ctx).Principal, listingOf(requestOf(ctx))
+	at, err := s.pageOf(l, r.Params.PageToken, r.Params.Limit, sortOf(r.Params.Sort))
+	if err != nil {
+		return nil, err
+	}
+	if p.ProjectID != "" {
+		row, err := s.store.GetProject(ctx, p.TenantID, p.ProjectID)
+		if err != nil {
+			return nil, err
+		}
+		return page(s, l, []models.Project{row}, store.Cursor{}, projectView)
+	}
+	rows, next, err := s.store.ListProjects(ctx, p.TenantID, at)
+	if err != nil {
+		return nil, err
+	}
+	return page(s, l, rows, next, projectView)
+}
+
+// GetProject reads a project of the tenant.
+func (s *Server) GetProject(ctx context.Context, r api.GetProjectRequestObject) (api.GetProjectResponseObject, error) {
+	row, err := s.store.GetProject(ctx, requestOf(ctx).Principal.TenantID, r.ProjectID)
+	if err != nil {
+		return nil, err
+	}
+	return tagged(projectView(row), catalogGeneration, r.Params.IfNoneMatch), nil
+}
+
+// OpsListProjects lists the projects of every tenant.
+func (s *Server) OpsListProjects(ctx context.Context, r api.OpsListProjectsRequestObject) (api.OpsListProjectsResponseObject, error) {
+	l := listingOf(requestOf(ctx))
+	at, err := s.pageOf(l, r.Params.PageToken, r.Params.Limit, sortOf(r.Params.Sort))
+	if err != nil {
+		return nil, err
+	}
+	rows, next, err := s.store.ListProjectsAny(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return page(s, l, rows, next, projectView)
+}
+
+// OpsGetProject reads a project of any tenant.
+func (s *Server) OpsGetProject(ctx context.Context, r api.OpsGetProjectRequestObject) (api.OpsGetProjectResponseObject, error) {
+	row, err := s.store.GetProjectAny(ctx, r.ProjectID)
+	if err != nil {
+		return nil, err
+	}
+	return tagged(projectView(row), catalogGeneration, r.Params.IfNoneMatch), nil
+}
+
+// OpsCreateProject creates a project.
+func (s *Server) OpsCreateProject(ctx context.Context, r api.OpsCreateProjectRequestObject) (api.OpsCreateProjectResponseObject, error) {
+	b := *r.Body
+	in := models.Project{ID: valueOf(b.ID), TenantID: b.TenantID, Name: b.Name}
+	return s.created(ctx, func(c store.Caller, idem *store.Idempotency) (store.Answer, bool, error) {
+		return s.store.CreateProject(ctx, c, in, idem, func(row models.Project) (store.Answer, error) {
+			return createdAnswer(ctx, row.ID, projectView(row))
+		})
+	})
+}
+
+func projectView(p models.Project) api.Project {
+	return api.Project{ID: p.ID, TenantID: p.TenantID, Name: p.Name, CreatedAt: p.CreatedAt}
+}

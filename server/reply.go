@@ -1,0 +1,92 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/hypervisor-control-plane/hcp/internal/store"
+)
+
+// document is the answer to a read.
+type document struct {
+	body any
+	// tag, where there is one, is the document's entity tag.
+	tag string
+	// unchanged says that the client has this document already.
+	unchanged bool
+}
+
+// tagged is a document with its generation, answered with 304 where the client
+// has it already.
+func tagged(body any, generation int, ifNoneMatch *string) document {
+	tag := etag(generation)
+	return document{body: body, tag: tag, unchanged: noneMatch(ifNoneMatch, tag)}
+}
+
+func (d document) send(w http.ResponseWriter) error {
+	h := w.Header()
+	if d.tag != "" {
+		h.Set("ETag", d.tag)
+	}
+	// What a principal may see is no other's: caches may keep it for revalidation only.
+	h.Set("Cache-Control", "private, no-cache")
+	if d.unchanged {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	body, ok := d.body.(json.RawMessage)
+	if !ok {
+		var err error
+		if body, err = json.Marshal(d.body); err != nil {
+			return err
+		}
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	_, err := w.Write(body)
+	return err
+}
+
+// listOf is one page of a list as JSON.
+type listOf[T any] struct {
+	Items         []T    `json:"items"`
+	NextPageToken string `json:"next_page_token"`
+}
+
+// page makes the document of one page from rows.
+func page[R, T any](s *Server, l listing, rows []R, next store.Cursor, view func(R) T) (document, error) {
+	token, err := s.tokens.seal(l, next)
+	if err != nil {
+		return document{}, err
+	}
+	list := listOf[T]{Items: make([]T, len(rows)), NextPageToken: token}
+	for i, r := range rows {
+		list.Items[i] = view(r)
+	}
+	return document{body: list}, nil
+}
+
+// receipt is the answer to a change. It goes out as it was stored with the
+// request's Idempotency-Key, the first time as every other.
+type receipt struct {
+	answer   store.Answer
+	replayed bool
+}
+
+func (r receipt) send(w http.ResponseWriter) error {
+	h := w.Header()
+	for k, v := range r.answer.Header {
+		h.Set(k, v)
+	}
+	if r.replayed {
+		h.Set("Idempotency-Replayed", "true")
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(r.answer.Body)))
+	w.WriteHeader(r.answer.Status)
+	_, err := w.Write(r.answer.Body)
+	return err
+}

@@ -1,0 +1,109 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.temporal.io/sdk/client"
+)
+
+// readyTimeout bounds all checks of /readyz together.
+const readyTimeout = 2 * time.Second
+
+// rootRoute is a route outside of the API's description.
+type rootRoute struct {
+	method, path string
+	// access says who may use it, for the list of routes.
+	access  string
+	handler echo.HandlerFunc
+}
+
+// rootRoutes is the table of the routes outside of the API's description.
+func (s *Server) rootRoutes(d Deps) []rootRoute {
+	routes := []rootRoute{
+		{http.MethodGet, "/livez", "public", s.named("livez", s.livez)},
+		{http.MethodGet, "/readyz", "public", s.named("readyz", s.readyz)},
+		{http.MethodGet, "/metrics", permissionMetrics, s.named("metrics", s.serveMetrics)},
+	}
+	if d.WebUI != nil {
+		ui := s.named("temporalUI", func(c echo.Context) error {
+			c.Response().Header().Del("Content-Security-Policy")
+			d.WebUI.ServeHTTP(c.Response(), c.Request())
+			return nil
+		})
+		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
+			routes = append(routes, rootRoute{m, "/temporal/*", permissionTemporalRead, ui})
+		}
+	}
+	return routes
+}
+
+// Permissions of what the API's description does not name.
+const (
+	permissionMetrics       = "metrics.read"
+	permissionTemporalRead  = "temporal.read"
+	permissionTemporalWrite = "temporal.write"
+)
+
+// named gives a root route its name in log and metrics.
+func (s *Server) named(id string, h echo.HandlerFunc) echo.HandlerFunc {
+	op := &operation{ID: id}
+	return func(c echo.Context) error {
+		requestOf(c.Request().Context()).Operation = op
+		return h(c)
+	}
+}
+
+// livez says that the process serves.
+func (*Server) livez(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }
+
+// readyz says whether the server can do its work, and for each thing that it
+// needs whether that is well. Causes stay in the log.
+func (s *Server) readyz(c echo.Context) error {
+	ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
+	defer cancel()
+	checks := []struct {
+		name  string
+		check func(context.Context) error
+	}{
+		{"database", s.store.Ping},
+		{"schema", s.store.CheckSchema},
+		{"temporal", func(ctx context.Context) error {
+			_, err := s.temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+			return err
+		}},
+	}
+	status, result := http.StatusOK, make(map[string]string, len(checks))
+	for _, one := range checks {
+		result[one.name] = "ok"
+		if err := one.check(ctx); err != nil {
+			status, result[one.name] = http.StatusServiceUnavailable, "unavailable"
+			s.logger.WarnContext(ctx, "not ready", "check", one.name, "error", err)
+		}
+	}
+	body, err := json.Marshal(map[string]any{"ready": status == http.StatusOK, "checks": result})
+	if err != nil {
+		return err
+	}
+	return c.JSONBlob(status, body)
+}
+
+// serveMetrics shows the metrics to operators, or, where the installation says
+// so, to everybody who can connect.
+func (s *Server) serveMetrics(c echo.Context) error {
+	if !s.config.PublicMetrics {
+		principal, p := s.guard.authenticate(c.Request())
+		if p != nil {
+			return p
+		}
+		if err := s.guard.authorize(&operation{ID: "metrics", Plane: planeOps, Permission: permissionMetrics}, principal, nil); err != nil {
+			return err
+		}
+	}
+	promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}).ServeHTTP(c.Response(), c.Request())
+	return nil
+}

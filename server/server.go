@@ -1,0 +1,175 @@
+// Package server is the northbound API: it authenticates, authorises and
+// validates requests, accepts them in one transaction of the store, and hands
+// the jobs to the dispatcher. openapi.yaml describes it; types and routes are
+// generated from there.
+//
+// It imports models, policies and internal packages. It must not import
+// providers or worker: it knows no hypervisor.
+package server
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/sdk/client"
+
+	"github.com/hypervisor-control-plane/hcp/internal/auth"
+	"github.com/hypervisor-control-plane/hcp/internal/jobview"
+	"github.com/hypervisor-control-plane/hcp/internal/store"
+	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/policies"
+	"github.com/hypervisor-control-plane/hcp/server/api"
+)
+
+// Dispatcher hands accepted jobs to Temporal.
+type Dispatcher interface {
+	// Dispatch starts the job's workflow; one that is started already is no error.
+	Dispatch(ctx context.Context, op models.Operation) error
+	// SettleIfClosed settles a job whose workflow was ended from outside, and
+	// reports whether it is settled now.
+	SettleIfClosed(ctx context.Context, jobID string) (settled bool, err error)
+}
+
+// Jobs reads how a job stands.
+type Jobs interface {
+	// Job returns the job with its steps.
+	Job(ctx context.Context, op models.Operation) (jobview.Job, error)
+}
+
+// Temporal tells whether Temporal answers; client.Client does.
+type Temporal interface {
+	CheckHealth(ctx context.Context, request *client.CheckHealthRequest) (*client.CheckHealthResponse, error)
+}
+
+// Config is what an installation chooses.
+type Config struct {
+	// PageTokenKey signs page tokens and hashes bodies for Idempotency-Keys: at
+	// least 32 random bytes, the same on every replica.
+	PageTokenKey []byte
+	// Version is what GET version answers; empty is "dev".
+	Version string
+	// PublicMetrics opens /metrics to everybody who can connect. Otherwise it
+	// takes an ops token with the permission metrics.read.
+	PublicMetrics bool
+}
+
+// Deps is what the server works with. All but WebUI, Registry and Logger are required.
+type Deps struct {
+	Store      *store.Store
+	Dispatcher Dispatcher
+	Jobs       Jobs
+	Temporal   Temporal
+	Auth       *auth.Verifier
+	Enforcer   *policies.Enforcer
+	// WebUI, if any, serves everything below /temporal/ and guards itself.
+	WebUI http.Handler
+	// Registry takes the server's metrics, and /metrics shows it.
+	Registry *prometheus.Registry
+	Logger   *slog.Logger
+	Config   Config
+}
+
+// Server serves the API.
+type Server struct {
+	store        *store.Store
+	dispatcher   Dispatcher
+	jobs         Jobs
+	temporal     Temporal
+	guard        *guard
+	capabilities *capabilityIndex
+	tokens       pageTokens
+	hashKey      []byte
+	metrics      *metrics
+	logger       *slog.Logger
+	config       Config
+	description  json.RawMessage
+	operations   []*operation
+	echo         *echo.Echo
+}
+
+// New wires the server. It fails on a route that nothing guards.
+func New(d Deps) (*Server, error) {
+	if d.Store == nil || d.Dispatcher == nil || d.Jobs == nil || d.Temporal == nil || d.Auth == nil || d.Enforcer == nil {
+		return nil, errors.New("server: a dependency is missing")
+	}
+	if len(d.Config.PageTokenKey) < sha256.Size {
+		return nil, fmt.Errorf("server: the page token key must have at least %d bytes", sha256.Size)
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	if d.Registry == nil {
+		d.Registry = prometheus.NewRegistry()
+	}
+	if d.Config.Version == "" {
+		d.Config.Version = "dev"
+	}
+	s := &Server{
+		store: d.Store, dispatcher: d.Dispatcher, jobs: d.Jobs, temporal: d.Temporal,
+		guard: newGuard(d.Auth, d.Enforcer), capabilities: newCapabilityIndex(d.Store, time.Now),
+		logger: d.Logger, config: d.Config,
+	}
+	var err error
+	if s.tokens.key, err = hkdf.Key(sha256.New, d.Config.PageTokenKey, nil, "hcp page token", sha256.Size); err != nil {
+		return nil, fmt.Errorf("server: page token key: %w", err)
+	}
+	if s.hashKey, err = hkdf.Key(sha256.New, d.Config.PageTokenKey, nil, "hcp request hash", sha256.Size); err != nil {
+		return nil, fmt.Errorf("server: request hash key: %w", err)
+	}
+	if s.metrics, err = newMetrics(d.Registry); err != nil {
+		return nil, err
+	}
+	if err := s.routes(d); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Handler is the whole server: the API, /livez, /readyz, /metrics, and the
+// Temporal Web UI where there is one.
+func (s *Server) Handler() http.Handler { return s.echo }
+
+// routes registers what the description and the table of root routes name.
+func (s *Server) routes(d Deps) error {
+	doc, err := describe()
+	if err != nil {
+		return err
+	}
+	if s.description, err = doc.MarshalJSON(); err != nil {
+		return fmt.Errorf("server: openapi.yaml: %w", err)
+	}
+	if s.operations, err = operationsOf(doc); err != nil {
+		return err
+	}
+	s.echo = echo.New()
+	s.echo.HideBanner, s.echo.HidePort = true, true
+	s.echo.HTTPErrorHandler = s.onError
+	s.echo.Pre(s.observe, splitVerb)
+
+	guards := make(map[string][]echo.MiddlewareFunc, len(s.operations))
+	for _, op := range s.operations {
+		guards[op.ID] = []echo.MiddlewareFunc{s.guard.middleware(op)}
+	}
+	var unguarded []string
+	api.RegisterHandlersWithOptions(verbRouter{echo: s.echo, unguarded: &unguarded}, api.NewStrictHandler(s, nil),
+		api.RegisterHandlersOptions{OperationMiddlewares: guards})
+	if len(unguarded) > 0 {
+		return fmt.Errorf("server: routes without a guard: %s", strings.Join(unguarded, ", "))
+	}
+	for _, r := range s.rootRoutes(d) {
+		s.echo.Add(r.method, r.path, r.handler)
+	}
+	return nil
+}
+
+var _ api.StrictServerInterface = (*Server)(nil)

@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"net"
+	"strings"
+
+	"github.com/hypervisor-control-plane/hcp/internal/store"
+	"github.com/hypervisor-control-plane/hcp/models"
+)
+
+// fromStore maps the store's errors to problems. What it does not know is
+// INTERNAL: the text stays in the log.
+func fromStore(err error) *problem {
+	if p := refusal(err); p != nil {
+		return p
+	}
+	p := newProblem(CodeInternal, "")
+	if unavailable(err) {
+		p = newProblem(CodeControlPlaneUnavailable, "try again")
+		p.header = map[string]string{"Retry-After": "2"}
+	}
+	p.cause = err
+	return p
+}
+
+// refusal is the problem of a request that the store refuses; nil for an error
+// that is not the caller's.
+func refusal(err error) *problem {
+	var (
+		busy         *store.BusyError
+		state        *store.StateError
+		name         *store.NameConflictError
+		protected    *store.DeleteProtectedError
+		reference    *store.ReferenceError
+		capability   *store.CapabilityError
+		precondition *store.PreconditionError
+		idempotency  *store.IdempotencyError
+	)
+	switch {
+	case errors.Is(err, models.ErrNotFound):
+		return notFound()
+	case errors.Is(err, store.ErrCursor):
+		return invalidPageToken()
+	case errors.As(err, &busy):
+		p := newProblem(CodeOperationInProgress, "another job is at work on the VM")
+		p.CurrentJobID = busy.JobID
+		return p
+	case errors.As(err, &state):
+		return newProblem(CodeInvalidState, state.Error())
+	case errors.As(err, &name):
+		return newProblem(CodeNameConflict, name.Error(), fieldError{Pointer: "/" + name.Field, Detail: "is taken"})
+	case errors.As(err, &protected):
+		return newProblem(CodeDeleteProtected, protected.Error())
+	case errors.As(err, &reference):
+		return newProblem(CodeSemanticInvalid, reference.Detail, fieldError{Pointer: reference.Field, Detail: reference.Detail})
+	case errors.As(err, &capability):
+		p := newProblem(CodeFeatureNotSupported, capability.Error())
+		p.Capability = capability.Capability.Flag()
+		return p
+	case errors.As(err, &precondition):
+		return newProblem(CodePreconditionFailed, precondition.Error())
+	case errors.As(err, &idempotency):
+		return idempotencyProblem(idempotency.Problem)
+	}
+	return nil
+}
+
+func idempotencyProblem(p store.IdempotencyProblem) *problem {
+	switch p {
+	case store.IdempotencyReused:
+		return newProblem(CodeIdempotencyKeyReused, "the key was used for a request with another body")
+	case store.IdempotencyInProgress:
+		return newProblem(CodeIdempotencyInProgress, "the first request with this key is still being accepted")
+	}
+	return newProblem(CodeInternal, "")
+}
+
+// unavailable tells a database that does not answer from a defect of ours.
+func unavailable(err error) bool {
+	var network net.Error
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, sql.ErrConnDone) || errors.As(err, &network) {
+		return true
+	}
+	// SQLSTATE classes of PostgreSQL (appendix A): connection exception,
+	// insufficient resources, operator intervention, serialization failure.
+	var state interface{ SQLState() string }
+	if !errors.As(err, &state) {
+		return false
+	}
+	for _, class := range []string{"08", "40", "53", "57"} {
+		if strings.HasPrefix(state.SQLState(), class) {
+			return true
+		}
+	}
+	return false
+}

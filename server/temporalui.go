@@ -1,0 +1,28 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/hypervisor-control-plane/hcp/internal/auth"
+	"github.com/hypervisor-control-plane/hcp/policies"
+	"github.com/hypervisor-control-plane/hcp/server/webui"
+)
+
+// TemporalUIAccess decides by an operator's token who may use the Temporal Web
+// UI: temporal.read opens it, temporal.write may also change things there.
+func TemporalUIAccess(v *auth.Verifier, e *policies.Enforcer) func(*http.Request) (webui.Access, error) {
+	g := newGuard(v, e)
+	read := &operation{ID: "temporalUI", Plane: planeOps, Permission: permissionTemporalRead}
+	write := &operation{ID: "temporalUI", Plane: planeOps, Permission: permissionTemporalWrite}
+	return func(r *http.Request) (webui.Access, error) {
+		principal, p := g.authenticate(r)
+		if p != nil {
+			return webui.Access{}, errors.Join(webui.ErrUnauthenticated, p)
+		}
+		if err := g.authorize(read, principal, nil); err != nil {
+			return webui.Access{}, err
+		}
+		return webui.Access{Subject: principal.ID(), Write: g.authorize(write, principal, nil) == nil}, nil
+	}
+}

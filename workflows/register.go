@@ -1,0 +1,42 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/worker"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+)
+
+// Register registers every workflow.
+func Register(r worker.WorkflowRegistry) {
+	r.RegisterWorkflow(CreateVM)
+	r.RegisterWorkflow(StartVM)
+	r.RegisterWorkflow(StopVM)
+	r.RegisterWorkflow(RebootVM)
+	r.RegisterWorkflow(DeleteVM)
+	r.RegisterWorkflow(SyncProvider)
+	r.RegisterWorkflow(RefreshProvider)
+	r.RegisterWorkflow(SweepJobs)
+}
+
+// Start says which workflow carries out an accepted operation, and its input:
+// IDs and sizes only. It fails for a kind that no workflow is there for.
+func Start(op models.Operation) (workflow, input any, err error) {
+	p := op.Params
+	switch op.Kind {
+	case models.OpVMCreate:
+		return CreateVM, CreateVMInput{VMID: op.ResourceID, Start: p.Start}, nil
+	case models.OpVMStart:
+		return StartVM, StartVMInput{VMID: op.ResourceID}, nil
+	case models.OpVMStop:
+		return StopVM, StopVMInput{VMID: op.ResourceID, Mode: p.Mode, TimeoutSeconds: p.TimeoutSeconds}, nil
+	case models.OpVMReboot:
+		return RebootVM, RebootVMInput{VMID: op.ResourceID, Mode: p.Mode, TimeoutSeconds: p.TimeoutSeconds}, nil
+	case models.OpVMDelete:
+		return DeleteVM, DeleteVMInput{VMID: op.ResourceID}, nil
+	case models.OpProviderSync:
+		return SyncProvider, SyncProviderInput{ProviderID: op.ResourceID}, nil
+	}
+	return nil, nil, fmt.Errorf("no workflow carries out %q", op.Kind)
+}

@@ -1,0 +1,63 @@
+// Package saga unwinds a half-done workflow. It imports the Temporal SDK only.
+package saga
+
+import (
+	"strings"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// CompensationIncomplete is the error type of a workflow that could not clean
+// up after itself. It always means that an operator must look.
+const CompensationIncomplete = "COMPENSATION_INCOMPLETE"
+
+type compensation struct {
+	step string
+	run  func(workflow.Context) error
+}
+
+// Saga holds the compensations of the steps tried so far. The zero value is
+// ready for use.
+type Saga struct{ stack []compensation }
+
+// Defer registers how to undo the step that is ABOUT to run. Register first,
+// then act: a step that timed out may still have taken effect. So every
+// compensation must succeed when there is nothing to undo.
+func (s *Saga) Defer(step string, run func(workflow.Context) error) {
+	s.stack = append(s.stack, compensation{step, run})
+}
+
+// Unwind runs the compensations, last first, if err is not nil, and returns
+// err unchanged, so that its type still reaches the API. It ignores the
+// cancellation of ctx.
+//
+// A compensation that fails ends the unwinding: what an earlier step took (a
+// node, a name) may still be in use by what could not be undone, so giving it
+// back would be a lie. The error then is of type CompensationIncomplete, names
+// the steps that still stand, and wraps err.
+func (s *Saga) Unwind(ctx workflow.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	for i := len(s.stack) - 1; i >= 0; i-- {
+		if cerr := s.stack[i].run(ctx); cerr != nil {
+			standing := s.standing(i)
+			workflow.GetLogger(ctx).Error("compensation failed", "standing", standing, "error", cerr)
+			return temporal.NewNonRetryableApplicationError(
+				"could not undo: "+strings.Join(standing, ", "), CompensationIncomplete, err, standing)
+		}
+	}
+	return err
+}
+
+// standing names the steps from the i-th down that have not been undone.
+func (s *Saga) standing(i int) []string {
+	var names []string
+	for ; i >= 0; i-- {
+		names = append(names, s.stack[i].step)
+	}
+	return names
+}

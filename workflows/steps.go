@@ -1,0 +1,66 @@
+package workflows
+
+import "github.com/hypervisor-control-plane/hcp/models"
+
+// Step is one row of an operation's table of steps.
+type Step struct {
+	// Name is the activity type, and the step's name in the API.
+	Name string
+	// Title says to a person what the step does.
+	Title string
+	// Undo is the activity type that undoes the step; empty when it has none.
+	Undo string
+	// Local says that the step is a database step.
+	Local bool
+}
+
+// Activity types, as the SDK derives them from the methods' names.
+const (
+	stepBegin    = "BeginJob"
+	stepReserve  = "ReserveCapacity"
+	undoReserve  = "ReleaseCapacity"
+	stepCreate   = "CreateVM"
+	undoCreate   = "DestroyVM"
+	stepPowerOn  = "PowerOnVM"
+	stepPowerOff = "PowerOffVM"
+	stepRestart  = "RestartVM"
+	stepDestroy  = "DestroyVM"
+	stepConfirm  = "ConfirmAbsent"
+	stepSync     = "SyncInventory"
+	stepSettle   = "SettleJob"
+)
+
+// Steps is the plan of an operation: the steps of a job that goes well, in
+// order. A job may skip steps that have nothing to do, and nothing else. It is
+// nil for an unknown kind.
+func Steps(kind models.OperationKind, p models.OperationParams) []Step {
+	begin := Step{Name: stepBegin, Title: "Take the lock", Local: true}
+	settle := Step{Name: stepSettle, Title: "Record the outcome", Local: true}
+	frame := func(steps ...Step) []Step { return append(append([]Step{begin}, steps...), settle) }
+	switch kind {
+	case models.OpVMCreate:
+		steps := []Step{
+			{Name: stepReserve, Title: "Reserve capacity", Undo: undoReserve, Local: true},
+			{Name: stepCreate, Title: "Create the VM", Undo: undoCreate},
+		}
+		if p.Start {
+			steps = append(steps, Step{Name: stepPowerOn, Title: "Power the VM on", Undo: undoCreate})
+		}
+		return frame(steps...)
+	case models.OpVMStart:
+		return frame(Step{Name: stepPowerOn, Title: "Power the VM on"})
+	case models.OpVMStop:
+		return frame(Step{Name: stepPowerOff, Title: "Power the VM off"})
+	case models.OpVMReboot:
+		return frame(Step{Name: stepRestart, Title: "Restart the VM"})
+	case models.OpVMDelete:
+		return frame(
+			Step{Name: stepPowerOff, Title: "Power the VM off"},
+			Step{Name: stepDestroy, Title: "Destroy the VM and its disks"},
+			Step{Name: stepConfirm, Title: "Confirm that nothing is left"},
+		)
+	case models.OpProviderSync:
+		return frame(Step{Name: stepSync, Title: "Connect and read the inventory"})
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package workflows_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/hypervisor-control-plane/hcp/activities"
+	"github.com/hypervisor-control-plane/hcp/internal/store"
+	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
+	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/sim"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/workflows"
+)
+
+const (
+	installation = "installation-1"
+	tenant       = "tenant-1"
+	project      = "project-1"
+	provider     = "sim-1"
+)
+
+// world is a real store on SQLite and a simulated hypervisor, with a catalog.
+type world struct {
+	*storetest.Env
+	hv      simhv.Admin
+	adapter providers.Provider
+	runner  *fakeRunner
+	names   atomic.Int64
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	hv, err := simhv.New(simhv.Options{Nodes: 2, NodeVCPUs: 1000, NodeMemoryMiB: 1 << 20, TaskDelay: 2 * time.Millisecond})
+	require.NoError(t, err)
+	srv := httptest.NewServer(hv)
+	t.Cleanup(func() { require.NoError(t, hv.Close()); srv.Close() })
+	adapter, err := sim.Factory().Open(context.WithoutCancel(t.Context()), providers.Config{
+		ProviderID: provider, InstallationID: installation, URL: srv.URL,
+		Credentials: models.Credentials{Username: "hcp", Password: "secret"},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, adapter.Close()) })
+	w := &world{Env: storetest.NewEmpty(t, storetest.SQLite), hv: simhv.Admin{URL: srv.URL, Client: srv.Client()}, adapter: adapter, runner: &fakeRunner{}}
+	w.seed(t, srv.URL)
+	return w
+}
+
+func (w *world) seed(t *testing.T, url string) {
+	t.Helper()
+	ctx, ops := t.Context(), store.Caller{Subject: "issuer|root"}
+	require.NoError(t, w.Migrate(ctx))
+	must := func(_ store.Answer, _ bool, err error) { t.Helper(); require.NoError(t, err) }
+	must(w.CreateTenant(ctx, ops, models.Tenant{ID: tenant, Name: tenant}, nil, storetest.Created))
+	must(w.CreateProject(ctx, ops, models.Project{ID: project, TenantID: tenant, Name: project}, nil, storetest.Created))
+	must(w.CreateZone(ctx, ops, models.Zone{ID: "zone-1", Name: "zone-1"}, nil, storetest.Created))
+	must(w.CreateFlavor(ctx, ops, models.Flavor{ID: "small", Name: "small", VCPUs: 1, MemoryMiB: 128, DiskGiB: 2}, nil, storetest.Created))
+	_, err := w.AcceptProviderCreate(ctx, ops, store.CreateProvider{
+		ID: provider, Name: provider, Kind: "sim", URL: url, ZoneID: "zone-1", Enabled: true,
+	}, nil, storetest.Respond)
+	require.NoError(t, err)
+	inv := &activities.Inventory{Providers: one{w.adapter}, Store: w.Store}
+	var s testsuite.WorkflowTestSuite
+	env := s.NewTestActivityEnvironment()
+	env.RegisterActivity(inv)
+	_, err = env.ExecuteActivity(inv.SyncInventory, activities.ProviderInput{ProviderID: provider})
+	require.NoError(t, err)
+	must(w.CreateImage(ctx, ops, models.Image{
+		ID: "tiny", Name: "tiny", MinDiskGiB: 1, Bindings: []models.ImageBinding{{ProviderID: provider, Ref: "tiny"}},
+	}, nil, storetest.Created))
+	must(w.CreateNetwork(ctx, ops, models.Network{
+		ID: "net", Name: "net", Bindings: []models.NetworkBinding{{ProviderID: provider, Ref: "net0"}},
+	}, nil, storetest.Created))
+}
+
+// one lends a single adapter.
+type one struct{ p providers.Provider }
+
+func (o one) Open(context.Context, string) (providers.Provider, error) { return o.p, nil }
+
+// fakeRunner stands for Temporal's side of other jobs.
+type fakeRunner struct {
+	cancelled []string
+	onCancel  func(jobID string)
+}
+
+func (r *fakeRunner) Cancel(_ context.Context, jobID string) error {
+	r.cancelled = append(r.cancelled, jobID)
+	if r.onCancel != nil {
+		r.onCancel(jobID)
+	}
+	return nil
+}
+func (r *fakeRunner) SettleIfClosed(context.Context, string) (bool, error) { return false, nil }
+func (r *fakeRunner) AwaitClosed(context.Context, string) error            { return nil }
+
+// register registers everything as the workers do, but in one process.
+func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
+	workflows.Register(env)
+	env.RegisterActivity(&activities.Jobs{Store: w.Store})
+	env.RegisterActivity(&activities.Control{Runner: w.runner, Store: w.Store})
+	env.RegisterActivity(&activities.VM{Providers: one{w.adapter}, Store: w.Store})
+	env.RegisterActivity(&activities.Inventory{Providers: one{w.adapter}, Store: w.Store})
+}
+
+func caller() store.Caller { return store.Caller{TenantID: tenant, Subject: "issuer|alice"} }
+
+// acceptCreate accepts a VM.
+func (w *world) acceptCreate(t *testing.T, start bool) models.Operation {
+	t.Helper()
+	accepted, err := w.AcceptCreateVM(t.Context(), caller(), store.CreateVM{
+		ProjectID: project, Name: fmt.Sprintf("vm-%d", w.names.Add(1)), ImageID: "tiny", FlavorID: "small",
+		Networks: []store.NICRequest{{NetworkID: "net"}}, Start: start, UserData: []byte("password: hunter2"),
+	}, nil, storetest.Respond)
+	require.NoError(t, err)
+	return accepted.Operation
+}
+
+// accept accepts an operation on a VM.
+func (w *world) accept(t *testing.T, vmID string, kind models.OperationKind, p models.OperationParams) models.Operation {
+	t.Helper()
+	accepted, err := w.AcceptVMOperation(t.Context(), caller(), store.VMOperation{
+		ProjectID: project, VMID: vmID, Kind: kind, Params: p, Preempt: true,
+	}, nil, storetest.Respond)
+	require.NoError(t, err)
+	return accepted.Operation
+}
+
+// run carries an operation out.
+func (w *world) run(t *testing.T, op models.Operation) error {
+	t.Helper()
+	var s testsuite.WorkflowTestSuite
+	s.SetLogger(quiet{})
+	env := s.NewTestWorkflowEnvironment()
+	w.register(env)
+	wf, in, err := workflows.Start(op)
+	require.NoError(t, err)
+	env.SetStartWorkflowOptions(startOptions(op.ID))
+	env.ExecuteWorkflow(wf, in)
+	return env.GetWorkflowError()
+}
+
+// existing makes an ACTIVE VM and returns its ID.
+func (w *world) existing(t *testing.T, running bool) string {
+	t.Helper()
+	op := w.acceptCreate(t, running)
+	require.NoError(t, w.run(t, op))
+	return op.ResourceID
+}
+
+// onHypervisor is what the simulated hypervisor has of a VM, nil for nothing.
+func (w *world) onHypervisor(t *testing.T, vmID string) *simhv.VM {
+	t.Helper()
+	all, err := w.hv.VMs(t.Context())
+	require.NoError(t, err)
+	i := slices.IndexFunc(all, func(v simhv.VM) bool { return v.UUID == vmID || v.Mark != nil && v.Mark.VMID == vmID })
+	if i < 0 {
+		return nil
+	}
+	return &all[i]
+}
+
+// reserved counts the reservations of a VM.
+func (w *world) reserved(t *testing.T, vmID string) int {
+	t.Helper()
+	var n int64
+	require.NoError(t, w.DB.WithContext(t.Context()).Table("reservations").Where("vm_id = ?", vmID).Count(&n).Error)
+	return int(n)
+}
+
+// unlocked checks that a VM's lock is free and that the job has the outcome.
+func (w *world) unlocked(t *testing.T, op models.Operation, want models.Outcome) models.VM {
+	t.Helper()
+	vm := w.VM(t, op.ResourceID)
+	require.Empty(t, vm.CurrentJobID, "the lock is still held")
+	require.Empty(t, vm.NextJobID)
+	require.Equal(t, want, w.Job(t, op.ID).Outcome)
+	return vm
+}
+
+// truthful checks that the record has the power that the hypervisor has.
+func (w *world) truthful(t *testing.T, vm models.VM) {
+	t.Helper()
+	there := w.onHypervisor(t, vm.ID)
+	require.NotNil(t, there)
+	want := map[string]models.PowerState{"running": models.PowerRunning, "stopped": models.PowerStopped}[there.Power]
+	require.Equal(t, want, vm.PowerState)
+}
+
+func outcomeOf(cancelled bool) models.Outcome {
+	if cancelled {
+		return models.OutcomeCancelled
+	}
+	return models.OutcomeFailed
+}
+
+// planned names the steps of an operation's plan.
+func planned(op models.Operation) []string {
+	var names []string
+	for _, s := range workflows.Steps(op.Kind, op.Params) {
+		names = append(names, s.Name)
+	}
+	return names
+}
