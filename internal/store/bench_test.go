@@ -189,6 +189,26 @@ func BenchmarkOperationLifecycle(b *testing.B) {
 	})
 }
 
+// BenchmarkObservePage200Of10000 is one page of a refresh that finds nothing new.
+func BenchmarkObservePage200Of10000(b *testing.B) {
+	benchEach(b, 10_000, func(b *testing.B, env *storetest.Env, _ *sql.DB) {
+		b.Helper()
+		var ids []string
+		require.NoError(b, env.DB.Raw("SELECT id FROM vms ORDER BY id LIMIT 200").Scan(&ids).Error)
+		page := make([]models.ObservedVM, len(ids))
+		for b.Loop() {
+			env.Clock.Advance(time.Minute)
+			at := env.Clock.Now()
+			for i, id := range ids {
+				page[i] = models.ObservedVM{
+					VMID: id, NativeRef: "r", Power: models.PowerRunning, Addresses: []models.Address{{IP: "10.0.0.1"}}, ReadAt: at,
+				}
+			}
+			require.NoError(b, env.ObserveVMs(b.Context(), storetest.Provider, page))
+		}
+	})
+}
+
 // bareAccept is the accept of a create as its statements alone.
 type bareAccept struct {
 	db                                *sql.DB

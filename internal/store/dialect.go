@@ -46,6 +46,14 @@ func (d dialect) elements() string {
 	return "(SELECT jsonb_array_elements_text(?::jsonb))"
 }
 
+// hasVersions asks whether any migration was ever applied.
+func (d dialect) hasVersions() string {
+	if d == sqlite {
+		return "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'goose_db_version')"
+	}
+	return "SELECT to_regclass('goose_db_version') IS NOT NULL"
+}
+
 // hasTag is a condition over two parameters, key and value.
 func (d dialect) hasTag() string {
 	if d == sqlite {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -92,12 +93,13 @@ func (r *recorder) last(t *testing.T) pgx.TraceQueryStartData {
 }
 
 // openRecorded opens a store whose statements are noted.
-func openRecorded(t *testing.T, env *storetest.Env) (*store.Store, *recorder) {
+func openRecorded(t *testing.T, env *storetest.Env, settings map[string]string) (*store.Store, *recorder) {
 	t.Helper()
 	config, err := pgx.ParseConfig(env.DSN)
 	require.NoError(t, err)
 	sent := &recorder{}
 	config.Tracer = sent
+	maps.Copy(config.RuntimeParams, settings)
 	s, err := store.Open(t.Context(), store.Options{
 		Dialector: postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config)}), Sealer: env.Sealer, Now: env.Clock.Now,
 	})
@@ -110,7 +112,7 @@ func openRecorded(t *testing.T, env *storetest.Env) (*store.Store, *recorder) {
 func TestRoundTrips(t *testing.T) {
 	env := storetest.New(t, storetest.Postgres)
 	env.Seed(t)
-	s, sent := openRecorded(t, env)
+	s, sent := openRecorded(t, env, nil)
 	ctx := t.Context()
 	trips := func(want int, name string) {
 		t.Helper()
@@ -150,7 +152,7 @@ func TestPlans(t *testing.T) {
 	conn, err := pgx.Connect(ctx, env.DSN)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, conn.Close(ctx)) }()
-	s, sent := openRecorded(t, env)
+	s, sent := openRecorded(t, env, nil)
 
 	_, next, err := s.ListVMs(ctx, storetest.Tenant, storetest.Project, store.VMFilter{}, store.Page{Limit: 100})
 	require.NoError(t, err)

@@ -44,21 +44,45 @@ func (s *Store) Migrate(ctx context.Context) error {
 }
 
 // CheckSchema returns ErrIncompatibleSchema when a migration of this program
-// was not applied. A newer schema is accepted: during an upgrade the programs
-// follow the schema.
+// was not applied. It only reads. A newer schema is accepted: during an upgrade
+// the programs follow the schema.
 func (s *Store) CheckSchema(ctx context.Context) error {
-	provider, err := s.migrator()
+	want, err := s.newestMigration()
 	if err != nil {
 		return err
 	}
-	pending, err := provider.HasPending(ctx)
-	if err != nil {
-		return fmt.Errorf("store: check the schema: %w", err)
+	var exists bool
+	if err := scanOne(s.read(ctx), &exists, "look for the schema", s.dialect.hasVersions()); err != nil {
+		return err
 	}
-	if pending {
+	if !exists {
 		return ErrIncompatibleSchema
 	}
+	var have int64
+	err = scanOne(s.read(ctx), &have, "read the schema's version", "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied")
+	if err != nil {
+		return err
+	}
+	if have < want {
+		return fmt.Errorf("%w (version %d, needed is %d)", ErrIncompatibleSchema, have, want)
+	}
 	return nil
+}
+
+// newestMigration is the version of the schema that this program needs.
+func (s *Store) newestMigration() (newest int64, err error) {
+	names, err := fs.Glob(migrations.FS, string(s.dialect)+"/*.sql")
+	if err != nil {
+		return 0, fmt.Errorf("store: migrations: %w", err)
+	}
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return 0, fmt.Errorf("store: migrations: %w", err)
+		}
+		newest = max(newest, version)
+	}
+	return newest, nil
 }
 
 // InstallationID is the half of the ownership mark that tells this

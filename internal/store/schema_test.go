@@ -87,6 +87,9 @@ func TestConcurrentMigrators(t *testing.T) {
 		t.Run(dialect, func(t *testing.T) {
 			env := storetest.NewEmpty(t, dialect)
 			require.ErrorIs(t, env.CheckSchema(t.Context()), store.ErrIncompatibleSchema)
+			tablesNow, err := env.DB.Migrator().GetTables()
+			require.NoError(t, err)
+			require.Empty(t, tablesNow, "a check only reads")
 			stores := []*store.Store{env.Store, env.Open(), env.Open(), env.Open()}
 			errs := make([]error, len(stores))
 			var wg sync.WaitGroup
@@ -102,6 +105,10 @@ func TestConcurrentMigrators(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, id, 36)
 			require.NoError(t, env.Migrate(t.Context()), "a repeat does nothing")
+			require.NoError(t, env.DB.Exec("UPDATE goose_db_version SET version_id = version_id + 1000 WHERE version_id > 0").Error)
+			require.NoError(t, env.CheckSchema(t.Context()), "the schema may be ahead of the program")
+			require.NoError(t, env.DB.Exec("DELETE FROM goose_db_version WHERE version_id > 0").Error)
+			require.ErrorIs(t, env.CheckSchema(t.Context()), store.ErrIncompatibleSchema)
 			again, err := stores[1].InstallationID(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, id, again)

@@ -46,6 +46,14 @@ type Env struct {
 // Dialects lists the databases that every test of the store runs on.
 func Dialects() []string { return []string{Postgres, SQLite} }
 
+// Each runs f as a subtest on each database.
+func Each(t *testing.T, f func(t *testing.T, env *Env)) {
+	t.Helper()
+	for _, dialect := range Dialects() {
+		t.Run(dialect, func(t *testing.T) { f(t, New(t, dialect)) })
+	}
+}
+
 // New makes a migrated database of one kind.
 func New(tb testing.TB, dialect string) *Env {
 	tb.Helper()
