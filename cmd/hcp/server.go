@@ -37,18 +37,11 @@ func serverCommand() *cobra.Command {
 
 // serve runs the API until ctx ends.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
-	sealer, err := openSealer(cfg)
-	if err != nil {
-		return err
-	}
-	st, err := openStore(ctx, cfg, sealer, log)
+	st, err := openRecord(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	if err := st.CheckSchema(ctx); err != nil {
-		return err
-	}
 	temporal, err := lazyTemporal(cfg, log)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 
@@ -57,6 +58,23 @@ func openStore(ctx context.Context, cfg config.Config, sealer *secrets.Sealer, l
 		return nil, err
 	}
 	return store.Open(ctx, store.Options{Dialector: dialector, MaxOpenConns: cfg.Database.MaxConns, Sealer: sealer, Logger: log})
+}
+
+// openRecord opens the store with the installation's keys, on a schema that
+// this program knows.
+func openRecord(ctx context.Context, cfg config.Config, log *slog.Logger) (*store.Store, error) {
+	sealer, err := openSealer(cfg)
+	if err != nil {
+		return nil, err
+	}
+	st, err := openStore(ctx, cfg, sealer, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := st.CheckSchema(ctx); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return st, nil
 }
 
 func openSealer(cfg config.Config) (*secrets.Sealer, error) {

@@ -30,18 +30,11 @@ func workerCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			sealer, err := openSealer(cfg)
-			if err != nil {
-				return err
-			}
-			st, err := openStore(ctx, cfg, sealer, log)
+			st, err := openRecord(ctx, cfg, log)
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, st.Close()) }()
-			if err := st.CheckSchema(ctx); err != nil {
-				return err
-			}
 			installation, err := st.InstallationID(ctx)
 			if err != nil {
 				return err
