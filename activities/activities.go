@@ -79,6 +79,9 @@ const (
 	// task: quick work is noticed quickly, slow work is not pestered.
 	pollFirst = 20 * time.Millisecond
 	pollMost  = 2 * time.Second
+	// quickTask is how soon a task must be over to go unreported. It is about
+	// what a report takes.
+	quickTask = 25 * time.Millisecond
 	// askAgain is how often a guest is asked anew to shut down: one that is
 	// still booting does not hear the first request.
 	askAgain = 5 * time.Second

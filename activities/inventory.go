@@ -40,10 +40,7 @@ func (a *Inventory) SyncInventory(ctx context.Context, in ProviderInput) error {
 	defer w.beat(ctx)()
 	report, err := a.read(ctx, in.ProviderID)
 	if err != nil {
-		if serr := a.refused(ctx, in.ProviderID, err); serr != nil {
-			return fromStore(serr)
-		}
-		return toTemporal(ctx, err, false)
+		return a.unreached(ctx, in.ProviderID, err)
 	}
 	return fromStore(a.Store.SaveInventory(ctx, in.ProviderID, report))
 }
@@ -140,29 +137,27 @@ func (a *Inventory) read(ctx context.Context, providerID string) (models.Invento
 	return report, nil
 }
 
-// unreached stores what err says of the provider and makes a failure of it.
+// unreached stores what err says of the provider and makes a failure of it. A
+// read that was cut off says nothing, and none says anything of the VMs.
 func (a *Inventory) unreached(ctx context.Context, providerID string, err error) error {
-	if serr := a.refused(ctx, providerID, err); serr != nil {
-		return fromStore(serr)
+	if ctx.Err() == nil {
+		if serr := a.Store.SetProviderStatus(ctx, providerID, statusAfter(err), operatorCause(err).Error()); serr != nil {
+			return fromStore(serr)
+		}
 	}
 	return toTemporal(ctx, err, false)
 }
 
-// refused stores the status that err says the provider has. The read of one
-// provider says nothing of the VMs on it.
-func (a *Inventory) refused(ctx context.Context, providerID string, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	status := models.ProviderUnreachable
+// statusAfter is the status of a provider whose read ended with err.
+func statusAfter(err error) models.ProviderStatus {
 	switch providers.CodeOf(err) {
 	case providers.Unauthenticated, providers.PermissionDenied:
-		status = models.ProviderDegraded
+		return models.ProviderDegraded
 	case providers.Unavailable, providers.DeadlineExceeded, providers.Throttled, providers.Aborted, providers.Unknown,
 		providers.InvalidArgument, providers.NotFound, providers.AlreadyExists, providers.FailedPrecondition,
 		providers.ResourceExhausted, providers.Unimplemented, providers.Internal:
 	}
-	return a.Store.SetProviderStatus(ctx, providerID, status, operatorCause(err).Error())
+	return models.ProviderUnreachable
 }
 
 func observed(vm providers.VM, readAt time.Time) models.ObservedVM {

@@ -82,6 +82,7 @@ func (w *work) beat(ctx context.Context) (stop func()) {
 // errTimeOver.
 func (w *work) run(ctx context.Context, deadline func() time.Time, act func(context.Context) (providers.TaskRef, error)) error {
 	for {
+		poll := w.provider.PollTask
 		if w.state.Task == "" {
 			task, err := act(ctx)
 			if err != nil {
@@ -90,14 +91,10 @@ func (w *work) run(ctx context.Context, deadline func() time.Time, act func(cont
 			if task == "" {
 				return nil
 			}
-			w.note(ctx, func(p *progress) {
-				p.Task = task
-				if p.AskedAt.IsZero() {
-					p.AskedAt = time.Now().UTC()
-				}
-			})
+			w.hold(task)
+			poll = w.pollAndReport
 		}
-		forgotten, err := w.await(ctx, deadline)
+		forgotten, err := w.await(ctx, poll, deadline)
 		if err != nil || !forgotten {
 			return err
 		}
@@ -110,13 +107,52 @@ func (w *work) run(ctx context.Context, deadline func() time.Time, act func(cont
 	}
 }
 
+// hold takes a task into the progress without reporting it.
+func (w *work) hold(task providers.TaskRef) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.state.Task = task
+	if w.state.AskedAt.IsZero() {
+		w.state.AskedAt = time.Now().UTC()
+	}
+}
+
+// pollFunc is PollTask, or the like.
+type pollFunc func(context.Context, providers.TaskRef) (providers.TaskStatus, error)
+
+// pollAndReport is the first poll of a new task. The task is reported as soon
+// as it is not over within quickTask, whether the poll has come back or not.
+// One that is over needs no reporting, which would cost more than the rest of
+// a quick step: a worker that dies within that time leaves the next attempt
+// where dying just before a report would, and it finds before it acts.
+func (w *work) pollAndReport(ctx context.Context, task providers.TaskRef) (st providers.TaskStatus, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		st, err = w.provider.PollTask(ctx, task)
+	}()
+	late := time.NewTimer(quickTask)
+	defer late.Stop()
+	select {
+	case <-late.C:
+		w.note(ctx, func(*progress) {})
+		<-done
+	case <-done:
+		if err != nil || !st.Done {
+			w.note(ctx, func(*progress) {})
+		}
+	}
+	return st, err
+}
+
 // await polls the task in the progress to its end, or to the deadline. When it
 // is over, well or not, the progress holds no task any more, except where the
 // poll itself failed: then the next attempt carries on with it.
-func (w *work) await(ctx context.Context, deadline func() time.Time) (forgotten bool, err error) {
+func (w *work) await(ctx context.Context, poll pollFunc, deadline func() time.Time) (forgotten bool, err error) {
 	pause := pollFirst
 	for {
-		st, err := w.provider.PollTask(ctx, w.state.Task)
+		st, err := poll(ctx, w.state.Task)
+		poll = w.provider.PollTask
 		switch {
 		case providers.CodeOf(err) == providers.NotFound:
 			w.note(ctx, func(p *progress) { p.Task = "" })

@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,23 +52,45 @@ func TestResumesTheTaskInTheHeartbeat(t *testing.T) {
 	require.Zero(t, h.count("create web-server-1"), "no second task is started")
 }
 
-func TestReportsTheTaskAtOnce(t *testing.T) {
-	h := &hypervisor{there: true, power: models.PowerStopped, create: func() (providers.TaskRef, error) { return "create-1", nil }}
-	var seen []providers.TaskRef
-	h.poll = func(providers.TaskRef) (providers.TaskStatus, error) {
-		require.NotEmpty(t, seen, "the heartbeat comes before the first poll")
-		return providers.TaskStatus{Done: true}, nil
+// TestReportsATaskAtOnce: before its second poll, and while the first one hangs.
+func TestReportsATaskAtOnce(t *testing.T) {
+	for _, hangs := range []bool{false, true} {
+		h := &hypervisor{there: true, power: models.PowerStopped, create: func() (providers.TaskRef, error) { return "create-1", nil }}
+		reported := make(chan struct{})
+		h.poll = func(providers.TaskRef) (providers.TaskStatus, error) {
+			first := h.count("poll create-1") == 1
+			if first && !hangs {
+				return providers.TaskStatus{}, nil
+			}
+			select {
+			case <-reported:
+			case <-time.After(2 * time.Second):
+				t.Error("the task was not reported")
+			}
+			return providers.TaskStatus{Done: true}, nil
+		}
+		env, a := h.env(t)
+		var once sync.Once
+		env.SetOnActivityHeartbeatListener(func(_ *activity.Info, details converter.EncodedValues) {
+			var b beat
+			if err := details.Get(&b); err == nil && b.Task == "create-1" && !b.AskedAt.IsZero() {
+				once.Do(func() { close(reported) })
+			}
+		})
+		_, err := env.ExecuteActivity(a.CreateVM, vmInput())
+		require.NoError(t, err)
+		require.Equal(t, 1, h.count("create web-server-1"))
 	}
+}
+
+// TestQuickTaskIsNotReported: reporting it would cost more than the step.
+func TestQuickTaskIsNotReported(t *testing.T) {
+	h := &hypervisor{there: true, power: models.PowerStopped, create: func() (providers.TaskRef, error) { return "create-1", nil }}
+	h.poll = func(providers.TaskRef) (providers.TaskStatus, error) { return providers.TaskStatus{Done: true}, nil }
 	env, a := h.env(t)
-	env.SetOnActivityHeartbeatListener(func(_ *activity.Info, details converter.EncodedValues) {
-		var b beat
-		require.NoError(t, details.Get(&b))
-		seen = append(seen, b.Task)
-	})
+	env.SetOnActivityHeartbeatListener(func(*activity.Info, converter.EncodedValues) { t.Error("reported") })
 	_, err := env.ExecuteActivity(a.CreateVM, vmInput())
 	require.NoError(t, err)
-	require.Equal(t, providers.TaskRef("create-1"), seen[0])
-	require.Equal(t, 1, h.count("create web-server-1"))
 }
 
 func TestForgottenTaskIsLookedForAndAskedAgain(t *testing.T) {
@@ -244,5 +267,7 @@ func TestImageMissingOnTheHypervisor(t *testing.T) {
 	require.Equal(t, string(models.JobImageNotReady), typeOf(t, err).Type())
 }
 
-var _ activities.Blueprints = (*hypervisor)(nil)
-var _ activities.Providers = (*hypervisor)(nil)
+var (
+	_ activities.Blueprints = (*hypervisor)(nil)
+	_ activities.Providers  = (*hypervisor)(nil)
+)

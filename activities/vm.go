@@ -117,11 +117,11 @@ func (w *work) find(ctx context.Context, vmID string) (providers.VM, error) {
 
 // absent proves that neither the VM nor a part of it is there.
 func (w *work) absent(ctx context.Context, vmID string) error {
-	switch _, err := w.provider.FindVM(ctx, vmID); providers.CodeOf(err) {
-	case providers.NotFound:
-	case "":
+	_, err := w.provider.FindVM(ctx, vmID)
+	if err == nil {
 		return mismatch("the provider still has the VM")
-	default:
+	}
+	if providers.CodeOf(err) != providers.NotFound {
 		return err
 	}
 	left, err := w.provider.Leftovers(ctx, vmID)

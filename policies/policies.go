@@ -6,6 +6,7 @@ package policies
 
 import (
 	_ "embed" // the policies are part of the binary
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -63,9 +64,15 @@ func (e *Enforcer) Load(csv string) error {
 	if err != nil {
 		return fmt.Errorf("policies: %w", err)
 	}
+	if len(rules) == 0 {
+		return errors.New("policies: there are none")
+	}
 	s := &snapshot{casbin: c}
 	s.decisions.Store(&map[decision]bool{})
 	for _, rule := range rules {
+		if len(rule) != 3 || slices.Contains(rule, "") {
+			return fmt.Errorf("policies: %q is not role, plane, permission", rule)
+		}
 		if r := (role{plane: rule[1], name: rule[0]}); !slices.Contains(s.roles, r) {
 			s.roles = append(s.roles, r)
 		}

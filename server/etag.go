@@ -3,10 +3,19 @@ package server
 import (
 	"strconv"
 	"strings"
+	"time"
 )
 
 // etag is the entity tag of a generation (RFC 9110, section 8.8.3).
 func etag(generation int) string { return `"` + strconv.Itoa(generation) + `"` }
+
+// revisionTag is the entity tag of a resource whose state changes without its
+// generation: a VM becomes ACTIVE or loses its power, a provider stops
+// answering. The generation stands first, and is what If-Match compares; the
+// moment of the last change keeps a 304 from hiding it.
+func revisionTag(generation int, changed time.Time) string {
+	return `"` + strconv.Itoa(generation) + "." + strconv.FormatInt(changed.UnixMicro(), 36) + `"`
+}
 
 // noneMatch says whether an If-None-Match names the tag. The comparison is the
 // weak one, as section 13.1.2 wants.
@@ -36,7 +45,8 @@ func ifMatch(header *string) (*int, error) {
 	generation := -1
 	if unquoted, ok := strings.CutPrefix(tag, `"`); ok {
 		if unquoted, ok = strings.CutSuffix(unquoted, `"`); ok {
-			if n, err := strconv.Atoi(unquoted); err == nil && etag(n) == tag {
+			digits, _, _ := strings.Cut(unquoted, ".")
+			if n, err := strconv.Atoi(digits); err == nil && strconv.Itoa(n) == digits {
 				generation = n
 			}
 		}

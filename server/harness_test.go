@@ -182,6 +182,7 @@ type who struct {
 func owner() who {
 	return who{plane: auth.PlaneTenant, tenant: storetest.Tenant, roles: []string{"owner"}}
 }
+
 func otherOwner() who {
 	return who{plane: auth.PlaneTenant, tenant: storetest.OtherTenant, roles: []string{"owner"}}
 }

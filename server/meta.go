@@ -15,9 +15,9 @@ func (s *Server) GetVersion(context.Context, api.GetVersionRequestObject) (api.G
 	return document{body: api.Version{Version: s.config.Version, APIVersion: apiVersion}}, nil
 }
 
-// GetOpenAPI serves the API's description.
-func (s *Server) GetOpenAPI(context.Context, api.GetOpenAPIRequestObject) (api.GetOpenAPIResponseObject, error) {
-	return document{body: s.description}, nil
+// GetOpenAPI serves the API's description, to tenants without operators' routes.
+func (s *Server) GetOpenAPI(ctx context.Context, _ api.GetOpenAPIRequestObject) (api.GetOpenAPIResponseObject, error) {
+	return document{body: s.descriptions[requestOf(ctx).Principal.Plane]}, nil
 }
 
 // ListErrorCodes serves the error table.

@@ -28,7 +28,7 @@ func (s *Server) OpsGetProvider(ctx context.Context, r api.OpsGetProviderRequest
 	if err != nil {
 		return nil, err
 	}
-	return tagged(providerView(row), row.Generation, r.Params.IfNoneMatch), nil
+	return revised(providerView(row), row.Generation, row.UpdatedAt, r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateProvider registers a provider; the job connects to it.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 )
@@ -20,7 +21,15 @@ type document struct {
 // tagged is a document with its generation, answered with 304 where the client
 // has it already.
 func tagged(body any, generation int, ifNoneMatch *string) document {
-	tag := etag(generation)
+	return matched(body, etag(generation), ifNoneMatch)
+}
+
+// revised is the same for a resource whose state changes by itself.
+func revised(body any, generation int, changed time.Time, ifNoneMatch *string) document {
+	return matched(body, revisionTag(generation, changed), ifNoneMatch)
+}
+
+func matched(body any, tag string, ifNoneMatch *string) document {
 	return document{body: body, tag: tag, unchanged: noneMatch(ifNoneMatch, tag)}
 }
 

@@ -17,17 +17,15 @@ const readyTimeout = 2 * time.Second
 // rootRoute is a route outside of the API's description.
 type rootRoute struct {
 	method, path string
-	// access says who may use it, for the list of routes.
-	access  string
-	handler echo.HandlerFunc
+	handler      echo.HandlerFunc
 }
 
 // rootRoutes is the table of the routes outside of the API's description.
 func (s *Server) rootRoutes(d Deps) []rootRoute {
 	routes := []rootRoute{
-		{http.MethodGet, "/livez", "public", s.named("livez", s.livez)},
-		{http.MethodGet, "/readyz", "public", s.named("readyz", s.readyz)},
-		{http.MethodGet, "/metrics", permissionMetrics, s.named("metrics", s.serveMetrics)},
+		{http.MethodGet, "/livez", s.named("livez", s.livez)},
+		{http.MethodGet, "/readyz", s.named("readyz", s.readyz)},
+		{http.MethodGet, "/metrics", s.named("metrics", s.serveMetrics)},
 	}
 	if d.WebUI != nil {
 		ui := s.named("temporalUI", func(c echo.Context) error {
@@ -36,7 +34,7 @@ func (s *Server) rootRoutes(d Deps) []rootRoute {
 			return nil
 		})
 		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
-			routes = append(routes, rootRoute{m, "/temporal/*", permissionTemporalRead, ui})
+			routes = append(routes, rootRoute{m, "/temporal/*", ui})
 		}
 	}
 	return routes

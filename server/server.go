@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -92,7 +91,7 @@ type Server struct {
 	metrics      *metrics
 	logger       *slog.Logger
 	config       Config
-	description  json.RawMessage
+	descriptions descriptions
 	operations   []*operation
 	echo         *echo.Echo
 }
@@ -145,14 +144,13 @@ func (s *Server) routes(d Deps) error {
 	if err != nil {
 		return err
 	}
-	if s.description, err = doc.MarshalJSON(); err != nil {
-		return fmt.Errorf("server: openapi.yaml: %w", err)
+	if s.descriptions, err = newDescriptions(doc); err != nil {
+		return err
 	}
 	if s.operations, err = operationsOf(doc); err != nil {
 		return err
 	}
-	s.echo = echo.New()
-	s.echo.HideBanner, s.echo.HidePort = true, true
+	s.echo = newEcho()
 	s.echo.HTTPErrorHandler = s.onError
 	s.echo.Pre(s.observe, splitVerb)
 
@@ -170,6 +168,12 @@ func (s *Server) routes(d Deps) error {
 		s.echo.Add(r.method, r.path, r.handler)
 	}
 	return nil
+}
+
+func newEcho() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	return e
 }
 
 var _ api.StrictServerInterface = (*Server)(nil)

@@ -19,7 +19,7 @@ func (s *Server) GetVM(ctx context.Context, r api.GetVMRequestObject) (api.GetVM
 	if err != nil {
 		return nil, err
 	}
-	return tagged(vmView(vm, table), vm.Generation, r.Params.IfNoneMatch), nil
+	return revised(vmView(vm, table), vm.Generation, vm.UpdatedAt, r.Params.IfNoneMatch), nil
 }
 
 // OpsGetVM reads a VM of any tenant, and where it is.
@@ -32,7 +32,7 @@ func (s *Server) OpsGetVM(ctx context.Context, r api.OpsGetVMRequestObject) (api
 	if err != nil {
 		return nil, err
 	}
-	return tagged(opsVMView(vm, table), vm.Generation, r.Params.IfNoneMatch), nil
+	return revised(opsVMView(vm, table), vm.Generation, vm.UpdatedAt, r.Params.IfNoneMatch), nil
 }
 
 // ListVMs lists a project's VMs.

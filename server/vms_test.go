@@ -3,6 +3,7 @@ package server_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -39,12 +40,13 @@ func TestCreateVM(t *testing.T) {
 		require.NotContains(t, vm, "user_data")
 		require.NotContains(t, string(res.body), "hunter2")
 		require.NotContains(t, w.logs.String(), "hunter2")
-		require.Equal(t, `"1"`, res.Header.Get("ETag"))
+		tag := res.Header.Get("ETag")
+		require.Regexp(t, `^"1\.[0-9a-z]+"$`, tag)
 
-		res = w.do(t, owner(), http.MethodGet, vmPath, nil, "If-None-Match", `"7", W/"1"`)
+		res = w.do(t, owner(), http.MethodGet, vmPath, nil, "If-None-Match", `"7", W/`+tag)
 		require.Equal(t, http.StatusNotModified, res.StatusCode)
 		require.Empty(t, res.body)
-		require.Equal(t, `"1"`, res.Header.Get("ETag"))
+		require.Equal(t, tag, res.Header.Get("ETag"))
 		res = w.do(t, owner(), http.MethodGet, vmPath, nil, "If-None-Match", `"2"`)
 		require.Equal(t, http.StatusOK, res.StatusCode)
 
@@ -119,7 +121,7 @@ func TestPreconditions(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		vm := w.ActiveVM(t, "a")
 		path := vmsPath + "/" + vm.ID
-		stale, current := `"99"`, `"1"`
+		stale, current := `"99"`, w.do(t, owner(), http.MethodGet, path, nil).Header.Get("ETag")
 		for _, tag := range []string{stale, `W/"1"`, `"abc"`, `1`, `""`} {
 			w.do(t, owner(), http.MethodDelete, path, nil, "If-Match", tag).requireProblem(t, http.StatusPreconditionFailed, "PRECONDITION_FAILED")
 			w.do(t, owner(), http.MethodPost, path+":stop", nil, "If-Match", tag).requireProblem(t, http.StatusPreconditionFailed, "PRECONDITION_FAILED")
@@ -158,5 +160,25 @@ func TestDeleteAnswersTheSameJob(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, second.StatusCode)
 		require.Equal(t, first.json(t), second.json(t))
 		require.Equal(t, first.Header.Get("Location"), second.Header.Get("Location"))
+	})
+}
+
+// TestANewStateIsAlwaysSeen: a VM changes state without a new generation, and a
+// client that polls with If-None-Match must hear of it.
+func TestANewStateIsAlwaysSeen(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		vm := w.ActiveVM(t, "a")
+		path := vmsPath + "/" + vm.ID
+		before := w.do(t, owner(), http.MethodGet, path, nil)
+		require.Equal(t, http.StatusNotModified, w.do(t, owner(), http.MethodGet, path, nil, "If-None-Match", before.Header.Get("ETag")).StatusCode)
+
+		w.Clock.Advance(time.Minute)
+		require.NoError(t, w.Store.ObserveVMs(t.Context(), vm.ProviderID, []models.ObservedVM{{
+			VMID: vm.ID, NativeRef: "ref-a", Power: models.PowerStopped, ReadAt: w.Clock.Now(),
+		}}))
+		after := w.do(t, owner(), http.MethodGet, path, nil, "If-None-Match", before.Header.Get("ETag"))
+		require.Equal(t, http.StatusOK, after.StatusCode)
+		require.Equal(t, "STOPPED", after.json(t)["power_state"])
+		require.Equal(t, before.json(t)["generation"], after.json(t)["generation"])
 	})
 }

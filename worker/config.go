@@ -41,6 +41,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.RefreshEvery, 30*time.Second)
 	setDefault(&c.SweepEvery, 30*time.Second)
 	setDefault(&c.WorkflowPollers, 4)
+	c.WorkflowPollers = max(c.WorkflowPollers, 2) // the SDK panics on one
 	setDefault(&c.ControlPollers, 2)
 	setDefault(&c.ProviderPollers, 4)
 	setDefault(&c.LocalConcurrency, 64)

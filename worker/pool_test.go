@@ -158,7 +158,7 @@ func TestProvidersThatCannotBeOpened(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	c := Config{ProviderPollers: 7}.withDefaults()
+	c := Config{ProviderPollers: 7, WorkflowPollers: 1}.withDefaults()
 	require.Equal(t, 7, c.ProviderPollers)
 	require.Equal(t, 5, c.BreakerFailures)
 	require.GreaterOrEqual(t, c.WorkflowPollers, 2, "the SDK panics on one")

@@ -33,9 +33,11 @@ func (w *world) caseOf(t *testing.T, op models.Operation) workflowtest.Case {
 func TestCreateVMUnderFaults(t *testing.T) {
 	w := newWorld(t)
 	workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+		t.Helper()
 		op := w.acceptCreate(t, true)
 		c := w.caseOf(t, op)
 		c.CheckDone = func(t *testing.T) {
+			t.Helper()
 			vm := w.unlocked(t, op, models.OutcomeSucceeded)
 			require.Equal(t, models.VMActive, vm.Status)
 			require.Equal(t, models.PowerRunning, vm.PowerState)
@@ -45,6 +47,7 @@ func TestCreateVMUnderFaults(t *testing.T) {
 			w.truthful(t, vm)
 		}
 		c.CheckUnwound = func(t *testing.T, cancelled bool) {
+			t.Helper()
 			vm := w.unlocked(t, op, outcomeOf(cancelled))
 			require.Equal(t, models.VMError, vm.Status)
 			require.Equal(t, models.PowerNone, vm.PowerState)
@@ -59,6 +62,7 @@ func TestCreateVMUnderFaults(t *testing.T) {
 func TestStartVMUnderFaults(t *testing.T) {
 	w := newWorld(t)
 	workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+		t.Helper()
 		return w.powerCase(t, false, models.OpVMStart, models.OperationParams{}, models.PowerRunning)
 	})
 }
@@ -68,6 +72,7 @@ func TestStopVMUnderFaults(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			w := newWorld(t)
 			workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+				t.Helper()
 				return w.powerCase(t, true, models.OpVMStop, models.OperationParams{Mode: mode, TimeoutSeconds: 60}, models.PowerStopped)
 			})
 		})
@@ -77,10 +82,12 @@ func TestStopVMUnderFaults(t *testing.T) {
 func TestRebootVMUnderFaults(t *testing.T) {
 	w := newWorld(t)
 	workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+		t.Helper()
 		p := models.OperationParams{Mode: models.ModeForce, TimeoutSeconds: 60}
 		c := w.powerCase(t, true, models.OpVMReboot, p, models.PowerRunning)
 		done, op := c.CheckDone, c.JobID
 		c.CheckDone = func(t *testing.T) {
+			t.Helper()
 			done(t)
 			there := w.onHypervisor(t, w.Job(t, op).ResourceID)
 			require.Equal(t, 2, there.Boots, "the start and one reboot, however often the step ran")
@@ -96,12 +103,14 @@ func (w *world) powerCase(t *testing.T, running bool, kind models.OperationKind,
 	op := w.accept(t, w.existing(t, running), kind, p)
 	c := w.caseOf(t, op)
 	c.CheckDone = func(t *testing.T) {
+		t.Helper()
 		vm := w.unlocked(t, op, models.OutcomeSucceeded)
 		require.Equal(t, want, vm.PowerState)
 		require.Equal(t, want, vm.DesiredPowerState)
 		w.truthful(t, vm)
 	}
 	c.CheckUnwound = func(t *testing.T, cancelled bool) {
+		t.Helper()
 		vm := w.unlocked(t, op, outcomeOf(cancelled))
 		require.Equal(t, models.VMActive, vm.Status)
 		require.Equal(t, 1, w.reserved(t, vm.ID))
@@ -113,10 +122,12 @@ func (w *world) powerCase(t *testing.T, running bool, kind models.OperationKind,
 func TestDeleteVMUnderFaults(t *testing.T) {
 	w := newWorld(t)
 	workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+		t.Helper()
 		op := w.accept(t, w.existing(t, true), models.OpVMDelete, models.OperationParams{})
 		c := w.caseOf(t, op)
 		c.Deaf = true
 		c.CheckDone = func(t *testing.T) {
+			t.Helper()
 			vm := w.unlocked(t, op, models.OutcomeSucceeded)
 			require.Equal(t, models.VMDeleted, vm.Status)
 			require.Equal(t, models.PowerNone, vm.PowerState)
@@ -124,6 +135,7 @@ func TestDeleteVMUnderFaults(t *testing.T) {
 			require.Nil(t, w.onHypervisor(t, vm.ID))
 		}
 		c.CheckUnwound = func(t *testing.T, _ bool) {
+			t.Helper()
 			vm := w.unlocked(t, op, models.OutcomeFailed)
 			require.Equal(t, models.VMError, vm.Status)
 			require.Equal(t, 1, w.reserved(t, vm.ID), "not proven absent: its capacity stays reserved")

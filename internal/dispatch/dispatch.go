@@ -52,8 +52,11 @@ type Dispatcher struct {
 	logger *slog.Logger
 }
 
-// New returns a dispatcher.
+// New returns a dispatcher; a nil logger drops its messages.
 func New(c Client, s Store, logger *slog.Logger) *Dispatcher {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
 	return &Dispatcher{client: c, store: s, logger: logger}
 }
 

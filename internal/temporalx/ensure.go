@@ -20,11 +20,7 @@ const pollEvery = 100 * time.Millisecond
 // EnsureNamespace makes the namespace where it is missing and where we may, and
 // waits until it answers. One that exists keeps its settings.
 func EnsureNamespace(ctx context.Context, c client.Client, namespace string, retention time.Duration) error {
-	describe := func() error {
-		_, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
-		return err
-	}
-	err := describe()
+	_, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
 	var missing *serviceerror.NamespaceNotFound
 	if !errors.As(err, &missing) {
 		return wrap(err, "look at namespace "+namespace)
@@ -36,7 +32,12 @@ func EnsureNamespace(ctx context.Context, c client.Client, namespace string, ret
 	if err != nil && !errors.As(err, &exists) {
 		return wrap(err, "make namespace "+namespace)
 	}
-	return wrap(poll(ctx, pollEvery, describe), "wait for namespace "+namespace)
+	return wrap(poll(ctx, pollEvery, func() error {
+		// A description comes from the database. What workflows meet is the
+		// server's cache of namespaces, which a count goes through.
+		_, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace})
+		return err
+	}), "wait for namespace "+namespace)
 }
 
 // EnsureSearchAttributes adds the Keyword attributes that the namespace lacks

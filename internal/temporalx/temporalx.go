@@ -30,7 +30,8 @@ type Options struct {
 	// Codec encrypts payloads; nil leaves them in the clear.
 	Codec *Codec
 	// Identity names this process in Temporal; empty: pid@host.
-	Identity     string
+	Identity string
+	// Logger takes the SDK's messages; nil drops them.
 	Logger       *slog.Logger
 	Interceptors []interceptor.ClientInterceptor
 }
@@ -71,9 +72,11 @@ func (o Options) client() (client.Options, error) {
 		HostPort: o.HostPort, Namespace: o.Namespace, Identity: o.Identity,
 		DataConverter: o.DataConverter(), Interceptors: o.Interceptors,
 	}
-	if o.Logger != nil {
-		opts.Logger = log.NewStructuredLogger(o.Logger)
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
 	}
+	opts.Logger = log.NewStructuredLogger(logger)
 	if o.TLS != nil {
 		conf, err := o.TLS.config()
 		if err != nil {

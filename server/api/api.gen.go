@@ -2113,7 +2113,7 @@ type OpsListVMsParams struct {
 	// PowerState Any of these.
 	PowerState *ByPowerState `form:"power_state,omitempty" json:"power_state,omitempty"`
 
-	// Zone The zone that was asked for.
+	// Zone The zone that was asked for, or that the VM is in.
 	Zone       *ByZone       `form:"zone,omitempty" json:"zone,omitempty"`
 	Name       *ByName       `form:"name,omitempty" json:"name,omitempty"`
 	NamePrefix *ByNamePrefix `form:"name_prefix,omitempty" json:"name_prefix,omitempty"`
@@ -2240,7 +2240,7 @@ type ListVMsParams struct {
 	// PowerState Any of these.
 	PowerState *ByPowerState `form:"power_state,omitempty" json:"power_state,omitempty"`
 
-	// Zone The zone that was asked for.
+	// Zone The zone that was asked for, or that the VM is in.
 	Zone       *ByZone       `form:"zone,omitempty" json:"zone,omitempty"`
 	Name       *ByName       `form:"name,omitempty" json:"name,omitempty"`
 	NamePrefix *ByNamePrefix `form:"name_prefix,omitempty" json:"name_prefix,omitempty"`

@@ -46,6 +46,7 @@ func (h *Handler) newProxy(upstream *url.URL) *httputil.ReverseProxy {
 		ModifyResponse: h.protect,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			h.warn(r.Context(), "the Temporal Web UI does not answer", err)
+			guardPage(w.Header())
 			http.Error(w, "The Temporal Web UI does not answer.", http.StatusBadGateway)
 		},
 	}
@@ -74,9 +75,10 @@ func (h *Handler) rewrite(p *httputil.ProxyRequest, upstream *url.URL) {
 // scripts may run, each named by its hash.
 func (h *Handler) protect(resp *http.Response) error {
 	header := resp.Header
-	for _, name := range []string{"Server", "X-Powered-By", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials"} {
+	for _, name := range []string{"Server", "X-Powered-By", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "X-Request-Id"} {
 		header.Del(name)
 	}
+	guardAnswer(header)
 	h.keepCookie(header)
 	if strings.Contains(header.Get("Content-Security-Policy"), "sandbox") { // a document that the UI shows in a frame of its own
 		header.Set("X-Frame-Options", "SAMEORIGIN")
@@ -97,9 +99,8 @@ func (h *Handler) protect(resp *http.Response) error {
 		header.Set("Content-Length", strconv.Itoa(len(page)))
 	}
 	header.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'"+scripts+"; worker-src 'self' blob:; "+
-		"style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; manifest-src 'self'; "+
+		"style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; manifest-src 'self' data:; "+
 		"frame-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'")
-	header.Set("X-Frame-Options", "DENY")
 	return nil
 }
 

@@ -111,6 +111,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !safe(r.Method) {
 		h.logger.InfoContext(r.Context(), "a change by the Temporal Web UI", "subject", access.Subject, "method", r.Method, "path", r.URL.Path)
 	}
+	// The proxy adds the answer's headers to those that are there: protect sets them all.
+	for _, name := range []string{
+		"Content-Security-Policy", "Cache-Control", "X-Frame-Options", "X-Content-Type-Options", "Referrer-Policy",
+		"Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy",
+	} {
+		w.Header().Del(name)
+	}
 	h.proxy.ServeHTTP(w, r)
 }
 
@@ -157,16 +164,20 @@ func safe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
-// guardPage sets the headers of our own small answers; the proxy replaces the
-// policy for the UI's pages.
+// guardPage sets the headers of our own small answers.
 func guardPage(header http.Header) {
 	header.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	header.Set("Cache-Control", "no-store")
+	guardAnswer(header)
+}
+
+// guardAnswer sets the headers that every answer bears, ours and the UI's.
+func guardAnswer(header http.Header) {
 	header.Set("X-Frame-Options", "DENY")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
-	header.Set("Cache-Control", "no-store")
 }
 
 // warn logs what a client is told only in part.
