@@ -1,0 +1,109 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/hypervisor-control-plane/hcp/internal/auth"
+	"github.com/hypervisor-control-plane/hcp/internal/jobview"
+	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/policies"
+	"github.com/hypervisor-control-plane/hcp/server"
+	"github.com/hypervisor-control-plane/hcp/server/webui"
+)
+
+// uiPath is where the API serves the Temporal Web UI.
+const uiPath = "/temporal"
+
+// drainTimeout bounds the wait for requests in flight at a stop. Accepts take
+// milliseconds; what waits longer waits for a job to change.
+const drainTimeout = time.Second
+
+// Timeouts of the API's connections. A client that waits for a job to change
+// may do so for half a minute.
+const (
+	readTimeout  = 30 * time.Second
+	writeTimeout = 2 * time.Minute
+	idleTimeout  = 2 * time.Minute
+)
+
+// api is the API on its listener.
+type api struct {
+	ui     *webui.Handler
+	server *http.Server
+	failed chan error
+}
+
+// startAPI wires the API as the production binary does, and serves it.
+func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*api, error) {
+	verifier, err := auth.New(ctx, []auth.Issuer{s.keys.signer.Issuer()}, auth.Options{Logger: s.opts.Logger})
+	if err != nil {
+		return nil, err
+	}
+	enforcer, err := policies.New()
+	if err != nil {
+		return nil, err
+	}
+	ui, err := webui.New(webui.Options{
+		Upstream: s.ui.URL(), PublicURL: &url.URL{Scheme: "http", Host: s.opts.Listener.Addr().String()},
+		Authenticate: server.TemporalUIAccess(verifier, enforcer), Logger: s.opts.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	srv, err := server.New(server.Deps{ //nolint:contextcheck // requests bring their own
+		Store: s.store, Dispatcher: dispatcher, Jobs: jobs{s.client}, Temporal: s.client,
+		Auth: verifier, Enforcer: enforcer, WebUI: ui, Logger: s.opts.Logger,
+		Config: server.Config{PageTokenKey: s.keys.pageToken, PublicMetrics: true},
+	})
+	if err != nil {
+		return nil, err
+	}
+	a := &api{
+		ui: ui,
+		server: &http.Server{
+			Handler:           srv.Handler(),
+			ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+			// Requests end with the process, not with the call that started it.
+			BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		},
+		failed: make(chan error, 1),
+	}
+	go func() {
+		if err := a.server.Serve(s.opts.Listener); !errors.Is(err, http.ErrServerClosed) {
+			a.failed <- fmt.Errorf("API: %w", err)
+		}
+	}()
+	return a, nil
+}
+
+// stop takes no more requests, lets those in flight end, and cuts off what
+// takes too long.
+func (a *api) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	if err := a.server.Shutdown(ctx); err != nil {
+		return a.server.Close()
+	}
+	return nil
+}
+
+// jobs reads jobs from Temporal.
+type jobs struct{ client client.Client }
+
+func (j jobs) Job(ctx context.Context, op models.Operation) (jobview.Job, error) {
+	return jobview.Load(ctx, j.client, op)
+}
+
+// WebUILink makes a link that opens the Temporal Web UI for one browser, once,
+// until it expires.
+func (s *Stack) WebUILink() (link string, expires time.Time) {
+	return s.api.ui.IssueTicket(webui.Access{Subject: Issuer + "|dev-admin", Write: true})
+}

@@ -1,0 +1,38 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hypervisor-control-plane/hcp/internal/dispatch"
+	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/libvirt"
+	"github.com/hypervisor-control-plane/hcp/providers/sim"
+	"github.com/hypervisor-control-plane/hcp/worker"
+)
+
+// startControlPlane starts the API and the worker, which share one Temporal
+// client: a job's first workflow task then needs no poll.
+func (s *Stack) startControlPlane(ctx context.Context) (err error) {
+	dispatcher := dispatch.New(s.client, s.store, s.opts.Logger)
+	if s.api, err = s.startAPI(ctx, dispatcher); err != nil {
+		return err
+	}
+	installation, err := s.store.InstallationID(ctx)
+	if err != nil {
+		return fmt.Errorf("installation ID: %w", err)
+	}
+	s.worker = goBackground(ctx, func(ctx context.Context) error {
+		return worker.Run(ctx, worker.Deps{
+			Client: s.client, Store: s.store, Dispatcher: dispatcher, InstallationID: installation,
+			Registry: providers.NewRegistry(sim.Factory(), libvirt.Factory()),
+			Logger:   s.opts.Logger,
+		})
+	})
+	for _, op := range s.seeded {
+		if err := dispatcher.Dispatch(ctx, op); err != nil { // the relay takes it
+			s.opts.Logger.WarnContext(ctx, "dispatch a job of the seed", "job_id", op.ID, "error", err)
+		}
+	}
+	return nil
+}
