@@ -18,14 +18,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"github.com/hypervisor-control-plane/hcp/dev/stack"
 )
 
-// gcPercent trades some 100 MB for a tenth of the CPU: Temporal makes much
-// garbage from a small live heap.
-const gcPercent = 300
-
 func main() {
-	debug.SetGCPercent(gcPercent)
+	debug.SetGCPercent(stack.GCPercent)
 	unix.Umask(0o077) // databases, logs and keys are the user's alone
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := newCommand().ExecuteContext(ctx)

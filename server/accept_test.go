@@ -37,10 +37,10 @@ func TestDispatchOutlivesTheClient(t *testing.T) {
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, vmsPath, strings.NewReader(`{"name":"a","image_id":"debian","flavor_id":"small"}`))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", "Bearer "+w.token(t, owner()))
-	w.dispatcher.settle = nil
+	w.dispatcher.before = cancel
 	rec := httptest.NewRecorder()
 	w.handler.ServeHTTP(rec, r)
-	cancel()
+	require.Error(t, ctx.Err())
 	require.Equal(t, http.StatusAccepted, rec.Code, rec.Body.String())
 	require.Len(t, w.dispatcher.jobs(), 1)
 }

@@ -42,7 +42,7 @@ func (s *Server) OpsGetFlavor(ctx context.Context, r api.OpsGetFlavorRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return tagged(flavorView(row), catalogGeneration, r.Params.IfNoneMatch), nil
+	return tagged(flavorView(row), r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateFlavor creates a flavor.

@@ -48,10 +48,14 @@ type dispatcher struct {
 	mu         sync.Mutex
 	dispatched []models.Operation
 	fail       error
+	before     func() // runs first in Dispatch
 	settle     func(jobID string) (bool, error)
 }
 
 func (d *dispatcher) Dispatch(ctx context.Context, op models.Operation) error {
+	if d.before != nil {
+		d.before()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := ctx.Err(); err != nil {

@@ -42,7 +42,7 @@ func (s *Server) OpsGetImage(ctx context.Context, r api.OpsGetImageRequestObject
 	if err != nil {
 		return nil, err
 	}
-	return tagged(opsImageView(row), catalogGeneration, r.Params.IfNoneMatch), nil
+	return tagged(opsImageView(row), r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateImage creates an image.

@@ -161,7 +161,7 @@ func TestETags(t *testing.T) {
 	got, err := ifMatch(p("*"))
 	require.NoError(t, err)
 	require.Nil(t, got)
-	for header, want := range map[string]int{`"7"`: 7, ` "7" `: 7, `"7.k3f"`: 7, `"07"`: -1, `"07.k3f"`: -1, `".k3f"`: -1, `"+7"`: -1, `W/"7"`: -1, `7`: -1, `"`: -1, `""`: -1} {
+	for header, want := range map[string]int{`"7"`: 7, `"7.abc"`: 7, `"8.7"`: 8, `"7"x`: -1, `"x.7"`: -1, `".7"`: -1, ` "7" `: 7, `"7.k3f"`: 7, `"07"`: -1, `"07.k3f"`: -1, `".k3f"`: -1, `"+7"`: -1, `W/"7"`: -1, `7`: -1, `"`: -1, `""`: -1} {
 		got, err := ifMatch(p(header))
 		require.NoError(t, err)
 		require.Equal(t, want, *got, header)

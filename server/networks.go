@@ -46,7 +46,7 @@ func (s *Server) OpsGetNetwork(ctx context.Context, r api.OpsGetNetworkRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return tagged(opsNetworkView(row), catalogGeneration, r.Params.IfNoneMatch), nil
+	return tagged(opsNetworkView(row), r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateNetwork creates a network.

@@ -36,7 +36,7 @@ func (s *Server) GetProject(ctx context.Context, r api.GetProjectRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return tagged(projectView(row), catalogGeneration, r.Params.IfNoneMatch), nil
+	return tagged(projectView(row), r.Params.IfNoneMatch), nil
 }
 
 // OpsListProjects lists the projects of every tenant.
@@ -59,7 +59,7 @@ func (s *Server) OpsGetProject(ctx context.Context, r api.OpsGetProjectRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return tagged(projectView(row), catalogGeneration, r.Params.IfNoneMatch), nil
+	return tagged(projectView(row), r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateProject creates a project.

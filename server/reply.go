@@ -18,13 +18,13 @@ type document struct {
 	unchanged bool
 }
 
-// tagged is a document with its generation, answered with 304 where the client
-// has it already.
-func tagged(body any, generation int, ifNoneMatch *string) document {
-	return matched(body, etag(generation), ifNoneMatch)
+// tagged is a row of the catalog with its entity tag, answered with 304 where
+// the client has it already.
+func tagged(body any, ifNoneMatch *string) document {
+	return matched(body, etag(catalogGeneration), ifNoneMatch)
 }
 
-// revised is the same for a resource whose state changes by itself.
+// revised is the same for a resource that changes.
 func revised(body any, generation int, changed time.Time, ifNoneMatch *string) document {
 	return matched(body, revisionTag(generation, changed), ifNoneMatch)
 }

@@ -28,7 +28,7 @@ func (s *Server) OpsGetTenant(ctx context.Context, r api.OpsGetTenantRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return tagged(tenantView(row), catalogGeneration, r.Params.IfNoneMatch), nil
+	return tagged(tenantView(row), r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateTenant creates a tenant.

@@ -173,7 +173,7 @@ func TestANewStateIsAlwaysSeen(t *testing.T) {
 		require.Equal(t, http.StatusNotModified, w.do(t, owner(), http.MethodGet, path, nil, "If-None-Match", before.Header.Get("ETag")).StatusCode)
 
 		w.Clock.Advance(time.Minute)
-		require.NoError(t, w.Store.ObserveVMs(t.Context(), vm.ProviderID, []models.ObservedVM{{
+		require.NoError(t, w.ObserveVMs(t.Context(), vm.ProviderID, []models.ObservedVM{{
 			VMID: vm.ID, NativeRef: "ref-a", Power: models.PowerStopped, ReadAt: w.Clock.Now(),
 		}}))
 		after := w.do(t, owner(), http.MethodGet, path, nil, "If-None-Match", before.Header.Get("ETag"))

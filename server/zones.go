@@ -42,7 +42,7 @@ func (s *Server) OpsGetZone(ctx context.Context, r api.OpsGetZoneRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return tagged(zoneView(row), catalogGeneration, r.Params.IfNoneMatch), nil
+	return tagged(zoneView(row), r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateZone creates a zone.

@@ -14,7 +14,6 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
 	"github.com/hypervisor-control-plane/hcp/internal/config"
 	"github.com/hypervisor-control-plane/hcp/internal/dispatch"
-	"github.com/hypervisor-control-plane/hcp/internal/jobview"
 	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server"
 	"github.com/hypervisor-control-plane/hcp/server/webui"
@@ -66,7 +65,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	}
 	dispatcher := dispatch.New(temporal, st, log)
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // each request brings its own context
-		Store: st, Dispatcher: dispatcher, Jobs: jobview.Reader{Client: temporal}, Temporal: temporal,
+		Store: st, Dispatcher: dispatcher, Jobs: server.TemporalJobs(temporal), Temporal: temporal,
 		Auth: verifier, Enforcer: enforcer, WebUI: ui, Logger: log,
 		Config: server.Config{PageTokenKey: pageTokenKey, Version: version(), PublicMetrics: cfg.Server.PublicMetrics},
 	})

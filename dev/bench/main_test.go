@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"testing"
 
 	temporalsql "go.temporal.io/server/tools/sql"
+
+	"github.com/hypervisor-control-plane/hcp/dev/stack"
 )
 
 // envSQLTool makes the test binary Temporal's schema tool, which writes much
@@ -21,6 +24,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	debug.SetGCPercent(stack.GCPercent)
 	os.Exit(m.Run())
 }
 

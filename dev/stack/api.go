@@ -9,11 +9,7 @@ import (
 	"net/url"
 	"time"
 
-	"go.temporal.io/sdk/client"
-
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
-	"github.com/hypervisor-control-plane/hcp/internal/jobview"
-	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server"
 	"github.com/hypervisor-control-plane/hcp/server/webui"
@@ -59,7 +55,7 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*ap
 		return nil, err
 	}
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // requests bring their own
-		Store: s.store, Dispatcher: dispatcher, Jobs: jobs{s.client}, Temporal: s.client,
+		Store: s.store, Dispatcher: dispatcher, Jobs: server.TemporalJobs(s.client), Temporal: s.client,
 		Auth: verifier, Enforcer: enforcer, WebUI: ui, Logger: s.opts.Logger,
 		Config: server.Config{PageTokenKey: s.keys.pageToken, PublicMetrics: true},
 	})
@@ -93,13 +89,6 @@ func (a *api) stop() error {
 		return a.server.Close()
 	}
 	return nil
-}
-
-// jobs reads jobs from Temporal.
-type jobs struct{ client client.Client }
-
-func (j jobs) Job(ctx context.Context, op models.Operation) (jobview.Job, error) {
-	return jobview.Load(ctx, j.client, op)
 }
 
 // WebUILink makes a link that opens the Temporal Web UI for one browser, once,
