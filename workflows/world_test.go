@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/hypervisor-control-plane/hcp/activities"
 	"github.com/hypervisor-control-plane/hcp/internal/store"
@@ -20,6 +22,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers/sim"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 	"github.com/hypervisor-control-plane/hcp/workflows"
+	"github.com/hypervisor-control-plane/hcp/workflows/workflowtest"
 )
 
 const (
@@ -141,6 +144,7 @@ func (w *world) run(t *testing.T, op models.Operation) error {
 	var s testsuite.WorkflowTestSuite
 	s.SetLogger(quiet{})
 	env := s.NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{workflowtest.Backoff()}})
 	w.register(env)
 	wf, in, err := workflows.Start(op)
 	require.NoError(t, err)

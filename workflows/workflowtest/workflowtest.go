@@ -99,7 +99,7 @@ func (f *faults) run(c Case) error {
 	s.SetLogger(quiet{})
 	env := s.NewTestWorkflowEnvironment()
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: c.JobID, TaskQueue: "control"})
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{f}})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{Backoff(), f}})
 	f.cancel, f.deaf = env.CancelWorkflow, c.Deaf
 	c.Register(env)
 	env.ExecuteWorkflow(c.Workflow, c.Input)
