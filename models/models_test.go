@@ -1,0 +1,105 @@
+package models_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+)
+
+func TestIDsSortByTime(t *testing.T) {
+	uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	var ids []string
+	for range 1000 {
+		ids = append(ids, models.NewID())
+		require.Regexp(t, uuid, ids[len(ids)-1])
+	}
+	require.True(t, slices.IsSorted(ids))
+	require.Len(t, slices.Compact(ids), 1000)
+}
+
+// TestLifecycle holds every legal move; what is not here is illegal.
+func TestLifecycle(t *testing.T) {
+	legal := map[models.VMStatus][]models.VMStatus{
+		models.VMPending:  {models.VMActive, models.VMError, models.VMDeleting},
+		models.VMActive:   {models.VMDeleting, models.VMError},
+		models.VMError:    {models.VMDeleting, models.VMActive, models.VMPending},
+		models.VMDeleting: {models.VMDeleted, models.VMError},
+		models.VMDeleted:  nil,
+	}
+	for _, from := range models.VMStatuses() {
+		for _, to := range models.VMStatuses() {
+			require.Equal(t, from == to || slices.Contains(legal[from], to), from.CanBecome(to), "%s to %s", from, to)
+		}
+	}
+}
+
+// TestAllowedStates is the whole matrix of operation and state.
+func TestAllowedStates(t *testing.T) {
+	powers := map[models.OperationKind]map[models.PowerState]bool{
+		models.OpVMStart:  {models.PowerStopped: true, models.PowerUnknown: true, models.PowerRunning: true},
+		models.OpVMReboot: {models.PowerRunning: true},
+	}
+	statuses := map[models.OperationKind][]models.VMStatus{
+		models.OpVMStart:  {models.VMActive},
+		models.OpVMReboot: {models.VMActive},
+		models.OpVMStop:   {models.VMActive, models.VMError},
+		models.OpVMDelete: {models.VMPending, models.VMActive, models.VMError, models.VMDeleting},
+	}
+	for kind, allowed := range statuses {
+		spec, ok := models.OperationOf(kind)
+		require.True(t, ok)
+		for _, status := range models.VMStatuses() {
+			for _, power := range models.PowerStates() {
+				want := slices.Contains(allowed, status)
+				if only, limited := powers[kind]; limited && status == models.VMActive {
+					want = want && only[power]
+				}
+				require.Equal(t, want, spec.Allowed.Allow(status, power), "%s while %s, %s", kind, status, power)
+			}
+		}
+	}
+}
+
+func TestOperationTableIsConsistent(t *testing.T) {
+	kinds, workflows := map[models.OperationKind]bool{}, map[string]bool{}
+	for _, spec := range models.Operations() {
+		require.False(t, kinds[spec.Kind], spec.Kind)
+		require.False(t, workflows[spec.Workflow], spec.Workflow)
+		kinds[spec.Kind], workflows[spec.Workflow] = true, true
+		require.True(t, strings.HasPrefix(string(spec.Kind), string(spec.Resource)+"."), spec.Kind)
+		require.NotEmpty(t, spec.Title)
+	}
+	_, ok := models.OperationOf("vm.fly")
+	require.False(t, ok)
+}
+
+func TestConditions(t *testing.T) {
+	first, later := time.Unix(1, 0), time.Unix(2, 0)
+	var vm models.VM
+	require.False(t, vm.SetCondition(models.CondMissing, false, "", first))
+	require.True(t, vm.SetCondition(models.CondMissing, true, "not seen", first))
+	require.False(t, vm.SetCondition(models.CondMissing, true, "not seen", later))
+	require.Equal(t, []models.Condition{{Type: models.CondMissing, Reason: "not seen", Since: first}}, vm.Conditions)
+	require.True(t, vm.SetCondition(models.CondMissing, false, "", later))
+	require.Empty(t, vm.Conditions)
+}
+
+func TestSecretsDoNotPrint(t *testing.T) {
+	c := models.Credentials{Username: "root", Password: "hunter2", Token: "hunter2", ClientKey: "hunter2"}
+	b := models.Blueprint{UserData: []byte("hunter2")}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		require.NotContains(t, fmt.Sprintf(verb, c), "hunter2")
+		require.NotContains(t, fmt.Sprintf(verb, b), "hunter2")
+	}
+	raw, err := json.Marshal(c) // the one way out, for sealing
+	require.NoError(t, err)
+	require.Contains(t, string(raw), "hunter2")
+}
