@@ -16,7 +16,9 @@ const backoffUnit = 20 * time.Millisecond
 // that works in real time, on a busy machine, would not be done by then.
 func Backoff() interceptor.WorkerInterceptor { return &backoff{} }
 
-type backoff struct{ interceptor.WorkerInterceptorBase }
+type backoff struct {
+	interceptor.WorkerInterceptorBase
+}
 
 // InterceptActivity implements interceptor.WorkerInterceptor.
 func (*backoff) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
