@@ -18,7 +18,14 @@ for p in "${packages[@]}"; do
     missing+=("$p")
   fi
 done
-[ ${#missing[@]} -eq 0 ] && exit 0
+
+# The guest's kernel is downloaded by name, which needs the package lists.
+if [ ${#missing[@]} -eq 0 ]; then
+  if [ "$(id -u)" = 0 ] && [ -z "$(apt-cache pkgnames linux-image-cloud-amd64 2>/dev/null)" ]; then
+    apt-get update -qq
+  fi
+  exit 0
+fi
 
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
   echo "prereqs: installing ${missing[*]}"
