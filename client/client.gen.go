@@ -41,6 +41,42 @@ func (e CompensationState) Valid() bool {
 	}
 }
 
+// Defines values for ExplainRequestPlane.
+const (
+	ExplainRequestPlaneOps    ExplainRequestPlane = "ops"
+	ExplainRequestPlaneTenant ExplainRequestPlane = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the ExplainRequestPlane enum.
+func (e ExplainRequestPlane) Valid() bool {
+	switch e {
+	case ExplainRequestPlaneOps:
+		return true
+	case ExplainRequestPlaneTenant:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplanationSource.
+const (
+	ExplanationSourceBinding ExplanationSource = "binding"
+	ExplanationSourceToken   ExplanationSource = "token"
+)
+
+// Valid indicates whether the value is a known member of the ExplanationSource enum.
+func (e ExplanationSource) Valid() bool {
+	switch e {
+	case ExplanationSourceBinding:
+		return true
+	case ExplanationSourceToken:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImageBindingCloneMode.
 const (
 	Full   ImageBindingCloneMode = "full"
@@ -203,6 +239,24 @@ func (e PowerState) Valid() bool {
 	}
 }
 
+// Defines values for ProblemScope.
+const (
+	ProblemScopeProject ProblemScope = "project"
+	ProblemScopeTenant  ProblemScope = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the ProblemScope enum.
+func (e ProblemScope) Valid() bool {
+	switch e {
+	case ProblemScopeProject:
+		return true
+	case ProblemScopeTenant:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProviderStatus.
 const (
 	ProviderStatusDEGRADED    ProviderStatus = "DEGRADED"
@@ -227,6 +281,54 @@ func (e ProviderStatus) Valid() bool {
 	}
 }
 
+// Defines values for QuotaDimension.
+const (
+	Addresses QuotaDimension = "addresses"
+	DiskGib   QuotaDimension = "disk_gib"
+	MemoryMib QuotaDimension = "memory_mib"
+	Snapshots QuotaDimension = "snapshots"
+	Vcpus     QuotaDimension = "vcpus"
+	Vms       QuotaDimension = "vms"
+)
+
+// Valid indicates whether the value is a known member of the QuotaDimension enum.
+func (e QuotaDimension) Valid() bool {
+	switch e {
+	case Addresses:
+		return true
+	case DiskGib:
+		return true
+	case MemoryMib:
+		return true
+	case Snapshots:
+		return true
+	case Vcpus:
+		return true
+	case Vms:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for QuotaReportScope.
+const (
+	QuotaReportScopeProject QuotaReportScope = "project"
+	QuotaReportScopeTenant  QuotaReportScope = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the QuotaReportScope enum.
+func (e QuotaReportScope) Valid() bool {
+	switch e {
+	case QuotaReportScopeProject:
+		return true
+	case QuotaReportScopeTenant:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RebootVMRequestMode.
 const (
 	RebootVMRequestModeForce    RebootVMRequestMode = "force"
@@ -239,6 +341,63 @@ func (e RebootVMRequestMode) Valid() bool {
 	case RebootVMRequestModeForce:
 		return true
 	case RebootVMRequestModeGraceful:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RolePlane.
+const (
+	RolePlaneOps    RolePlane = "ops"
+	RolePlaneTenant RolePlane = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the RolePlane enum.
+func (e RolePlane) Valid() bool {
+	switch e {
+	case RolePlaneOps:
+		return true
+	case RolePlaneTenant:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RoleBindingPlane.
+const (
+	RoleBindingPlaneOps    RoleBindingPlane = "ops"
+	RoleBindingPlaneTenant RoleBindingPlane = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the RoleBindingPlane enum.
+func (e RoleBindingPlane) Valid() bool {
+	switch e {
+	case RoleBindingPlaneOps:
+		return true
+	case RoleBindingPlaneTenant:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StatusState.
+const (
+	StatusStateDEGRADED    StatusState = "DEGRADED"
+	StatusStateOPERATIONAL StatusState = "OPERATIONAL"
+	StatusStateUNAVAILABLE StatusState = "UNAVAILABLE"
+)
+
+// Valid indicates whether the value is a known member of the StatusState enum.
+func (e StatusState) Valid() bool {
+	switch e {
+	case StatusStateDEGRADED:
+		return true
+	case StatusStateOPERATIONAL:
+		return true
+	case StatusStateUNAVAILABLE:
 		return true
 	default:
 		return false
@@ -320,6 +479,42 @@ func (e VMStatus) Valid() bool {
 	case VMStatusERROR:
 		return true
 	case VMStatusPENDING:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WhoAmIPlane.
+const (
+	WhoAmIPlaneOps    WhoAmIPlane = "ops"
+	WhoAmIPlaneTenant WhoAmIPlane = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the WhoAmIPlane enum.
+func (e WhoAmIPlane) Valid() bool {
+	switch e {
+	case WhoAmIPlaneOps:
+		return true
+	case WhoAmIPlaneTenant:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WhoAmIRolesSource.
+const (
+	WhoAmIRolesSourceBinding WhoAmIRolesSource = "binding"
+	WhoAmIRolesSourceToken   WhoAmIRolesSource = "token"
+)
+
+// Valid indicates whether the value is a known member of the WhoAmIRolesSource enum.
+func (e WhoAmIRolesSource) Valid() bool {
+	switch e {
+	case WhoAmIRolesSourceBinding:
+		return true
+	case WhoAmIRolesSourceToken:
 		return true
 	default:
 		return false
@@ -836,6 +1031,54 @@ func (e ListProjectNetworksParamsSort) Valid() bool {
 	}
 }
 
+// Defines values for ListServiceAccountsParamsSort.
+const (
+	ListServiceAccountsParamsSortCreatedAt      ListServiceAccountsParamsSort = "created_at"
+	ListServiceAccountsParamsSortMinusCreatedAt ListServiceAccountsParamsSort = "-created_at"
+	ListServiceAccountsParamsSortMinusName      ListServiceAccountsParamsSort = "-name"
+	ListServiceAccountsParamsSortName           ListServiceAccountsParamsSort = "name"
+)
+
+// Valid indicates whether the value is a known member of the ListServiceAccountsParamsSort enum.
+func (e ListServiceAccountsParamsSort) Valid() bool {
+	switch e {
+	case ListServiceAccountsParamsSortCreatedAt:
+		return true
+	case ListServiceAccountsParamsSortMinusCreatedAt:
+		return true
+	case ListServiceAccountsParamsSortMinusName:
+		return true
+	case ListServiceAccountsParamsSortName:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListSSHKeysParamsSort.
+const (
+	ListSSHKeysParamsSortCreatedAt      ListSSHKeysParamsSort = "created_at"
+	ListSSHKeysParamsSortMinusCreatedAt ListSSHKeysParamsSort = "-created_at"
+	ListSSHKeysParamsSortMinusName      ListSSHKeysParamsSort = "-name"
+	ListSSHKeysParamsSortName           ListSSHKeysParamsSort = "name"
+)
+
+// Valid indicates whether the value is a known member of the ListSSHKeysParamsSort enum.
+func (e ListSSHKeysParamsSort) Valid() bool {
+	switch e {
+	case ListSSHKeysParamsSortCreatedAt:
+		return true
+	case ListSSHKeysParamsSortMinusCreatedAt:
+		return true
+	case ListSSHKeysParamsSortMinusName:
+		return true
+	case ListSSHKeysParamsSortName:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListVMsParamsSort.
 const (
 	ListVMsParamsSortCreatedAt      ListVMsParamsSort = "created_at"
@@ -902,6 +1145,11 @@ func (e ListVMJobsParamsOutcome) Valid() bool {
 	}
 }
 
+// AbandonJobRequest defines model for AbandonJobRequest.
+type AbandonJobRequest struct {
+	Reason string `json:"reason"`
+}
+
 // Accepted defines model for Accepted.
 type Accepted struct {
 	JobID      string `json:"job_id"`
@@ -919,6 +1167,25 @@ type AcceptedVM struct {
 type Address struct {
 	IP  string  `json:"ip"`
 	Mac *string `json:"mac,omitempty"`
+}
+
+// AllocatedAddress defines model for AllocatedAddress.
+type AllocatedAddress struct {
+	CreatedAt time.Time `json:"created_at"`
+	IPAddress string    `json:"ip_address"`
+	Mac       string    `json:"mac"`
+	ProjectID string    `json:"project_id"`
+
+	// SubnetID Absent for an address that was asked for outside of any subnet.
+	SubnetID *string `json:"subnet_id,omitempty"`
+	TenantID string  `json:"tenant_id"`
+	VMID     string  `json:"vm_id"`
+}
+
+// AllocatedAddressList defines model for AllocatedAddressList.
+type AllocatedAddressList struct {
+	Items         []AllocatedAddress `json:"items"`
+	NextPageToken string             `json:"next_page_token"`
 }
 
 // Capability Example: supports_cloud_init
@@ -1016,6 +1283,63 @@ type CreateProviderRequest struct {
 	ZoneID ID `json:"zone_id"`
 }
 
+// CreateRoleBindingRequest defines model for CreateRoleBindingRequest.
+type CreateRoleBindingRequest struct {
+	DisplayName *Name `json:"display_name,omitempty"`
+
+	// Principal Either a service account, or issuer and subject of the tokens of a person or a program.
+	Principal Principal `json:"principal"`
+
+	// RoleID Opaque.
+	RoleID ID `json:"role_id"`
+}
+
+// CreateRoleRequest defines model for CreateRoleRequest.
+type CreateRoleRequest struct {
+	Description *Description `json:"description,omitempty"`
+	Name        Name         `json:"name"`
+	Permissions []Permission `json:"permissions"`
+}
+
+// CreateSSHKeyRequest defines model for CreateSSHKeyRequest.
+type CreateSSHKeyRequest struct {
+	Name Name `json:"name"`
+
+	// PublicKey One line as in authorized_keys.
+	PublicKey string `json:"public_key"`
+}
+
+// CreateServiceAccountKeyRequest defines model for CreateServiceAccountKeyRequest.
+type CreateServiceAccountKeyRequest struct {
+	// ExpiresAt Without it the key lives until it is revoked.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+}
+
+// CreateServiceAccountRequest defines model for CreateServiceAccountRequest.
+type CreateServiceAccountRequest struct {
+	Description *Description `json:"description,omitempty"`
+	Name        Name         `json:"name"`
+}
+
+// CreateSubnetRequest defines model for CreateSubnetRequest.
+type CreateSubnetRequest struct {
+	// Cidr Example: 10.20.0.0/24
+	Cidr       string    `json:"cidr"`
+	DNSServers *[]string `json:"dns_servers,omitempty"`
+
+	// Gateway Example: 10.20.0.1
+	Gateway *string `json:"gateway,omitempty"`
+
+	// ID An ID of the operator's choice; without it one is made.
+	ID *Slug `json:"id,omitempty"`
+
+	// PoolEnd The last usable address without it.
+	PoolEnd *string `json:"pool_end,omitempty"`
+
+	// PoolStart The first usable address without it.
+	PoolStart *string `json:"pool_start,omitempty"`
+}
+
 // CreateTenantRequest defines model for CreateTenantRequest.
 type CreateTenantRequest struct {
 	// ID An ID of the operator's choice; without it one is made.
@@ -1044,7 +1368,9 @@ type CreateVMRequest struct {
 	Name      VMName               `json:"name"`
 	Networks  *[]NetworkAttachment `json:"networks,omitempty"`
 	Placement *Placement           `json:"placement,omitempty"`
-	SSHKeys   *[]string            `json:"ssh_keys,omitempty"`
+
+	// SSHKeys Public keys, or IDs of SSH keys of the project.
+	SSHKeys *[]string `json:"ssh_keys,omitempty"`
 
 	// Start Power the VM on.
 	Start *bool `json:"start,omitempty"`
@@ -1105,6 +1431,52 @@ type ErrorCodeList struct {
 	Jobs     []ErrorCode `json:"jobs"`
 	Problems []ErrorCode `json:"problems"`
 }
+
+// ExplainRequest defines model for ExplainRequest.
+type ExplainRequest struct {
+	// Permission An action on a kind of thing; vm.* is all of them.
+	//
+	// Example: vm.start
+	Permission Permission          `json:"permission"`
+	Plane      ExplainRequestPlane `json:"plane"`
+
+	// Principal Either a service account, or issuer and subject of the tokens of a person or a program.
+	Principal *Principal `json:"principal,omitempty"`
+
+	// ProjectID Opaque.
+	ProjectID *ID `json:"project_id,omitempty"`
+
+	// Roles Roles that the token itself bears.
+	Roles *[]string `json:"roles,omitempty"`
+
+	// TenantID Opaque.
+	TenantID *ID `json:"tenant_id,omitempty"`
+}
+
+// ExplainRequestPlane defines model for ExplainRequest.Plane.
+type ExplainRequestPlane string
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	Allowed       bool  `json:"allowed"`
+	PolicyVersion int64 `json:"policy_version"`
+
+	// Reason One sentence for people.
+	Reason        string  `json:"reason"`
+	RoleBindingID *string `json:"role_binding_id,omitempty"`
+
+	// RoleID The role that the rule belongs to.
+	RoleID *string `json:"role_id,omitempty"`
+
+	// Rule The rule that decided: role, plane, tenant or *, permission. Absent where none allows it.
+	Rule *[]string `json:"rule,omitempty"`
+
+	// Source Whether the role is in the token, or bound.
+	Source *ExplanationSource `json:"source,omitempty"`
+}
+
+// ExplanationSource Whether the role is in the token, or bound.
+type ExplanationSource string
 
 // Flavor defines model for Flavor.
 type Flavor struct {
@@ -1273,6 +1645,9 @@ type JobWait struct {
 // Labels Keys are 1 to 63 of A-Z a-z 0-9 . _ / -
 type Labels map[string]string
 
+// LabelsPatch Keys are 1 to 63 of A-Z a-z 0-9 . _ / -; a null removes the key.
+type LabelsPatch map[string]*string
+
 // Limits defines model for Limits.
 type Limits struct {
 	BodyBytes            int `json:"body_bytes"`
@@ -1287,20 +1662,41 @@ type Limits struct {
 	UserDataBytes       int      `json:"user_data_bytes"`
 }
 
+// Member defines model for Member.
+type Member struct {
+	DisplayName *string `json:"display_name,omitempty"`
+
+	// Principal Either a service account, or issuer and subject of the tokens of a person or a program.
+	Principal Principal `json:"principal"`
+	Roles     []struct {
+		// ProjectID Absent for a role in the whole tenant.
+		ProjectID     *string `json:"project_id,omitempty"`
+		RoleBindingID string  `json:"role_binding_id"`
+		RoleID        string  `json:"role_id"`
+	} `json:"roles"`
+}
+
+// MemberList defines model for MemberList.
+type MemberList struct {
+	Items         []Member `json:"items"`
+	NextPageToken string   `json:"next_page_token"`
+}
+
 // Name defines model for Name.
 type Name = string
 
 // Network defines model for Network.
 type Network struct {
-	CreatedAt   time.Time `json:"created_at"`
-	Description string    `json:"description"`
-	ID          string    `json:"id"`
-	Name        string    `json:"name"`
+	CreatedAt   time.Time       `json:"created_at"`
+	Description string          `json:"description"`
+	ID          string          `json:"id"`
+	Name        string          `json:"name"`
+	Subnets     []SubnetSummary `json:"subnets"`
 }
 
 // NetworkAttachment defines model for NetworkAttachment.
 type NetworkAttachment struct {
-	// IPAddress The guest is told this address; without it DHCP.
+	// IPAddress The guest is told this address. Without it, one of the network's subnet, or DHCP where it has none.
 	IPAddress *string `json:"ip_address,omitempty"`
 
 	// NetworkID Opaque.
@@ -1327,6 +1723,21 @@ type NetworkBindingType string
 type NetworkList struct {
 	Items         []Network `json:"items"`
 	NextPageToken string    `json:"next_page_token"`
+}
+
+// NewServiceAccountKey defines model for NewServiceAccountKey.
+type NewServiceAccountKey struct {
+	// ClientID The client_id of the token endpoint.
+	ClientID string `json:"client_id"`
+
+	// ClientSecret Shown once.
+	ClientSecret *string    `json:"client_secret,omitempty"`
+	CreatedAt    time.Time  `json:"created_at"`
+	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
+	ID           string     `json:"id"`
+
+	// LastUsedAt To the minute.
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
 }
 
 // NoParameters defines model for NoParameters.
@@ -1358,6 +1769,23 @@ type NodeList struct {
 
 // OSType defines model for OSType.
 type OSType string
+
+// OpsCreateRoleBindingRequest defines model for OpsCreateRoleBindingRequest.
+type OpsCreateRoleBindingRequest struct {
+	DisplayName *Name `json:"display_name,omitempty"`
+
+	// Principal Either a service account, or issuer and subject of the tokens of a person or a program.
+	Principal Principal `json:"principal"`
+
+	// ProjectID One project of the tenant.
+	ProjectID *ID `json:"project_id,omitempty"`
+
+	// RoleID Opaque.
+	RoleID ID `json:"role_id"`
+
+	// TenantID The tenant; without it the role is one of the ops plane.
+	TenantID *ID `json:"tenant_id,omitempty"`
+}
 
 // OpsImage defines model for OpsImage.
 type OpsImage struct {
@@ -1431,6 +1859,7 @@ type OpsNetwork struct {
 	Description string           `json:"description"`
 	ID          string           `json:"id"`
 	Name        string           `json:"name"`
+	Subnets     []SubnetSummary  `json:"subnets"`
 }
 
 // OpsNetworkList defines model for OpsNetworkList.
@@ -1492,6 +1921,11 @@ type OpsVMList struct {
 	NextPageToken string  `json:"next_page_token"`
 }
 
+// Permission An action on a kind of thing; vm.* is all of them.
+//
+// Example: vm.start
+type Permission = string
+
 // Placement defines model for Placement.
 type Placement struct {
 	Location *Name `json:"location,omitempty"`
@@ -1503,6 +1937,15 @@ type Placement struct {
 // PowerState defines model for PowerState.
 type PowerState string
 
+// Principal Either a service account, or issuer and subject of the tokens of a person or a program.
+type Principal struct {
+	Issuer *string `json:"issuer,omitempty"`
+
+	// ServiceAccountID Opaque.
+	ServiceAccountID *ID     `json:"service_account_id,omitempty"`
+	Subject          *string `json:"subject,omitempty"`
+}
+
 // Problem defines model for Problem.
 type Problem struct {
 	// Capability Example: supports_cloud_init
@@ -1512,25 +1955,41 @@ type Problem struct {
 	Code string `json:"code"`
 
 	// CurrentJobID The job that is at work on the VM.
-	CurrentJobID *string `json:"current_job_id,omitempty"`
-	Detail       *string `json:"detail,omitempty"`
+	CurrentJobID *string         `json:"current_job_id,omitempty"`
+	Detail       *string         `json:"detail,omitempty"`
+	Dimension    *QuotaDimension `json:"dimension,omitempty"`
 	Errors       *[]struct {
 		Detail string `json:"detail"`
 
 		// Pointer JSON pointer into the body; for parameters /query/NAME or /header/NAME.
 		Pointer string `json:"pointer"`
 	} `json:"errors,omitempty"`
-	Instance  *string `json:"instance,omitempty"`
-	RequestID string  `json:"request_id"`
+	Instance *string `json:"instance,omitempty"`
+
+	// Limit With QUOTA_EXCEEDED: the limit that would be passed.
+	Limit     *int64 `json:"limit,omitempty"`
+	RequestID string `json:"request_id"`
+
+	// Requested With QUOTA_EXCEEDED: what the request would add.
+	Requested *int64 `json:"requested,omitempty"`
 
 	// Retryable Whether the same request may succeed later.
-	Retryable bool   `json:"retryable"`
-	Status    int    `json:"status"`
-	Title     string `json:"title"`
+	Retryable bool `json:"retryable"`
+
+	// Scope With QUOTA_EXCEEDED: whose limit it is.
+	Scope  *ProblemScope `json:"scope,omitempty"`
+	Status int           `json:"status"`
+	Title  string        `json:"title"`
 
 	// Type A link to the description of the code.
 	Type string `json:"type"`
+
+	// Used With QUOTA_EXCEEDED: what is used now.
+	Used *int64 `json:"used,omitempty"`
 }
+
+// ProblemScope With QUOTA_EXCEEDED: whose limit it is.
+type ProblemScope string
 
 // Project defines model for Project.
 type Project struct {
@@ -1588,6 +2047,46 @@ type ProviderRef struct {
 	ProviderID string `json:"provider_id"`
 }
 
+// QuotaDimension defines model for QuotaDimension.
+type QuotaDimension string
+
+// QuotaLimits A dimension that is absent is without limit.
+type QuotaLimits struct {
+	Addresses *int64 `json:"addresses,omitempty"`
+	DiskGib   *int64 `json:"disk_gib,omitempty"`
+	MemoryMib *int64 `json:"memory_mib,omitempty"`
+	Snapshots *int64 `json:"snapshots,omitempty"`
+	Vcpus     *int64 `json:"vcpus,omitempty"`
+	Vms       *int64 `json:"vms,omitempty"`
+}
+
+// QuotaReport defines model for QuotaReport.
+type QuotaReport struct {
+	// Limits A dimension that is absent is without limit.
+	Limits QuotaLimits `json:"limits"`
+
+	// Parent The tenant's, for a project.
+	Parent  *QuotaReport     `json:"parent,omitempty"`
+	Scope   QuotaReportScope `json:"scope"`
+	ScopeID string           `json:"scope_id"`
+
+	// Used The sum of the live reservations.
+	Used QuotaUsage `json:"used"`
+}
+
+// QuotaReportScope defines model for QuotaReport.Scope.
+type QuotaReportScope string
+
+// QuotaUsage The sum of the live reservations.
+type QuotaUsage struct {
+	Addresses int64 `json:"addresses"`
+	DiskGib   int64 `json:"disk_gib"`
+	MemoryMib int64 `json:"memory_mib"`
+	Snapshots int64 `json:"snapshots"`
+	Vcpus     int64 `json:"vcpus"`
+	Vms       int64 `json:"vms"`
+}
+
 // RebootVMRequest defines model for RebootVMRequest.
 type RebootVMRequest struct {
 	Mode *RebootVMRequestMode `json:"mode,omitempty"`
@@ -1599,8 +2098,132 @@ type RebootVMRequest struct {
 // RebootVMRequestMode defines model for RebootVMRequest.Mode.
 type RebootVMRequestMode string
 
+// Role defines model for Role.
+type Role struct {
+	BuiltIn     bool       `json:"built_in"`
+	CreatedAt   *time.Time `json:"created_at,omitempty"`
+	Description string     `json:"description"`
+
+	// ID The name, for a built-in role.
+	ID          string       `json:"id"`
+	Name        string       `json:"name"`
+	Permissions []Permission `json:"permissions"`
+	Plane       RolePlane    `json:"plane"`
+	UpdatedAt   *time.Time   `json:"updated_at,omitempty"`
+}
+
+// RolePlane defines model for Role.Plane.
+type RolePlane string
+
+// RoleBinding defines model for RoleBinding.
+type RoleBinding struct {
+	CreatedAt   time.Time        `json:"created_at"`
+	CreatedBy   string           `json:"created_by"`
+	DisplayName *string          `json:"display_name,omitempty"`
+	ID          string           `json:"id"`
+	Plane       RoleBindingPlane `json:"plane"`
+
+	// Principal Either a service account, or issuer and subject of the tokens of a person or a program.
+	Principal Principal `json:"principal"`
+
+	// ProjectID Absent for a role in the whole tenant.
+	ProjectID *string `json:"project_id,omitempty"`
+
+	// RoleID The name of a built-in role, or the ID of a custom one.
+	RoleID string `json:"role_id"`
+
+	// TenantID Absent on the ops plane.
+	TenantID *string `json:"tenant_id,omitempty"`
+}
+
+// RoleBindingPlane defines model for RoleBinding.Plane.
+type RoleBindingPlane string
+
+// RoleBindingList defines model for RoleBindingList.
+type RoleBindingList struct {
+	Items         []RoleBinding `json:"items"`
+	NextPageToken string        `json:"next_page_token"`
+}
+
+// RoleList defines model for RoleList.
+type RoleList struct {
+	Items         []Role `json:"items"`
+	NextPageToken string `json:"next_page_token"`
+}
+
+// SSHKey defines model for SSHKey.
+type SSHKey struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Fingerprint Example: SHA256:jq4Nqb2kY8S3bSqTDRlSWAuO4bSuaD3Z4pnlA2bPpkE
+	Fingerprint string `json:"fingerprint"`
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	ProjectID   string `json:"project_id"`
+	PublicKey   string `json:"public_key"`
+}
+
+// SSHKeyList defines model for SSHKeyList.
+type SSHKeyList struct {
+	Items         []SSHKey `json:"items"`
+	NextPageToken string   `json:"next_page_token"`
+}
+
+// ServiceAccount defines model for ServiceAccount.
+type ServiceAccount struct {
+	CreatedAt   time.Time `json:"created_at"`
+	Description string    `json:"description"`
+	Disabled    bool      `json:"disabled"`
+	Generation  int       `json:"generation"`
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	ProjectID   string    `json:"project_id"`
+	UpdatedAt   time.Time `json:"updated_at"`
+}
+
+// ServiceAccountKey defines model for ServiceAccountKey.
+type ServiceAccountKey struct {
+	// ClientID The client_id of the token endpoint.
+	ClientID  string     `json:"client_id"`
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	ID        string     `json:"id"`
+
+	// LastUsedAt To the minute.
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+}
+
+// ServiceAccountKeyList defines model for ServiceAccountKeyList.
+type ServiceAccountKeyList struct {
+	Items         []ServiceAccountKey `json:"items"`
+	NextPageToken string              `json:"next_page_token"`
+}
+
+// ServiceAccountList defines model for ServiceAccountList.
+type ServiceAccountList struct {
+	Items         []ServiceAccount `json:"items"`
+	NextPageToken string           `json:"next_page_token"`
+}
+
 // Slug An ID of the operator's choice; without it one is made.
 type Slug = string
+
+// Status defines model for Status.
+type Status struct {
+	Components []struct {
+		// Name Example: database
+		Name  string      `json:"name"`
+		State StatusState `json:"state"`
+	} `json:"components"`
+	State StatusState `json:"state"`
+	Zones []struct {
+		State  StatusState `json:"state"`
+		ZoneID string      `json:"zone_id"`
+	} `json:"zones"`
+}
+
+// StatusState defines model for StatusState.
+type StatusState string
 
 // StepCompensation The undoing of a step; a read at verified_at has proved it.
 type StepCompensation struct {
@@ -1624,6 +2247,39 @@ type StopVMRequest struct {
 // StopVMRequestMode defines model for StopVMRequest.Mode.
 type StopVMRequestMode string
 
+// Subnet defines model for Subnet.
+type Subnet struct {
+	// Allocated How many addresses of it are taken.
+	Allocated int64 `json:"allocated"`
+
+	// Cidr Example: 10.20.0.0/24
+	Cidr       string    `json:"cidr"`
+	CreatedAt  time.Time `json:"created_at"`
+	DNSServers []string  `json:"dns_servers"`
+	Gateway    *string   `json:"gateway,omitempty"`
+	ID         string    `json:"id"`
+	NetworkID  string    `json:"network_id"`
+
+	// PoolEnd Last address that is given out.
+	PoolEnd string `json:"pool_end"`
+
+	// PoolStart First address that is given out.
+	PoolStart string `json:"pool_start"`
+}
+
+// SubnetList defines model for SubnetList.
+type SubnetList struct {
+	Items         []Subnet `json:"items"`
+	NextPageToken string   `json:"next_page_token"`
+}
+
+// SubnetSummary defines model for SubnetSummary.
+type SubnetSummary struct {
+	Cidr       string    `json:"cidr"`
+	DNSServers *[]string `json:"dns_servers,omitempty"`
+	Gateway    *string   `json:"gateway,omitempty"`
+}
+
 // Tenant defines model for Tenant.
 type Tenant struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -1635,6 +2291,73 @@ type Tenant struct {
 type TenantList struct {
 	Items         []Tenant `json:"items"`
 	NextPageToken string   `json:"next_page_token"`
+}
+
+// UpdateFlavorRequest defines model for UpdateFlavorRequest.
+type UpdateFlavorRequest struct {
+	Name *Name `json:"name,omitempty"`
+}
+
+// UpdateImageRequest defines model for UpdateImageRequest.
+type UpdateImageRequest struct {
+	Bindings    *[]ImageBinding `json:"bindings,omitempty"`
+	Description *Description    `json:"description,omitempty"`
+	MinDiskGib  *int            `json:"min_disk_gib,omitempty"`
+	Name        *Name           `json:"name,omitempty"`
+	OsType      *OSType         `json:"os_type,omitempty"`
+}
+
+// UpdateNetworkRequest defines model for UpdateNetworkRequest.
+type UpdateNetworkRequest struct {
+	Bindings    *[]NetworkBinding `json:"bindings,omitempty"`
+	Description *Description      `json:"description,omitempty"`
+	Name        *Name             `json:"name,omitempty"`
+}
+
+// UpdateProjectRequest defines model for UpdateProjectRequest.
+type UpdateProjectRequest struct {
+	Name *Name `json:"name,omitempty"`
+}
+
+// UpdateRoleRequest defines model for UpdateRoleRequest.
+type UpdateRoleRequest struct {
+	Description *Description  `json:"description,omitempty"`
+	Name        *Name         `json:"name,omitempty"`
+	Permissions *[]Permission `json:"permissions,omitempty"`
+}
+
+// UpdateServiceAccountRequest defines model for UpdateServiceAccountRequest.
+type UpdateServiceAccountRequest struct {
+	Description *Description `json:"description,omitempty"`
+	Disabled    *bool        `json:"disabled,omitempty"`
+	Name        *Name        `json:"name,omitempty"`
+}
+
+// UpdateTenantRequest defines model for UpdateTenantRequest.
+type UpdateTenantRequest struct {
+	Name *Name `json:"name,omitempty"`
+}
+
+// UpdateVMRequest defines model for UpdateVMRequest.
+type UpdateVMRequest struct {
+	DeleteProtection *bool        `json:"delete_protection,omitempty"`
+	Description      *Description `json:"description,omitempty"`
+
+	// Metadata Keys are 1 to 63 of A-Z a-z 0-9 . _ / -; a null removes the key.
+	Metadata *LabelsPatch `json:"metadata,omitempty"`
+
+	// Name A DNS label; the guest's hostname.
+	Name *VMName `json:"name,omitempty"`
+
+	// Tags Keys are 1 to 63 of A-Z a-z 0-9 . _ / -; a null removes the key.
+	Tags *LabelsPatch `json:"tags,omitempty"`
+}
+
+// UpdateZoneRequest defines model for UpdateZoneRequest.
+type UpdateZoneRequest struct {
+	Description *Description `json:"description,omitempty"`
+	Location    *Name        `json:"location,omitempty"`
+	Name        *Name        `json:"name,omitempty"`
 }
 
 // VM defines model for VM.
@@ -1691,6 +2414,7 @@ type VMName = string
 
 // VMNetwork defines model for VMNetwork.
 type VMNetwork struct {
+	// IPAddress The address that is allocated to the interface.
 	IPAddress *string `json:"ip_address,omitempty"`
 	Mac       string  `json:"mac"`
 	NetworkID string  `json:"network_id"`
@@ -1704,6 +2428,32 @@ type Version struct {
 	APIVersion string `json:"api_version"`
 	Version    string `json:"version"`
 }
+
+// WhoAmI defines model for WhoAmI.
+type WhoAmI struct {
+	ExpiresAt time.Time `json:"expires_at"`
+	Issuer    string    `json:"issuer"`
+
+	// Permissions What the roles allow in the whole tenant or on the ops plane.
+	Permissions []Permission `json:"permissions"`
+	Plane       WhoAmIPlane  `json:"plane"`
+
+	// ProjectID The one project that the token is limited to.
+	ProjectID *string `json:"project_id,omitempty"`
+	Roles     []struct {
+		ProjectID *string           `json:"project_id,omitempty"`
+		RoleID    string            `json:"role_id"`
+		Source    WhoAmIRolesSource `json:"source"`
+	} `json:"roles"`
+	Subject  string  `json:"subject"`
+	TenantID *string `json:"tenant_id,omitempty"`
+}
+
+// WhoAmIPlane defines model for WhoAmI.Plane.
+type WhoAmIPlane string
+
+// WhoAmIRolesSource defines model for WhoAmI.Roles.Source.
+type WhoAmIRolesSource string
 
 // Zone defines model for Zone.
 type Zone struct {
@@ -1755,6 +2505,9 @@ type ByResource = ID
 // ByTag defines model for byTag.
 type ByTag = []string
 
+// ByTenant Opaque.
+type ByTenant = ID
+
 // ByVMStatus defines model for byVMStatus.
 type ByVMStatus = []VMStatus
 
@@ -1779,6 +2532,9 @@ type IdempotencyKey = string
 // IfMatch defines model for ifMatch.
 type IfMatch = string
 
+// IfMatchRequired defines model for ifMatchRequired.
+type IfMatchRequired = string
+
 // IfNoneMatch defines model for ifNoneMatch.
 type IfNoneMatch = string
 
@@ -1790,6 +2546,12 @@ type JobID = ID
 
 // JobSort defines model for jobSort.
 type JobSort string
+
+// KeyID Opaque.
+type KeyID = ID
+
+// LastEventID defines model for lastEventId.
+type LastEventID = string
 
 // Limit defines model for limit.
 type Limit = int
@@ -1806,6 +2568,24 @@ type ProjectID = ID
 // ProviderID Opaque.
 type ProviderID = ID
 
+// RoleBindingID Opaque.
+type RoleBindingID = ID
+
+// RoleID Opaque.
+type RoleID = ID
+
+// Scope Opaque.
+type Scope = ID
+
+// ServiceAccountID Opaque.
+type ServiceAccountID = ID
+
+// SSHKeyID Opaque.
+type SSHKeyID = ID
+
+// SubnetID Opaque.
+type SubnetID = ID
+
 // TenantID Opaque.
 type TenantID = ID
 
@@ -1814,6 +2594,11 @@ type VMID = ID
 
 // VMSort defines model for vmSort.
 type VMSort string
+
+// Wait ISO 8601: hours, minutes and seconds.
+//
+// Example: PT1M30S
+type Wait = Duration
 
 // ZoneID Opaque.
 type ZoneID = ID
@@ -1906,10 +2691,28 @@ type OpsCreateFlavorParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsDeleteFlavorParams defines parameters for OpsDeleteFlavor.
+type OpsDeleteFlavorParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // OpsGetFlavorParams defines parameters for OpsGetFlavor.
 type OpsGetFlavorParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsUpdateFlavorParams defines parameters for OpsUpdateFlavor.
+type OpsUpdateFlavorParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // OpsListImagesParams defines parameters for OpsListImages.
@@ -1933,10 +2736,28 @@ type OpsCreateImageParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsDeleteImageParams defines parameters for OpsDeleteImage.
+type OpsDeleteImageParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // OpsGetImageParams defines parameters for OpsGetImage.
 type OpsGetImageParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsUpdateImageParams defines parameters for OpsUpdateImage.
+type OpsUpdateImageParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // OpsListJobsParams defines parameters for OpsListJobs.
@@ -1966,6 +2787,36 @@ type OpsListJobsParamsSort string
 // OpsListJobsParamsOutcome defines parameters for OpsListJobs.
 type OpsListJobsParamsOutcome string
 
+// OpsGetJobParams defines parameters for OpsGetJob.
+type OpsGetJobParams struct {
+	// Wait Answer when the job has changed, or after this time (at most PT60S), whichever comes first.
+	Wait *Wait `form:"wait,omitempty" json:"wait,omitempty"`
+}
+
+// OpsStreamJobEventsParams defines parameters for OpsStreamJobEvents.
+type OpsStreamJobEventsParams struct {
+	// LastEventID The ID of the last event that the caller has seen.
+	LastEventID *LastEventID `json:"Last-Event-ID,omitempty"`
+}
+
+// OpsAbandonJobParams defines parameters for OpsAbandonJob.
+type OpsAbandonJobParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// OpsCancelJobParams defines parameters for OpsCancelJob.
+type OpsCancelJobParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// OpsRetryJobParams defines parameters for OpsRetryJob.
+type OpsRetryJobParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // OpsListNetworksParams defines parameters for OpsListNetworks.
 type OpsListNetworksParams struct {
 	// Limit Items a page.
@@ -1987,8 +2838,65 @@ type OpsCreateNetworkParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsDeleteNetworkParams defines parameters for OpsDeleteNetwork.
+type OpsDeleteNetworkParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // OpsGetNetworkParams defines parameters for OpsGetNetwork.
 type OpsGetNetworkParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsUpdateNetworkParams defines parameters for OpsUpdateNetwork.
+type OpsUpdateNetworkParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// OpsListAddressesParams defines parameters for OpsListAddresses.
+type OpsListAddressesParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// OpsListSubnetsParams defines parameters for OpsListSubnets.
+type OpsListSubnetsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// OpsCreateSubnetParams defines parameters for OpsCreateSubnet.
+type OpsCreateSubnetParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// OpsDeleteSubnetParams defines parameters for OpsDeleteSubnet.
+type OpsDeleteSubnetParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// OpsGetSubnetParams defines parameters for OpsGetSubnet.
+type OpsGetSubnetParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
@@ -2030,10 +2938,28 @@ type OpsCreateProjectParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsDeleteProjectParams defines parameters for OpsDeleteProject.
+type OpsDeleteProjectParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // OpsGetProjectParams defines parameters for OpsGetProject.
 type OpsGetProjectParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsUpdateProjectParams defines parameters for OpsUpdateProject.
+type OpsUpdateProjectParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // OpsListProvidersParams defines parameters for OpsListProviders.
@@ -2069,6 +2995,58 @@ type OpsTestProviderParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsGetQuotaParams defines parameters for OpsGetQuota.
+type OpsGetQuotaParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsPutQuotaParams defines parameters for OpsPutQuota.
+type OpsPutQuotaParams struct {
+	// IfMatch The ETag that the caller has seen; without it 428, with another one than now 412.
+	IfMatch *IfMatchRequired `json:"If-Match,omitempty"`
+}
+
+// OpsListRoleBindingsParams defines parameters for OpsListRoleBindings.
+type OpsListRoleBindingsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+	TenantID  *ByTenant  `form:"tenant_id,omitempty" json:"tenant_id,omitempty"`
+}
+
+// OpsCreateRoleBindingParams defines parameters for OpsCreateRoleBinding.
+type OpsCreateRoleBindingParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// OpsDeleteRoleBindingParams defines parameters for OpsDeleteRoleBinding.
+type OpsDeleteRoleBindingParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// OpsGetRoleBindingParams defines parameters for OpsGetRoleBinding.
+type OpsGetRoleBindingParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsListRolesParams defines parameters for OpsListRoles.
+type OpsListRolesParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
 // OpsListTenantsParams defines parameters for OpsListTenants.
 type OpsListTenantsParams struct {
 	// Limit Items a page.
@@ -2090,10 +3068,28 @@ type OpsCreateTenantParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsDeleteTenantParams defines parameters for OpsDeleteTenant.
+type OpsDeleteTenantParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // OpsGetTenantParams defines parameters for OpsGetTenant.
 type OpsGetTenantParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsUpdateTenantParams defines parameters for OpsUpdateTenant.
+type OpsUpdateTenantParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // OpsListVMsParams defines parameters for OpsListVMs.
@@ -2154,10 +3150,28 @@ type OpsCreateZoneParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsDeleteZoneParams defines parameters for OpsDeleteZone.
+type OpsDeleteZoneParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // OpsGetZoneParams defines parameters for OpsGetZone.
 type OpsGetZoneParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsUpdateZoneParams defines parameters for OpsUpdateZone.
+type OpsUpdateZoneParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListJobsParams defines parameters for ListJobs.
@@ -2187,6 +3201,33 @@ type ListJobsParamsSort string
 // ListJobsParamsOutcome defines parameters for ListJobs.
 type ListJobsParamsOutcome string
 
+// GetJobParams defines parameters for GetJob.
+type GetJobParams struct {
+	// Wait Answer when the job has changed, or after this time (at most PT60S), whichever comes first.
+	Wait *Wait `form:"wait,omitempty" json:"wait,omitempty"`
+}
+
+// StreamJobEventsParams defines parameters for StreamJobEvents.
+type StreamJobEventsParams struct {
+	// LastEventID The ID of the last event that the caller has seen.
+	LastEventID *LastEventID `json:"Last-Event-ID,omitempty"`
+}
+
+// CancelJobParams defines parameters for CancelJob.
+type CancelJobParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListMembersParams defines parameters for ListMembers.
+type ListMembersParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
 // ListProjectsParams defines parameters for ListProjects.
 type ListProjectsParams struct {
 	// Limit Items a page.
@@ -2208,6 +3249,15 @@ type GetProjectParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// ListProjectMembersParams defines parameters for ListProjectMembers.
+type ListProjectMembersParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
 // ListProjectNetworksParams defines parameters for ListProjectNetworks.
 type ListProjectNetworksParams struct {
 	// Limit Items a page.
@@ -2222,6 +3272,147 @@ type ListProjectNetworksParams struct {
 
 // ListProjectNetworksParamsSort defines parameters for ListProjectNetworks.
 type ListProjectNetworksParamsSort string
+
+// GetProjectNetworkParams defines parameters for GetProjectNetwork.
+type GetProjectNetworkParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListProjectRoleBindingsParams defines parameters for ListProjectRoleBindings.
+type ListProjectRoleBindingsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// CreateProjectRoleBindingParams defines parameters for CreateProjectRoleBinding.
+type CreateProjectRoleBindingParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteProjectRoleBindingParams defines parameters for DeleteProjectRoleBinding.
+type DeleteProjectRoleBindingParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetProjectRoleBindingParams defines parameters for GetProjectRoleBinding.
+type GetProjectRoleBindingParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListServiceAccountsParams defines parameters for ListServiceAccounts.
+type ListServiceAccountsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+
+	// Sort Order of the list; a minus sign is descending.
+	Sort *ListServiceAccountsParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+}
+
+// ListServiceAccountsParamsSort defines parameters for ListServiceAccounts.
+type ListServiceAccountsParamsSort string
+
+// CreateServiceAccountParams defines parameters for CreateServiceAccount.
+type CreateServiceAccountParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteServiceAccountParams defines parameters for DeleteServiceAccount.
+type DeleteServiceAccountParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetServiceAccountParams defines parameters for GetServiceAccount.
+type GetServiceAccountParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateServiceAccountParams defines parameters for UpdateServiceAccount.
+type UpdateServiceAccountParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListServiceAccountKeysParams defines parameters for ListServiceAccountKeys.
+type ListServiceAccountKeysParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// CreateServiceAccountKeyParams defines parameters for CreateServiceAccountKey.
+type CreateServiceAccountKeyParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteServiceAccountKeyParams defines parameters for DeleteServiceAccountKey.
+type DeleteServiceAccountKeyParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListSSHKeysParams defines parameters for ListSSHKeys.
+type ListSSHKeysParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+
+	// Sort Order of the list; a minus sign is descending.
+	Sort *ListSSHKeysParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+}
+
+// ListSSHKeysParamsSort defines parameters for ListSSHKeys.
+type ListSSHKeysParamsSort string
+
+// CreateSSHKeyParams defines parameters for CreateSSHKey.
+type CreateSSHKeyParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteSSHKeyParams defines parameters for DeleteSSHKey.
+type DeleteSSHKeyParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetSSHKeyParams defines parameters for GetSSHKey.
+type GetSSHKeyParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
 
 // ListVMsParams defines parameters for ListVMs.
 type ListVMsParams struct {
@@ -2275,6 +3466,15 @@ type GetVMParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// UpdateVMParams defines parameters for UpdateVM.
+type UpdateVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListVMJobsParams defines parameters for ListVMJobs.
 type ListVMJobsParams struct {
 	// Limit Items a page.
@@ -2326,17 +3526,113 @@ type StopVMParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListTenantRoleBindingsParams defines parameters for ListTenantRoleBindings.
+type ListTenantRoleBindingsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// CreateTenantRoleBindingParams defines parameters for CreateTenantRoleBinding.
+type CreateTenantRoleBindingParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteTenantRoleBindingParams defines parameters for DeleteTenantRoleBinding.
+type DeleteTenantRoleBindingParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetTenantRoleBindingParams defines parameters for GetTenantRoleBinding.
+type GetTenantRoleBindingParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListRolesParams defines parameters for ListRoles.
+type ListRolesParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// CreateRoleParams defines parameters for CreateRole.
+type CreateRoleParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteRoleParams defines parameters for DeleteRole.
+type DeleteRoleParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRoleParams defines parameters for GetRole.
+type GetRoleParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateRoleParams defines parameters for UpdateRole.
+type UpdateRoleParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// OpsExplainAuthzJSONRequestBody defines body for OpsExplainAuthz for application/json ContentType.
+type OpsExplainAuthzJSONRequestBody = ExplainRequest
+
 // OpsCreateFlavorJSONRequestBody defines body for OpsCreateFlavor for application/json ContentType.
 type OpsCreateFlavorJSONRequestBody = CreateFlavorRequest
+
+// OpsUpdateFlavorJSONRequestBody defines body for OpsUpdateFlavor for application/json ContentType.
+type OpsUpdateFlavorJSONRequestBody = UpdateFlavorRequest
 
 // OpsCreateImageJSONRequestBody defines body for OpsCreateImage for application/json ContentType.
 type OpsCreateImageJSONRequestBody = CreateImageRequest
 
+// OpsUpdateImageJSONRequestBody defines body for OpsUpdateImage for application/json ContentType.
+type OpsUpdateImageJSONRequestBody = UpdateImageRequest
+
+// OpsAbandonJobJSONRequestBody defines body for OpsAbandonJob for application/json ContentType.
+type OpsAbandonJobJSONRequestBody = AbandonJobRequest
+
+// OpsCancelJobJSONRequestBody defines body for OpsCancelJob for application/json ContentType.
+type OpsCancelJobJSONRequestBody = NoParameters
+
+// OpsRetryJobJSONRequestBody defines body for OpsRetryJob for application/json ContentType.
+type OpsRetryJobJSONRequestBody = NoParameters
+
 // OpsCreateNetworkJSONRequestBody defines body for OpsCreateNetwork for application/json ContentType.
 type OpsCreateNetworkJSONRequestBody = CreateNetworkRequest
 
+// OpsUpdateNetworkJSONRequestBody defines body for OpsUpdateNetwork for application/json ContentType.
+type OpsUpdateNetworkJSONRequestBody = UpdateNetworkRequest
+
+// OpsCreateSubnetJSONRequestBody defines body for OpsCreateSubnet for application/json ContentType.
+type OpsCreateSubnetJSONRequestBody = CreateSubnetRequest
+
 // OpsCreateProjectJSONRequestBody defines body for OpsCreateProject for application/json ContentType.
 type OpsCreateProjectJSONRequestBody = CreateProjectRequest
+
+// OpsUpdateProjectJSONRequestBody defines body for OpsUpdateProject for application/json ContentType.
+type OpsUpdateProjectJSONRequestBody = UpdateProjectRequest
 
 // OpsCreateProviderJSONRequestBody defines body for OpsCreateProvider for application/json ContentType.
 type OpsCreateProviderJSONRequestBody = CreateProviderRequest
@@ -2344,14 +3640,47 @@ type OpsCreateProviderJSONRequestBody = CreateProviderRequest
 // OpsTestProviderJSONRequestBody defines body for OpsTestProvider for application/json ContentType.
 type OpsTestProviderJSONRequestBody = NoParameters
 
+// OpsPutQuotaJSONRequestBody defines body for OpsPutQuota for application/json ContentType.
+type OpsPutQuotaJSONRequestBody = QuotaLimits
+
+// OpsCreateRoleBindingJSONRequestBody defines body for OpsCreateRoleBinding for application/json ContentType.
+type OpsCreateRoleBindingJSONRequestBody = OpsCreateRoleBindingRequest
+
 // OpsCreateTenantJSONRequestBody defines body for OpsCreateTenant for application/json ContentType.
 type OpsCreateTenantJSONRequestBody = CreateTenantRequest
+
+// OpsUpdateTenantJSONRequestBody defines body for OpsUpdateTenant for application/json ContentType.
+type OpsUpdateTenantJSONRequestBody = UpdateTenantRequest
 
 // OpsCreateZoneJSONRequestBody defines body for OpsCreateZone for application/json ContentType.
 type OpsCreateZoneJSONRequestBody = CreateZoneRequest
 
+// OpsUpdateZoneJSONRequestBody defines body for OpsUpdateZone for application/json ContentType.
+type OpsUpdateZoneJSONRequestBody = UpdateZoneRequest
+
+// CancelJobJSONRequestBody defines body for CancelJob for application/json ContentType.
+type CancelJobJSONRequestBody = NoParameters
+
+// CreateProjectRoleBindingJSONRequestBody defines body for CreateProjectRoleBinding for application/json ContentType.
+type CreateProjectRoleBindingJSONRequestBody = CreateRoleBindingRequest
+
+// CreateServiceAccountJSONRequestBody defines body for CreateServiceAccount for application/json ContentType.
+type CreateServiceAccountJSONRequestBody = CreateServiceAccountRequest
+
+// UpdateServiceAccountJSONRequestBody defines body for UpdateServiceAccount for application/json ContentType.
+type UpdateServiceAccountJSONRequestBody = UpdateServiceAccountRequest
+
+// CreateServiceAccountKeyJSONRequestBody defines body for CreateServiceAccountKey for application/json ContentType.
+type CreateServiceAccountKeyJSONRequestBody = CreateServiceAccountKeyRequest
+
+// CreateSSHKeyJSONRequestBody defines body for CreateSSHKey for application/json ContentType.
+type CreateSSHKeyJSONRequestBody = CreateSSHKeyRequest
+
 // CreateVMJSONRequestBody defines body for CreateVM for application/json ContentType.
 type CreateVMJSONRequestBody = CreateVMRequest
+
+// UpdateVMJSONRequestBody defines body for UpdateVM for application/json ContentType.
+type UpdateVMJSONRequestBody = UpdateVMRequest
 
 // RebootVMJSONRequestBody defines body for RebootVM for application/json ContentType.
 type RebootVMJSONRequestBody = RebootVMRequest
@@ -2361,6 +3690,15 @@ type StartVMJSONRequestBody = NoParameters
 
 // StopVMJSONRequestBody defines body for StopVM for application/json ContentType.
 type StopVMJSONRequestBody = StopVMRequest
+
+// CreateTenantRoleBindingJSONRequestBody defines body for CreateTenantRoleBinding for application/json ContentType.
+type CreateTenantRoleBindingJSONRequestBody = CreateRoleBindingRequest
+
+// CreateRoleJSONRequestBody defines body for CreateRole for application/json ContentType.
+type CreateRoleJSONRequestBody = CreateRoleRequest
+
+// UpdateRoleJSONRequestBody defines body for UpdateRole for application/json ContentType.
+type UpdateRoleJSONRequestBody = UpdateRoleRequest
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -2466,15 +3804,39 @@ type ClientInterface interface {
 	// Corresponds with GET /common/v1/openapi.json (the `GetOpenAPI` operationId).
 	GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetStatus Whether the control plane and the zones work
+	//
+	// Corresponds with GET /common/v1/status (the `GetStatus` operationId).
+	GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetVersion Version of the control plane
 	//
 	// Corresponds with GET /common/v1/version (the `GetVersion` operationId).
 	GetVersion(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetWhoAmI Who the token stands for and what it may do
+	//
+	// Corresponds with GET /common/v1/whoami (the `GetWhoAmI` operationId).
+	GetWhoAmI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListZones List zones
 	//
 	// Corresponds with GET /common/v1/zones (the `ListZones` operationId).
 	ListZones(ctx context.Context, params *ListZonesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsExplainAuthzWithBody Say which rule decides a request
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /ops/v1/authz:explain (the `OpsExplainAuthz` operationId).
+	OpsExplainAuthzWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsExplainAuthz Say which rule decides a request
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /ops/v1/authz:explain (the `OpsExplainAuthz` operationId).
+	OpsExplainAuthz(ctx context.Context, body OpsExplainAuthzJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// OpsListClusters List clusters
 	//
@@ -2500,10 +3862,35 @@ type ClientInterface interface {
 	// Corresponds with POST /ops/v1/flavors (the `OpsCreateFlavor` operationId).
 	OpsCreateFlavor(ctx context.Context, params *OpsCreateFlavorParams, body OpsCreateFlavorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// OpsDeleteFlavor Delete a flavor
+	//
+	// 409 RESOURCE_IN_USE while anything refers to it.
+	//
+	// Corresponds with DELETE /ops/v1/flavors/{flavorId} (the `OpsDeleteFlavor` operationId).
+	OpsDeleteFlavor(ctx context.Context, flavorID FlavorID, params *OpsDeleteFlavorParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// OpsGetFlavor Read a flavor
 	//
 	// Corresponds with GET /ops/v1/flavors/{flavorId} (the `OpsGetFlavor` operationId).
 	OpsGetFlavor(ctx context.Context, flavorID FlavorID, params *OpsGetFlavorParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUpdateFlavorWithBody Change a flavor
+	//
+	// VMs keep the size that they have.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /ops/v1/flavors/{flavorId} (the `OpsUpdateFlavor` operationId).
+	OpsUpdateFlavorWithBody(ctx context.Context, flavorID FlavorID, params *OpsUpdateFlavorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUpdateFlavor Change a flavor
+	//
+	// VMs keep the size that they have.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /ops/v1/flavors/{flavorId} (the `OpsUpdateFlavor` operationId).
+	OpsUpdateFlavor(ctx context.Context, flavorID FlavorID, params *OpsUpdateFlavorParams, body OpsUpdateFlavorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// OpsListImages List images
 	//
@@ -2524,10 +3911,35 @@ type ClientInterface interface {
 	// Corresponds with POST /ops/v1/images (the `OpsCreateImage` operationId).
 	OpsCreateImage(ctx context.Context, params *OpsCreateImageParams, body OpsCreateImageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// OpsDeleteImage Delete an image
+	//
+	// 409 RESOURCE_IN_USE while anything refers to it.
+	//
+	// Corresponds with DELETE /ops/v1/images/{imageId} (the `OpsDeleteImage` operationId).
+	OpsDeleteImage(ctx context.Context, imageID ImageID, params *OpsDeleteImageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// OpsGetImage Read an image
 	//
 	// Corresponds with GET /ops/v1/images/{imageId} (the `OpsGetImage` operationId).
 	OpsGetImage(ctx context.Context, imageID ImageID, params *OpsGetImageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUpdateImageWithBody Change an image
+	//
+	// With bindings, the list replaces the one before.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /ops/v1/images/{imageId} (the `OpsUpdateImage` operationId).
+	OpsUpdateImageWithBody(ctx context.Context, imageID ImageID, params *OpsUpdateImageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUpdateImage Change an image
+	//
+	// With bindings, the list replaces the one before.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /ops/v1/images/{imageId} (the `OpsUpdateImage` operationId).
+	OpsUpdateImage(ctx context.Context, imageID ImageID, params *OpsUpdateImageParams, body OpsUpdateImageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// OpsListJobs List jobs of every tenant and of operators
 	//
@@ -2537,7 +3949,64 @@ type ClientInterface interface {
 	// OpsGetJob Read a job with its steps and the causes of its errors
 	//
 	// Corresponds with GET /ops/v1/jobs/{jobId} (the `OpsGetJob` operationId).
-	OpsGetJob(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	OpsGetJob(ctx context.Context, jobID JobID, params *OpsGetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsStreamJobEvents Follow a job as server-sent events
+	//
+	// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+	//
+	// Corresponds with GET /ops/v1/jobs/{jobId}/events (the `OpsStreamJobEvents` operationId).
+	OpsStreamJobEvents(ctx context.Context, jobID JobID, params *OpsStreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsAbandonJobWithBody End a job that cannot undo what it did
+	//
+	// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:abandon (the `OpsAbandonJob` operationId).
+	OpsAbandonJobWithBody(ctx context.Context, jobID JobID, params *OpsAbandonJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsAbandonJob End a job that cannot undo what it did
+	//
+	// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:abandon (the `OpsAbandonJob` operationId).
+	OpsAbandonJob(ctx context.Context, jobID JobID, params *OpsAbandonJobParams, body OpsAbandonJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsCancelJobWithBody Cancel a job of any tenant
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:cancel (the `OpsCancelJob` operationId).
+	OpsCancelJobWithBody(ctx context.Context, jobID JobID, params *OpsCancelJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsCancelJob Cancel a job of any tenant
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:cancel (the `OpsCancelJob` operationId).
+	OpsCancelJob(ctx context.Context, jobID JobID, params *OpsCancelJobParams, body OpsCancelJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsRetryJobWithBody Run a failed or cancelled job again
+	//
+	// Another run of the same job from its start. The lock and the reservations are taken anew, or the request is refused with who holds them.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:retry (the `OpsRetryJob` operationId).
+	OpsRetryJobWithBody(ctx context.Context, jobID JobID, params *OpsRetryJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsRetryJob Run a failed or cancelled job again
+	//
+	// Another run of the same job from its start. The lock and the reservations are taken anew, or the request is refused with who holds them.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:retry (the `OpsRetryJob` operationId).
+	OpsRetryJob(ctx context.Context, jobID JobID, params *OpsRetryJobParams, body OpsRetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// OpsListNetworks List networks
 	//
@@ -2558,10 +4027,73 @@ type ClientInterface interface {
 	// Corresponds with POST /ops/v1/networks (the `OpsCreateNetwork` operationId).
 	OpsCreateNetwork(ctx context.Context, params *OpsCreateNetworkParams, body OpsCreateNetworkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// OpsDeleteNetwork Delete a network
+	//
+	// 409 RESOURCE_IN_USE while anything refers to it.
+	//
+	// Corresponds with DELETE /ops/v1/networks/{networkId} (the `OpsDeleteNetwork` operationId).
+	OpsDeleteNetwork(ctx context.Context, networkID NetworkID, params *OpsDeleteNetworkParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// OpsGetNetwork Read a network
 	//
 	// Corresponds with GET /ops/v1/networks/{networkId} (the `OpsGetNetwork` operationId).
 	OpsGetNetwork(ctx context.Context, networkID NetworkID, params *OpsGetNetworkParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUpdateNetworkWithBody Change a network
+	//
+	// With bindings, the list replaces the one before.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /ops/v1/networks/{networkId} (the `OpsUpdateNetwork` operationId).
+	OpsUpdateNetworkWithBody(ctx context.Context, networkID NetworkID, params *OpsUpdateNetworkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUpdateNetwork Change a network
+	//
+	// With bindings, the list replaces the one before.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /ops/v1/networks/{networkId} (the `OpsUpdateNetwork` operationId).
+	OpsUpdateNetwork(ctx context.Context, networkID NetworkID, params *OpsUpdateNetworkParams, body OpsUpdateNetworkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsListAddresses List the addresses of a network that are taken
+	//
+	// Corresponds with GET /ops/v1/networks/{networkId}/addresses (the `OpsListAddresses` operationId).
+	OpsListAddresses(ctx context.Context, networkID NetworkID, params *OpsListAddressesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsListSubnets List the subnets of a network
+	//
+	// Corresponds with GET /ops/v1/networks/{networkId}/subnets (the `OpsListSubnets` operationId).
+	OpsListSubnets(ctx context.Context, networkID NetworkID, params *OpsListSubnetsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsCreateSubnetWithBody Add a subnet to a network
+	//
+	// Interfaces of VMs that are created from now on get an address of it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /ops/v1/networks/{networkId}/subnets (the `OpsCreateSubnet` operationId).
+	OpsCreateSubnetWithBody(ctx context.Context, networkID NetworkID, params *OpsCreateSubnetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsCreateSubnet Add a subnet to a network
+	//
+	// Interfaces of VMs that are created from now on get an address of it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /ops/v1/networks/{networkId}/subnets (the `OpsCreateSubnet` operationId).
+	OpsCreateSubnet(ctx context.Context, networkID NetworkID, params *OpsCreateSubnetParams, body OpsCreateSubnetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsDeleteSubnet Delete a subnet of which no address is taken
+	//
+	// Corresponds with DELETE /ops/v1/networks/{networkId}/subnets/{subnetId} (the `OpsDeleteSubnet` operationId).
+	OpsDeleteSubnet(ctx context.Context, networkID NetworkID, subnetID SubnetID, params *OpsDeleteSubnetParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsGetSubnet Read a subnet
+	//
+	// Corresponds with GET /ops/v1/networks/{networkId}/subnets/{subnetId} (the `OpsGetSubnet` operationId).
+	OpsGetSubnet(ctx context.Context, networkID NetworkID, subnetID SubnetID, params *OpsGetSubnetParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// OpsListNodes List nodes
 	//
@@ -2587,10 +4119,31 @@ type ClientInterface interface {
 	// Corresponds with POST /ops/v1/projects (the `OpsCreateProject` operationId).
 	OpsCreateProject(ctx context.Context, params *OpsCreateProjectParams, body OpsCreateProjectJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// OpsDeleteProject Delete a project
+	//
+	// 409 RESOURCE_IN_USE while anything refers to it.
+	//
+	// Corresponds with DELETE /ops/v1/projects/{projectId} (the `OpsDeleteProject` operationId).
+	OpsDeleteProject(ctx context.Context, projectID ProjectID, params *OpsDeleteProjectParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// OpsGetProject Read a project
 	//
 	// Corresponds with GET /ops/v1/projects/{projectId} (the `OpsGetProject` operationId).
 	OpsGetProject(ctx context.Context, projectID ProjectID, params *OpsGetProjectParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUpdateProjectWithBody Change a project
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /ops/v1/projects/{projectId} (the `OpsUpdateProject` operationId).
+	OpsUpdateProjectWithBody(ctx context.Context, projectID ProjectID, params *OpsUpdateProjectParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUpdateProject Change a project
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /ops/v1/projects/{projectId} (the `OpsUpdateProject` operationId).
+	OpsUpdateProject(ctx context.Context, projectID ProjectID, params *OpsUpdateProjectParams, body OpsUpdateProjectJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// OpsListProviders List providers
 	//
@@ -2634,6 +4187,67 @@ type ClientInterface interface {
 	// Corresponds with POST /ops/v1/providers/{providerId}:test (the `OpsTestProvider` operationId).
 	OpsTestProvider(ctx context.Context, providerID ProviderID, params *OpsTestProviderParams, body OpsTestProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// OpsGetQuota Read the quota of a tenant or a project
+	//
+	// Corresponds with GET /ops/v1/quotas/{scope} (the `OpsGetQuota` operationId).
+	OpsGetQuota(ctx context.Context, scope Scope, params *OpsGetQuotaParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsPutQuotaWithBody Set the quota of a tenant or a project
+	//
+	// A dimension that is absent is without limit. A limit below what is used takes nothing away, but lets nothing more in. If-Match is the ETag of the quota, also of one that was never set.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /ops/v1/quotas/{scope} (the `OpsPutQuota` operationId).
+	OpsPutQuotaWithBody(ctx context.Context, scope Scope, params *OpsPutQuotaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsPutQuota Set the quota of a tenant or a project
+	//
+	// A dimension that is absent is without limit. A limit below what is used takes nothing away, but lets nothing more in. If-Match is the ETag of the quota, also of one that was never set.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /ops/v1/quotas/{scope} (the `OpsPutQuota` operationId).
+	OpsPutQuota(ctx context.Context, scope Scope, params *OpsPutQuotaParams, body OpsPutQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsListRoleBindings List the role bindings of every plane and tenant
+	//
+	// Corresponds with GET /ops/v1/role-bindings (the `OpsListRoleBindings` operationId).
+	OpsListRoleBindings(ctx context.Context, params *OpsListRoleBindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsCreateRoleBindingWithBody Give a role
+	//
+	// On the ops plane, or in a tenant: the first owner of a tenant is made here.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /ops/v1/role-bindings (the `OpsCreateRoleBinding` operationId).
+	OpsCreateRoleBindingWithBody(ctx context.Context, params *OpsCreateRoleBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsCreateRoleBinding Give a role
+	//
+	// On the ops plane, or in a tenant: the first owner of a tenant is made here.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /ops/v1/role-bindings (the `OpsCreateRoleBinding` operationId).
+	OpsCreateRoleBinding(ctx context.Context, params *OpsCreateRoleBindingParams, body OpsCreateRoleBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsDeleteRoleBinding Take a role back
+	//
+	// Corresponds with DELETE /ops/v1/role-bindings/{roleBindingId} (the `OpsDeleteRoleBinding` operationId).
+	OpsDeleteRoleBinding(ctx context.Context, roleBindingID RoleBindingID, params *OpsDeleteRoleBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsGetRoleBinding Read a role binding
+	//
+	// Corresponds with GET /ops/v1/role-bindings/{roleBindingId} (the `OpsGetRoleBinding` operationId).
+	OpsGetRoleBinding(ctx context.Context, roleBindingID RoleBindingID, params *OpsGetRoleBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsListRoles List the roles of the ops plane
+	//
+	// Corresponds with GET /ops/v1/roles (the `OpsListRoles` operationId).
+	OpsListRoles(ctx context.Context, params *OpsListRolesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// OpsListTenants List tenants
 	//
 	// Corresponds with GET /ops/v1/tenants (the `OpsListTenants` operationId).
@@ -2653,10 +4267,31 @@ type ClientInterface interface {
 	// Corresponds with POST /ops/v1/tenants (the `OpsCreateTenant` operationId).
 	OpsCreateTenant(ctx context.Context, params *OpsCreateTenantParams, body OpsCreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// OpsDeleteTenant Delete a tenant
+	//
+	// 409 RESOURCE_IN_USE while anything refers to it.
+	//
+	// Corresponds with DELETE /ops/v1/tenants/{tenantId} (the `OpsDeleteTenant` operationId).
+	OpsDeleteTenant(ctx context.Context, tenantID TenantID, params *OpsDeleteTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// OpsGetTenant Read a tenant
 	//
 	// Corresponds with GET /ops/v1/tenants/{tenantId} (the `OpsGetTenant` operationId).
 	OpsGetTenant(ctx context.Context, tenantID TenantID, params *OpsGetTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUpdateTenantWithBody Change a tenant
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /ops/v1/tenants/{tenantId} (the `OpsUpdateTenant` operationId).
+	OpsUpdateTenantWithBody(ctx context.Context, tenantID TenantID, params *OpsUpdateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUpdateTenant Change a tenant
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /ops/v1/tenants/{tenantId} (the `OpsUpdateTenant` operationId).
+	OpsUpdateTenant(ctx context.Context, tenantID TenantID, params *OpsUpdateTenantParams, body OpsUpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// OpsListVMs List VMs of every tenant
 	//
@@ -2687,10 +4322,31 @@ type ClientInterface interface {
 	// Corresponds with POST /ops/v1/zones (the `OpsCreateZone` operationId).
 	OpsCreateZone(ctx context.Context, params *OpsCreateZoneParams, body OpsCreateZoneJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// OpsDeleteZone Delete a zone
+	//
+	// 409 RESOURCE_IN_USE while anything refers to it.
+	//
+	// Corresponds with DELETE /ops/v1/zones/{zoneId} (the `OpsDeleteZone` operationId).
+	OpsDeleteZone(ctx context.Context, zoneID ZoneID, params *OpsDeleteZoneParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// OpsGetZone Read a zone
 	//
 	// Corresponds with GET /ops/v1/zones/{zoneId} (the `OpsGetZone` operationId).
 	OpsGetZone(ctx context.Context, zoneID ZoneID, params *OpsGetZoneParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUpdateZoneWithBody Change a zone
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /ops/v1/zones/{zoneId} (the `OpsUpdateZone` operationId).
+	OpsUpdateZoneWithBody(ctx context.Context, zoneID ZoneID, params *OpsUpdateZoneParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsUpdateZone Change a zone
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /ops/v1/zones/{zoneId} (the `OpsUpdateZone` operationId).
+	OpsUpdateZone(ctx context.Context, zoneID ZoneID, params *OpsUpdateZoneParams, body OpsUpdateZoneJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListJobs List the tenant's jobs
 	//
@@ -2702,7 +4358,39 @@ type ClientInterface interface {
 	// GetJob Read a job with its steps
 	//
 	// Corresponds with GET /tenant/v1/jobs/{jobId} (the `GetJob` operationId).
-	GetJob(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetJob(ctx context.Context, jobID JobID, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StreamJobEvents Follow a job as server-sent events
+	//
+	// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+	//
+	// Corresponds with GET /tenant/v1/jobs/{jobId}/events (the `StreamJobEvents` operationId).
+	StreamJobEvents(ctx context.Context, jobID JobID, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelJobWithBody Cancel a job
+	//
+	// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/jobs/{jobId}:cancel (the `CancelJob` operationId).
+	CancelJobWithBody(ctx context.Context, jobID JobID, params *CancelJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelJob Cancel a job
+	//
+	// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/jobs/{jobId}:cancel (the `CancelJob` operationId).
+	CancelJob(ctx context.Context, jobID JobID, params *CancelJobParams, body CancelJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMembers List who holds a role in the tenant
+	//
+	// Derived from the role bindings.
+	//
+	// Corresponds with GET /tenant/v1/members (the `ListMembers` operationId).
+	ListMembers(ctx context.Context, params *ListMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListProjects List the tenant's projects
 	//
@@ -2714,10 +4402,172 @@ type ClientInterface interface {
 	// Corresponds with GET /tenant/v1/projects/{projectId} (the `GetProject` operationId).
 	GetProject(ctx context.Context, projectID ProjectID, params *GetProjectParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListProjectMembers List who holds a role in the project
+	//
+	// Derived from the role bindings of the project and of its tenant.
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/members (the `ListProjectMembers` operationId).
+	ListProjectMembers(ctx context.Context, projectID ProjectID, params *ListProjectMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListProjectNetworks List the networks that VMs of the project may be attached to
 	//
 	// Corresponds with GET /tenant/v1/projects/{projectId}/networks (the `ListProjectNetworks` operationId).
 	ListProjectNetworks(ctx context.Context, projectID ProjectID, params *ListProjectNetworksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetProjectNetwork Read a network
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/networks/{networkId} (the `GetProjectNetwork` operationId).
+	GetProjectNetwork(ctx context.Context, projectID ProjectID, networkID NetworkID, params *GetProjectNetworkParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetProjectQuota Read what the project may use and uses
+	//
+	// The limits of the project and of its tenant; both count.
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/quota (the `GetProjectQuota` operationId).
+	GetProjectQuota(ctx context.Context, projectID ProjectID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListProjectRoleBindings List the role bindings of the project
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/role-bindings (the `ListProjectRoleBindings` operationId).
+	ListProjectRoleBindings(ctx context.Context, projectID ProjectID, params *ListProjectRoleBindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateProjectRoleBindingWithBody Give a role in the project
+	//
+	// A caller can give only a role whose every permission it holds itself.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/role-bindings (the `CreateProjectRoleBinding` operationId).
+	CreateProjectRoleBindingWithBody(ctx context.Context, projectID ProjectID, params *CreateProjectRoleBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateProjectRoleBinding Give a role in the project
+	//
+	// A caller can give only a role whose every permission it holds itself.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/role-bindings (the `CreateProjectRoleBinding` operationId).
+	CreateProjectRoleBinding(ctx context.Context, projectID ProjectID, params *CreateProjectRoleBindingParams, body CreateProjectRoleBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteProjectRoleBinding Take a role back
+	//
+	// Every replica refuses the role within a second.
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/role-bindings/{roleBindingId} (the `DeleteProjectRoleBinding` operationId).
+	DeleteProjectRoleBinding(ctx context.Context, projectID ProjectID, roleBindingID RoleBindingID, params *DeleteProjectRoleBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetProjectRoleBinding Read a role binding
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/role-bindings/{roleBindingId} (the `GetProjectRoleBinding` operationId).
+	GetProjectRoleBinding(ctx context.Context, projectID ProjectID, roleBindingID RoleBindingID, params *GetProjectRoleBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListServiceAccounts List the project's service accounts
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/service-accounts (the `ListServiceAccounts` operationId).
+	ListServiceAccounts(ctx context.Context, projectID ProjectID, params *ListServiceAccountsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateServiceAccountWithBody Create a service account
+	//
+	// It has no rights until a role is bound to it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts (the `CreateServiceAccount` operationId).
+	CreateServiceAccountWithBody(ctx context.Context, projectID ProjectID, params *CreateServiceAccountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateServiceAccount Create a service account
+	//
+	// It has no rights until a role is bound to it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts (the `CreateServiceAccount` operationId).
+	CreateServiceAccount(ctx context.Context, projectID ProjectID, params *CreateServiceAccountParams, body CreateServiceAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteServiceAccount Delete a service account with its keys and role bindings
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `DeleteServiceAccount` operationId).
+	DeleteServiceAccount(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *DeleteServiceAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetServiceAccount Read a service account
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `GetServiceAccount` operationId).
+	GetServiceAccount(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *GetServiceAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateServiceAccountWithBody Change, disable or enable a service account
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `UpdateServiceAccount` operationId).
+	UpdateServiceAccountWithBody(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *UpdateServiceAccountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateServiceAccount Change, disable or enable a service account
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `UpdateServiceAccount` operationId).
+	UpdateServiceAccount(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *UpdateServiceAccountParams, body UpdateServiceAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListServiceAccountKeys List the keys of a service account, without their secrets
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys (the `ListServiceAccountKeys` operationId).
+	ListServiceAccountKeys(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *ListServiceAccountKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateServiceAccountKeyWithBody Make a key
+	//
+	// The secret is in this answer and in no other: a replay of the request does not bear it. Several keys may live at once, so that one can be rotated without a gap.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys (the `CreateServiceAccountKey` operationId).
+	CreateServiceAccountKeyWithBody(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *CreateServiceAccountKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateServiceAccountKey Make a key
+	//
+	// The secret is in this answer and in no other: a replay of the request does not bear it. Several keys may live at once, so that one can be rotated without a gap.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys (the `CreateServiceAccountKey` operationId).
+	CreateServiceAccountKey(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *CreateServiceAccountKeyParams, body CreateServiceAccountKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteServiceAccountKey Revoke a key
+	//
+	// Tokens made with it are refused within a second.
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys/{keyId} (the `DeleteServiceAccountKey` operationId).
+	DeleteServiceAccountKey(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, keyID KeyID, params *DeleteServiceAccountKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSSHKeys List the project's SSH keys
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/ssh-keys (the `ListSSHKeys` operationId).
+	ListSSHKeys(ctx context.Context, projectID ProjectID, params *ListSSHKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSSHKeyWithBody Store a public SSH key
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/ssh-keys (the `CreateSSHKey` operationId).
+	CreateSSHKeyWithBody(ctx context.Context, projectID ProjectID, params *CreateSSHKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSSHKey Store a public SSH key
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/ssh-keys (the `CreateSSHKey` operationId).
+	CreateSSHKey(ctx context.Context, projectID ProjectID, params *CreateSSHKeyParams, body CreateSSHKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteSSHKey Delete an SSH key
+	//
+	// VMs that were made with it keep it.
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/ssh-keys/{sshKeyId} (the `DeleteSSHKey` operationId).
+	DeleteSSHKey(ctx context.Context, projectID ProjectID, sshKeyID SSHKeyID, params *DeleteSSHKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSSHKey Read an SSH key
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/ssh-keys/{sshKeyId} (the `GetSSHKey` operationId).
+	GetSSHKey(ctx context.Context, projectID ProjectID, sshKeyID SSHKeyID, params *GetSSHKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListVMs List the project's VMs
 	//
@@ -2751,6 +4601,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId} (the `GetVM` operationId).
 	GetVM(ctx context.Context, projectID ProjectID, vmid VMID, params *GetVMParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateVMWithBody Change a VM's name, description, tags, metadata or delete protection
+	//
+	// A member that is absent stays; in tags and metadata a null removes its key (RFC 7396). Allowed while another job is at work on the VM. The name of the guest stays what it was.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /tenant/v1/projects/{projectId}/vms/{vmId} (the `UpdateVM` operationId).
+	UpdateVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *UpdateVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateVM Change a VM's name, description, tags, metadata or delete protection
+	//
+	// A member that is absent stays; in tags and metadata a null removes its key (RFC 7396). Allowed while another job is at work on the VM. The name of the guest stays what it was.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /tenant/v1/projects/{projectId}/vms/{vmId} (the `UpdateVM` operationId).
+	UpdateVM(ctx context.Context, projectID ProjectID, vmid VMID, params *UpdateVMParams, body UpdateVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListVMJobs List the jobs of a VM
 	//
@@ -2802,6 +4670,97 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:stop (the `StopVM` operationId).
 	StopVM(ctx context.Context, projectID ProjectID, vmid VMID, params *StopVMParams, body StopVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTenantQuota Read what the tenant may use and uses
+	//
+	// Corresponds with GET /tenant/v1/quota (the `GetTenantQuota` operationId).
+	GetTenantQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTenantRoleBindings List the role bindings of the tenant
+	//
+	// Corresponds with GET /tenant/v1/role-bindings (the `ListTenantRoleBindings` operationId).
+	ListTenantRoleBindings(ctx context.Context, params *ListTenantRoleBindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTenantRoleBindingWithBody Give a role in the tenant
+	//
+	// A caller can give only a role whose every permission it holds itself.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/role-bindings (the `CreateTenantRoleBinding` operationId).
+	CreateTenantRoleBindingWithBody(ctx context.Context, params *CreateTenantRoleBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTenantRoleBinding Give a role in the tenant
+	//
+	// A caller can give only a role whose every permission it holds itself.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/role-bindings (the `CreateTenantRoleBinding` operationId).
+	CreateTenantRoleBinding(ctx context.Context, params *CreateTenantRoleBindingParams, body CreateTenantRoleBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteTenantRoleBinding Take a role back
+	//
+	// Every replica refuses the role within a second.
+	//
+	// Corresponds with DELETE /tenant/v1/role-bindings/{roleBindingId} (the `DeleteTenantRoleBinding` operationId).
+	DeleteTenantRoleBinding(ctx context.Context, roleBindingID RoleBindingID, params *DeleteTenantRoleBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTenantRoleBinding Read a role binding
+	//
+	// Corresponds with GET /tenant/v1/role-bindings/{roleBindingId} (the `GetTenantRoleBinding` operationId).
+	GetTenantRoleBinding(ctx context.Context, roleBindingID RoleBindingID, params *GetTenantRoleBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRoles List the built-in roles and the tenant's own
+	//
+	// Corresponds with GET /tenant/v1/roles (the `ListRoles` operationId).
+	ListRoles(ctx context.Context, params *ListRolesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRoleWithBody Create a role
+	//
+	// A caller can put only permissions into a role that it holds itself.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/roles (the `CreateRole` operationId).
+	CreateRoleWithBody(ctx context.Context, params *CreateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateRole Create a role
+	//
+	// A caller can put only permissions into a role that it holds itself.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/roles (the `CreateRole` operationId).
+	CreateRole(ctx context.Context, params *CreateRoleParams, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteRole Delete a role that nobody holds
+	//
+	// Corresponds with DELETE /tenant/v1/roles/{roleId} (the `DeleteRole` operationId).
+	DeleteRole(ctx context.Context, roleID RoleID, params *DeleteRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRole Read a role
+	//
+	// Corresponds with GET /tenant/v1/roles/{roleId} (the `GetRole` operationId).
+	GetRole(ctx context.Context, roleID RoleID, params *GetRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRoleWithBody Change a role
+	//
+	// Every replica follows within a second. Built-in roles cannot be changed.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /tenant/v1/roles/{roleId} (the `UpdateRole` operationId).
+	UpdateRoleWithBody(ctx context.Context, roleID RoleID, params *UpdateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateRole Change a role
+	//
+	// Every replica follows within a second. Built-in roles cannot be changed.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /tenant/v1/roles/{roleId} (the `UpdateRole` operationId).
+	UpdateRole(ctx context.Context, roleID RoleID, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListCapabilities What the zones can do
@@ -2894,6 +4853,21 @@ func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) 
 	return c.Client.Do(req)
 }
 
+// GetStatus Whether the control plane and the zones work
+//
+// Corresponds with GET /common/v1/status (the `GetStatus` operationId).
+func (c *Client) GetStatus(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStatusRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetVersion Version of the control plane
 //
 // Corresponds with GET /common/v1/version (the `GetVersion` operationId).
@@ -2909,11 +4883,60 @@ func (c *Client) GetVersion(ctx context.Context, reqEditors ...RequestEditorFn) 
 	return c.Client.Do(req)
 }
 
+// GetWhoAmI Who the token stands for and what it may do
+//
+// Corresponds with GET /common/v1/whoami (the `GetWhoAmI` operationId).
+func (c *Client) GetWhoAmI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetWhoAmIRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListZones List zones
 //
 // Corresponds with GET /common/v1/zones (the `ListZones` operationId).
 func (c *Client) ListZones(ctx context.Context, params *ListZonesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListZonesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsExplainAuthzWithBody Say which rule decides a request
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /ops/v1/authz:explain (the `OpsExplainAuthz` operationId).
+func (c *Client) OpsExplainAuthzWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsExplainAuthzRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsExplainAuthz Say which rule decides a request
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /ops/v1/authz:explain (the `OpsExplainAuthz` operationId).
+func (c *Client) OpsExplainAuthz(ctx context.Context, body OpsExplainAuthzJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsExplainAuthzRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2988,11 +5011,66 @@ func (c *Client) OpsCreateFlavor(ctx context.Context, params *OpsCreateFlavorPar
 	return c.Client.Do(req)
 }
 
+// OpsDeleteFlavor Delete a flavor
+//
+// 409 RESOURCE_IN_USE while anything refers to it.
+//
+// Corresponds with DELETE /ops/v1/flavors/{flavorId} (the `OpsDeleteFlavor` operationId).
+func (c *Client) OpsDeleteFlavor(ctx context.Context, flavorID FlavorID, params *OpsDeleteFlavorParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsDeleteFlavorRequest(c.Server, flavorID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // OpsGetFlavor Read a flavor
 //
 // Corresponds with GET /ops/v1/flavors/{flavorId} (the `OpsGetFlavor` operationId).
 func (c *Client) OpsGetFlavor(ctx context.Context, flavorID FlavorID, params *OpsGetFlavorParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewOpsGetFlavorRequest(c.Server, flavorID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUpdateFlavorWithBody Change a flavor
+//
+// VMs keep the size that they have.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /ops/v1/flavors/{flavorId} (the `OpsUpdateFlavor` operationId).
+func (c *Client) OpsUpdateFlavorWithBody(ctx context.Context, flavorID FlavorID, params *OpsUpdateFlavorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUpdateFlavorRequestWithBody(c.Server, flavorID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUpdateFlavor Change a flavor
+//
+// VMs keep the size that they have.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /ops/v1/flavors/{flavorId} (the `OpsUpdateFlavor` operationId).
+func (c *Client) OpsUpdateFlavor(ctx context.Context, flavorID FlavorID, params *OpsUpdateFlavorParams, body OpsUpdateFlavorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUpdateFlavorRequest(c.Server, flavorID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3052,11 +5130,66 @@ func (c *Client) OpsCreateImage(ctx context.Context, params *OpsCreateImageParam
 	return c.Client.Do(req)
 }
 
+// OpsDeleteImage Delete an image
+//
+// 409 RESOURCE_IN_USE while anything refers to it.
+//
+// Corresponds with DELETE /ops/v1/images/{imageId} (the `OpsDeleteImage` operationId).
+func (c *Client) OpsDeleteImage(ctx context.Context, imageID ImageID, params *OpsDeleteImageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsDeleteImageRequest(c.Server, imageID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // OpsGetImage Read an image
 //
 // Corresponds with GET /ops/v1/images/{imageId} (the `OpsGetImage` operationId).
 func (c *Client) OpsGetImage(ctx context.Context, imageID ImageID, params *OpsGetImageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewOpsGetImageRequest(c.Server, imageID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUpdateImageWithBody Change an image
+//
+// With bindings, the list replaces the one before.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /ops/v1/images/{imageId} (the `OpsUpdateImage` operationId).
+func (c *Client) OpsUpdateImageWithBody(ctx context.Context, imageID ImageID, params *OpsUpdateImageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUpdateImageRequestWithBody(c.Server, imageID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUpdateImage Change an image
+//
+// With bindings, the list replaces the one before.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /ops/v1/images/{imageId} (the `OpsUpdateImage` operationId).
+func (c *Client) OpsUpdateImage(ctx context.Context, imageID ImageID, params *OpsUpdateImageParams, body OpsUpdateImageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUpdateImageRequest(c.Server, imageID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3085,8 +5218,135 @@ func (c *Client) OpsListJobs(ctx context.Context, params *OpsListJobsParams, req
 // OpsGetJob Read a job with its steps and the causes of its errors
 //
 // Corresponds with GET /ops/v1/jobs/{jobId} (the `OpsGetJob` operationId).
-func (c *Client) OpsGetJob(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewOpsGetJobRequest(c.Server, jobID)
+func (c *Client) OpsGetJob(ctx context.Context, jobID JobID, params *OpsGetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsGetJobRequest(c.Server, jobID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsStreamJobEvents Follow a job as server-sent events
+//
+// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+//
+// Corresponds with GET /ops/v1/jobs/{jobId}/events (the `OpsStreamJobEvents` operationId).
+func (c *Client) OpsStreamJobEvents(ctx context.Context, jobID JobID, params *OpsStreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsStreamJobEventsRequest(c.Server, jobID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsAbandonJobWithBody End a job that cannot undo what it did
+//
+// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:abandon (the `OpsAbandonJob` operationId).
+func (c *Client) OpsAbandonJobWithBody(ctx context.Context, jobID JobID, params *OpsAbandonJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsAbandonJobRequestWithBody(c.Server, jobID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsAbandonJob End a job that cannot undo what it did
+//
+// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:abandon (the `OpsAbandonJob` operationId).
+func (c *Client) OpsAbandonJob(ctx context.Context, jobID JobID, params *OpsAbandonJobParams, body OpsAbandonJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsAbandonJobRequest(c.Server, jobID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsCancelJobWithBody Cancel a job of any tenant
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:cancel (the `OpsCancelJob` operationId).
+func (c *Client) OpsCancelJobWithBody(ctx context.Context, jobID JobID, params *OpsCancelJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsCancelJobRequestWithBody(c.Server, jobID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsCancelJob Cancel a job of any tenant
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:cancel (the `OpsCancelJob` operationId).
+func (c *Client) OpsCancelJob(ctx context.Context, jobID JobID, params *OpsCancelJobParams, body OpsCancelJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsCancelJobRequest(c.Server, jobID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsRetryJobWithBody Run a failed or cancelled job again
+//
+// Another run of the same job from its start. The lock and the reservations are taken anew, or the request is refused with who holds them.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:retry (the `OpsRetryJob` operationId).
+func (c *Client) OpsRetryJobWithBody(ctx context.Context, jobID JobID, params *OpsRetryJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsRetryJobRequestWithBody(c.Server, jobID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsRetryJob Run a failed or cancelled job again
+//
+// Another run of the same job from its start. The lock and the reservations are taken anew, or the request is refused with who holds them.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:retry (the `OpsRetryJob` operationId).
+func (c *Client) OpsRetryJob(ctx context.Context, jobID JobID, params *OpsRetryJobParams, body OpsRetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsRetryJobRequest(c.Server, jobID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3146,11 +5406,164 @@ func (c *Client) OpsCreateNetwork(ctx context.Context, params *OpsCreateNetworkP
 	return c.Client.Do(req)
 }
 
+// OpsDeleteNetwork Delete a network
+//
+// 409 RESOURCE_IN_USE while anything refers to it.
+//
+// Corresponds with DELETE /ops/v1/networks/{networkId} (the `OpsDeleteNetwork` operationId).
+func (c *Client) OpsDeleteNetwork(ctx context.Context, networkID NetworkID, params *OpsDeleteNetworkParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsDeleteNetworkRequest(c.Server, networkID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // OpsGetNetwork Read a network
 //
 // Corresponds with GET /ops/v1/networks/{networkId} (the `OpsGetNetwork` operationId).
 func (c *Client) OpsGetNetwork(ctx context.Context, networkID NetworkID, params *OpsGetNetworkParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewOpsGetNetworkRequest(c.Server, networkID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUpdateNetworkWithBody Change a network
+//
+// With bindings, the list replaces the one before.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /ops/v1/networks/{networkId} (the `OpsUpdateNetwork` operationId).
+func (c *Client) OpsUpdateNetworkWithBody(ctx context.Context, networkID NetworkID, params *OpsUpdateNetworkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUpdateNetworkRequestWithBody(c.Server, networkID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUpdateNetwork Change a network
+//
+// With bindings, the list replaces the one before.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /ops/v1/networks/{networkId} (the `OpsUpdateNetwork` operationId).
+func (c *Client) OpsUpdateNetwork(ctx context.Context, networkID NetworkID, params *OpsUpdateNetworkParams, body OpsUpdateNetworkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUpdateNetworkRequest(c.Server, networkID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsListAddresses List the addresses of a network that are taken
+//
+// Corresponds with GET /ops/v1/networks/{networkId}/addresses (the `OpsListAddresses` operationId).
+func (c *Client) OpsListAddresses(ctx context.Context, networkID NetworkID, params *OpsListAddressesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsListAddressesRequest(c.Server, networkID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsListSubnets List the subnets of a network
+//
+// Corresponds with GET /ops/v1/networks/{networkId}/subnets (the `OpsListSubnets` operationId).
+func (c *Client) OpsListSubnets(ctx context.Context, networkID NetworkID, params *OpsListSubnetsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsListSubnetsRequest(c.Server, networkID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsCreateSubnetWithBody Add a subnet to a network
+//
+// Interfaces of VMs that are created from now on get an address of it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /ops/v1/networks/{networkId}/subnets (the `OpsCreateSubnet` operationId).
+func (c *Client) OpsCreateSubnetWithBody(ctx context.Context, networkID NetworkID, params *OpsCreateSubnetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsCreateSubnetRequestWithBody(c.Server, networkID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsCreateSubnet Add a subnet to a network
+//
+// Interfaces of VMs that are created from now on get an address of it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /ops/v1/networks/{networkId}/subnets (the `OpsCreateSubnet` operationId).
+func (c *Client) OpsCreateSubnet(ctx context.Context, networkID NetworkID, params *OpsCreateSubnetParams, body OpsCreateSubnetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsCreateSubnetRequest(c.Server, networkID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsDeleteSubnet Delete a subnet of which no address is taken
+//
+// Corresponds with DELETE /ops/v1/networks/{networkId}/subnets/{subnetId} (the `OpsDeleteSubnet` operationId).
+func (c *Client) OpsDeleteSubnet(ctx context.Context, networkID NetworkID, subnetID SubnetID, params *OpsDeleteSubnetParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsDeleteSubnetRequest(c.Server, networkID, subnetID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsGetSubnet Read a subnet
+//
+// Corresponds with GET /ops/v1/networks/{networkId}/subnets/{subnetId} (the `OpsGetSubnet` operationId).
+func (c *Client) OpsGetSubnet(ctx context.Context, networkID NetworkID, subnetID SubnetID, params *OpsGetSubnetParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsGetSubnetRequest(c.Server, networkID, subnetID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3225,11 +5638,62 @@ func (c *Client) OpsCreateProject(ctx context.Context, params *OpsCreateProjectP
 	return c.Client.Do(req)
 }
 
+// OpsDeleteProject Delete a project
+//
+// 409 RESOURCE_IN_USE while anything refers to it.
+//
+// Corresponds with DELETE /ops/v1/projects/{projectId} (the `OpsDeleteProject` operationId).
+func (c *Client) OpsDeleteProject(ctx context.Context, projectID ProjectID, params *OpsDeleteProjectParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsDeleteProjectRequest(c.Server, projectID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // OpsGetProject Read a project
 //
 // Corresponds with GET /ops/v1/projects/{projectId} (the `OpsGetProject` operationId).
 func (c *Client) OpsGetProject(ctx context.Context, projectID ProjectID, params *OpsGetProjectParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewOpsGetProjectRequest(c.Server, projectID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUpdateProjectWithBody Change a project
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /ops/v1/projects/{projectId} (the `OpsUpdateProject` operationId).
+func (c *Client) OpsUpdateProjectWithBody(ctx context.Context, projectID ProjectID, params *OpsUpdateProjectParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUpdateProjectRequestWithBody(c.Server, projectID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUpdateProject Change a project
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /ops/v1/projects/{projectId} (the `OpsUpdateProject` operationId).
+func (c *Client) OpsUpdateProject(ctx context.Context, projectID ProjectID, params *OpsUpdateProjectParams, body OpsUpdateProjectJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUpdateProjectRequest(c.Server, projectID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3342,6 +5806,157 @@ func (c *Client) OpsTestProvider(ctx context.Context, providerID ProviderID, par
 	return c.Client.Do(req)
 }
 
+// OpsGetQuota Read the quota of a tenant or a project
+//
+// Corresponds with GET /ops/v1/quotas/{scope} (the `OpsGetQuota` operationId).
+func (c *Client) OpsGetQuota(ctx context.Context, scope Scope, params *OpsGetQuotaParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsGetQuotaRequest(c.Server, scope, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsPutQuotaWithBody Set the quota of a tenant or a project
+//
+// A dimension that is absent is without limit. A limit below what is used takes nothing away, but lets nothing more in. If-Match is the ETag of the quota, also of one that was never set.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /ops/v1/quotas/{scope} (the `OpsPutQuota` operationId).
+func (c *Client) OpsPutQuotaWithBody(ctx context.Context, scope Scope, params *OpsPutQuotaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsPutQuotaRequestWithBody(c.Server, scope, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsPutQuota Set the quota of a tenant or a project
+//
+// A dimension that is absent is without limit. A limit below what is used takes nothing away, but lets nothing more in. If-Match is the ETag of the quota, also of one that was never set.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /ops/v1/quotas/{scope} (the `OpsPutQuota` operationId).
+func (c *Client) OpsPutQuota(ctx context.Context, scope Scope, params *OpsPutQuotaParams, body OpsPutQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsPutQuotaRequest(c.Server, scope, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsListRoleBindings List the role bindings of every plane and tenant
+//
+// Corresponds with GET /ops/v1/role-bindings (the `OpsListRoleBindings` operationId).
+func (c *Client) OpsListRoleBindings(ctx context.Context, params *OpsListRoleBindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsListRoleBindingsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsCreateRoleBindingWithBody Give a role
+//
+// On the ops plane, or in a tenant: the first owner of a tenant is made here.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /ops/v1/role-bindings (the `OpsCreateRoleBinding` operationId).
+func (c *Client) OpsCreateRoleBindingWithBody(ctx context.Context, params *OpsCreateRoleBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsCreateRoleBindingRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsCreateRoleBinding Give a role
+//
+// On the ops plane, or in a tenant: the first owner of a tenant is made here.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /ops/v1/role-bindings (the `OpsCreateRoleBinding` operationId).
+func (c *Client) OpsCreateRoleBinding(ctx context.Context, params *OpsCreateRoleBindingParams, body OpsCreateRoleBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsCreateRoleBindingRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsDeleteRoleBinding Take a role back
+//
+// Corresponds with DELETE /ops/v1/role-bindings/{roleBindingId} (the `OpsDeleteRoleBinding` operationId).
+func (c *Client) OpsDeleteRoleBinding(ctx context.Context, roleBindingID RoleBindingID, params *OpsDeleteRoleBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsDeleteRoleBindingRequest(c.Server, roleBindingID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsGetRoleBinding Read a role binding
+//
+// Corresponds with GET /ops/v1/role-bindings/{roleBindingId} (the `OpsGetRoleBinding` operationId).
+func (c *Client) OpsGetRoleBinding(ctx context.Context, roleBindingID RoleBindingID, params *OpsGetRoleBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsGetRoleBindingRequest(c.Server, roleBindingID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsListRoles List the roles of the ops plane
+//
+// Corresponds with GET /ops/v1/roles (the `OpsListRoles` operationId).
+func (c *Client) OpsListRoles(ctx context.Context, params *OpsListRolesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsListRolesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // OpsListTenants List tenants
 //
 // Corresponds with GET /ops/v1/tenants (the `OpsListTenants` operationId).
@@ -3391,11 +6006,62 @@ func (c *Client) OpsCreateTenant(ctx context.Context, params *OpsCreateTenantPar
 	return c.Client.Do(req)
 }
 
+// OpsDeleteTenant Delete a tenant
+//
+// 409 RESOURCE_IN_USE while anything refers to it.
+//
+// Corresponds with DELETE /ops/v1/tenants/{tenantId} (the `OpsDeleteTenant` operationId).
+func (c *Client) OpsDeleteTenant(ctx context.Context, tenantID TenantID, params *OpsDeleteTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsDeleteTenantRequest(c.Server, tenantID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // OpsGetTenant Read a tenant
 //
 // Corresponds with GET /ops/v1/tenants/{tenantId} (the `OpsGetTenant` operationId).
 func (c *Client) OpsGetTenant(ctx context.Context, tenantID TenantID, params *OpsGetTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewOpsGetTenantRequest(c.Server, tenantID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUpdateTenantWithBody Change a tenant
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /ops/v1/tenants/{tenantId} (the `OpsUpdateTenant` operationId).
+func (c *Client) OpsUpdateTenantWithBody(ctx context.Context, tenantID TenantID, params *OpsUpdateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUpdateTenantRequestWithBody(c.Server, tenantID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUpdateTenant Change a tenant
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /ops/v1/tenants/{tenantId} (the `OpsUpdateTenant` operationId).
+func (c *Client) OpsUpdateTenant(ctx context.Context, tenantID TenantID, params *OpsUpdateTenantParams, body OpsUpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUpdateTenantRequest(c.Server, tenantID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3485,11 +6151,62 @@ func (c *Client) OpsCreateZone(ctx context.Context, params *OpsCreateZoneParams,
 	return c.Client.Do(req)
 }
 
+// OpsDeleteZone Delete a zone
+//
+// 409 RESOURCE_IN_USE while anything refers to it.
+//
+// Corresponds with DELETE /ops/v1/zones/{zoneId} (the `OpsDeleteZone` operationId).
+func (c *Client) OpsDeleteZone(ctx context.Context, zoneID ZoneID, params *OpsDeleteZoneParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsDeleteZoneRequest(c.Server, zoneID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // OpsGetZone Read a zone
 //
 // Corresponds with GET /ops/v1/zones/{zoneId} (the `OpsGetZone` operationId).
 func (c *Client) OpsGetZone(ctx context.Context, zoneID ZoneID, params *OpsGetZoneParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewOpsGetZoneRequest(c.Server, zoneID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUpdateZoneWithBody Change a zone
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /ops/v1/zones/{zoneId} (the `OpsUpdateZone` operationId).
+func (c *Client) OpsUpdateZoneWithBody(ctx context.Context, zoneID ZoneID, params *OpsUpdateZoneParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUpdateZoneRequestWithBody(c.Server, zoneID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsUpdateZone Change a zone
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /ops/v1/zones/{zoneId} (the `OpsUpdateZone` operationId).
+func (c *Client) OpsUpdateZone(ctx context.Context, zoneID ZoneID, params *OpsUpdateZoneParams, body OpsUpdateZoneJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsUpdateZoneRequest(c.Server, zoneID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3520,8 +6237,80 @@ func (c *Client) ListJobs(ctx context.Context, params *ListJobsParams, reqEditor
 // GetJob Read a job with its steps
 //
 // Corresponds with GET /tenant/v1/jobs/{jobId} (the `GetJob` operationId).
-func (c *Client) GetJob(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetJobRequest(c.Server, jobID)
+func (c *Client) GetJob(ctx context.Context, jobID JobID, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetJobRequest(c.Server, jobID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StreamJobEvents Follow a job as server-sent events
+//
+// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+//
+// Corresponds with GET /tenant/v1/jobs/{jobId}/events (the `StreamJobEvents` operationId).
+func (c *Client) StreamJobEvents(ctx context.Context, jobID JobID, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStreamJobEventsRequest(c.Server, jobID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelJobWithBody Cancel a job
+//
+// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/jobs/{jobId}:cancel (the `CancelJob` operationId).
+func (c *Client) CancelJobWithBody(ctx context.Context, jobID JobID, params *CancelJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelJobRequestWithBody(c.Server, jobID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelJob Cancel a job
+//
+// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/jobs/{jobId}:cancel (the `CancelJob` operationId).
+func (c *Client) CancelJob(ctx context.Context, jobID JobID, params *CancelJobParams, body CancelJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelJobRequest(c.Server, jobID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMembers List who holds a role in the tenant
+//
+// Derived from the role bindings.
+//
+// Corresponds with GET /tenant/v1/members (the `ListMembers` operationId).
+func (c *Client) ListMembers(ctx context.Context, params *ListMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMembersRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3562,11 +6351,413 @@ func (c *Client) GetProject(ctx context.Context, projectID ProjectID, params *Ge
 	return c.Client.Do(req)
 }
 
+// ListProjectMembers List who holds a role in the project
+//
+// Derived from the role bindings of the project and of its tenant.
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/members (the `ListProjectMembers` operationId).
+func (c *Client) ListProjectMembers(ctx context.Context, projectID ProjectID, params *ListProjectMembersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListProjectMembersRequest(c.Server, projectID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListProjectNetworks List the networks that VMs of the project may be attached to
 //
 // Corresponds with GET /tenant/v1/projects/{projectId}/networks (the `ListProjectNetworks` operationId).
 func (c *Client) ListProjectNetworks(ctx context.Context, projectID ProjectID, params *ListProjectNetworksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListProjectNetworksRequest(c.Server, projectID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetProjectNetwork Read a network
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/networks/{networkId} (the `GetProjectNetwork` operationId).
+func (c *Client) GetProjectNetwork(ctx context.Context, projectID ProjectID, networkID NetworkID, params *GetProjectNetworkParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetProjectNetworkRequest(c.Server, projectID, networkID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetProjectQuota Read what the project may use and uses
+//
+// The limits of the project and of its tenant; both count.
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/quota (the `GetProjectQuota` operationId).
+func (c *Client) GetProjectQuota(ctx context.Context, projectID ProjectID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetProjectQuotaRequest(c.Server, projectID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListProjectRoleBindings List the role bindings of the project
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/role-bindings (the `ListProjectRoleBindings` operationId).
+func (c *Client) ListProjectRoleBindings(ctx context.Context, projectID ProjectID, params *ListProjectRoleBindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListProjectRoleBindingsRequest(c.Server, projectID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateProjectRoleBindingWithBody Give a role in the project
+//
+// A caller can give only a role whose every permission it holds itself.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/role-bindings (the `CreateProjectRoleBinding` operationId).
+func (c *Client) CreateProjectRoleBindingWithBody(ctx context.Context, projectID ProjectID, params *CreateProjectRoleBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProjectRoleBindingRequestWithBody(c.Server, projectID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateProjectRoleBinding Give a role in the project
+//
+// A caller can give only a role whose every permission it holds itself.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/role-bindings (the `CreateProjectRoleBinding` operationId).
+func (c *Client) CreateProjectRoleBinding(ctx context.Context, projectID ProjectID, params *CreateProjectRoleBindingParams, body CreateProjectRoleBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProjectRoleBindingRequest(c.Server, projectID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteProjectRoleBinding Take a role back
+//
+// Every replica refuses the role within a second.
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/role-bindings/{roleBindingId} (the `DeleteProjectRoleBinding` operationId).
+func (c *Client) DeleteProjectRoleBinding(ctx context.Context, projectID ProjectID, roleBindingID RoleBindingID, params *DeleteProjectRoleBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteProjectRoleBindingRequest(c.Server, projectID, roleBindingID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetProjectRoleBinding Read a role binding
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/role-bindings/{roleBindingId} (the `GetProjectRoleBinding` operationId).
+func (c *Client) GetProjectRoleBinding(ctx context.Context, projectID ProjectID, roleBindingID RoleBindingID, params *GetProjectRoleBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetProjectRoleBindingRequest(c.Server, projectID, roleBindingID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListServiceAccounts List the project's service accounts
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/service-accounts (the `ListServiceAccounts` operationId).
+func (c *Client) ListServiceAccounts(ctx context.Context, projectID ProjectID, params *ListServiceAccountsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListServiceAccountsRequest(c.Server, projectID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateServiceAccountWithBody Create a service account
+//
+// It has no rights until a role is bound to it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts (the `CreateServiceAccount` operationId).
+func (c *Client) CreateServiceAccountWithBody(ctx context.Context, projectID ProjectID, params *CreateServiceAccountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateServiceAccountRequestWithBody(c.Server, projectID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateServiceAccount Create a service account
+//
+// It has no rights until a role is bound to it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts (the `CreateServiceAccount` operationId).
+func (c *Client) CreateServiceAccount(ctx context.Context, projectID ProjectID, params *CreateServiceAccountParams, body CreateServiceAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateServiceAccountRequest(c.Server, projectID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteServiceAccount Delete a service account with its keys and role bindings
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `DeleteServiceAccount` operationId).
+func (c *Client) DeleteServiceAccount(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *DeleteServiceAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteServiceAccountRequest(c.Server, projectID, serviceAccountID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetServiceAccount Read a service account
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `GetServiceAccount` operationId).
+func (c *Client) GetServiceAccount(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *GetServiceAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetServiceAccountRequest(c.Server, projectID, serviceAccountID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateServiceAccountWithBody Change, disable or enable a service account
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `UpdateServiceAccount` operationId).
+func (c *Client) UpdateServiceAccountWithBody(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *UpdateServiceAccountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateServiceAccountRequestWithBody(c.Server, projectID, serviceAccountID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateServiceAccount Change, disable or enable a service account
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `UpdateServiceAccount` operationId).
+func (c *Client) UpdateServiceAccount(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *UpdateServiceAccountParams, body UpdateServiceAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateServiceAccountRequest(c.Server, projectID, serviceAccountID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListServiceAccountKeys List the keys of a service account, without their secrets
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys (the `ListServiceAccountKeys` operationId).
+func (c *Client) ListServiceAccountKeys(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *ListServiceAccountKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListServiceAccountKeysRequest(c.Server, projectID, serviceAccountID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateServiceAccountKeyWithBody Make a key
+//
+// The secret is in this answer and in no other: a replay of the request does not bear it. Several keys may live at once, so that one can be rotated without a gap.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys (the `CreateServiceAccountKey` operationId).
+func (c *Client) CreateServiceAccountKeyWithBody(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *CreateServiceAccountKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateServiceAccountKeyRequestWithBody(c.Server, projectID, serviceAccountID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateServiceAccountKey Make a key
+//
+// The secret is in this answer and in no other: a replay of the request does not bear it. Several keys may live at once, so that one can be rotated without a gap.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys (the `CreateServiceAccountKey` operationId).
+func (c *Client) CreateServiceAccountKey(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *CreateServiceAccountKeyParams, body CreateServiceAccountKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateServiceAccountKeyRequest(c.Server, projectID, serviceAccountID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteServiceAccountKey Revoke a key
+//
+// Tokens made with it are refused within a second.
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys/{keyId} (the `DeleteServiceAccountKey` operationId).
+func (c *Client) DeleteServiceAccountKey(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, keyID KeyID, params *DeleteServiceAccountKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteServiceAccountKeyRequest(c.Server, projectID, serviceAccountID, keyID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSSHKeys List the project's SSH keys
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/ssh-keys (the `ListSSHKeys` operationId).
+func (c *Client) ListSSHKeys(ctx context.Context, projectID ProjectID, params *ListSSHKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSSHKeysRequest(c.Server, projectID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSSHKeyWithBody Store a public SSH key
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/ssh-keys (the `CreateSSHKey` operationId).
+func (c *Client) CreateSSHKeyWithBody(ctx context.Context, projectID ProjectID, params *CreateSSHKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSSHKeyRequestWithBody(c.Server, projectID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSSHKey Store a public SSH key
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/ssh-keys (the `CreateSSHKey` operationId).
+func (c *Client) CreateSSHKey(ctx context.Context, projectID ProjectID, params *CreateSSHKeyParams, body CreateSSHKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSSHKeyRequest(c.Server, projectID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteSSHKey Delete an SSH key
+//
+// VMs that were made with it keep it.
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/ssh-keys/{sshKeyId} (the `DeleteSSHKey` operationId).
+func (c *Client) DeleteSSHKey(ctx context.Context, projectID ProjectID, sshKeyID SSHKeyID, params *DeleteSSHKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteSSHKeyRequest(c.Server, projectID, sshKeyID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSSHKey Read an SSH key
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/ssh-keys/{sshKeyId} (the `GetSSHKey` operationId).
+func (c *Client) GetSSHKey(ctx context.Context, projectID ProjectID, sshKeyID SSHKeyID, params *GetSSHKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSSHKeyRequest(c.Server, projectID, sshKeyID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3650,6 +6841,44 @@ func (c *Client) DeleteVM(ctx context.Context, projectID ProjectID, vmid VMID, p
 // Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId} (the `GetVM` operationId).
 func (c *Client) GetVM(ctx context.Context, projectID ProjectID, vmid VMID, params *GetVMParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetVMRequest(c.Server, projectID, vmid, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateVMWithBody Change a VM's name, description, tags, metadata or delete protection
+//
+// A member that is absent stays; in tags and metadata a null removes its key (RFC 7396). Allowed while another job is at work on the VM. The name of the guest stays what it was.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /tenant/v1/projects/{projectId}/vms/{vmId} (the `UpdateVM` operationId).
+func (c *Client) UpdateVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *UpdateVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateVMRequestWithBody(c.Server, projectID, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateVM Change a VM's name, description, tags, metadata or delete protection
+//
+// A member that is absent stays; in tags and metadata a null removes its key (RFC 7396). Allowed while another job is at work on the VM. The name of the guest stays what it was.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /tenant/v1/projects/{projectId}/vms/{vmId} (the `UpdateVM` operationId).
+func (c *Client) UpdateVM(ctx context.Context, projectID ProjectID, vmid VMID, params *UpdateVMParams, body UpdateVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateVMRequest(c.Server, projectID, vmid, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3771,6 +7000,227 @@ func (c *Client) StopVMWithBody(ctx context.Context, projectID ProjectID, vmid V
 // Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:stop (the `StopVM` operationId).
 func (c *Client) StopVM(ctx context.Context, projectID ProjectID, vmid VMID, params *StopVMParams, body StopVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStopVMRequest(c.Server, projectID, vmid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTenantQuota Read what the tenant may use and uses
+//
+// Corresponds with GET /tenant/v1/quota (the `GetTenantQuota` operationId).
+func (c *Client) GetTenantQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTenantQuotaRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTenantRoleBindings List the role bindings of the tenant
+//
+// Corresponds with GET /tenant/v1/role-bindings (the `ListTenantRoleBindings` operationId).
+func (c *Client) ListTenantRoleBindings(ctx context.Context, params *ListTenantRoleBindingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTenantRoleBindingsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTenantRoleBindingWithBody Give a role in the tenant
+//
+// A caller can give only a role whose every permission it holds itself.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/role-bindings (the `CreateTenantRoleBinding` operationId).
+func (c *Client) CreateTenantRoleBindingWithBody(ctx context.Context, params *CreateTenantRoleBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTenantRoleBindingRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTenantRoleBinding Give a role in the tenant
+//
+// A caller can give only a role whose every permission it holds itself.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/role-bindings (the `CreateTenantRoleBinding` operationId).
+func (c *Client) CreateTenantRoleBinding(ctx context.Context, params *CreateTenantRoleBindingParams, body CreateTenantRoleBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTenantRoleBindingRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteTenantRoleBinding Take a role back
+//
+// Every replica refuses the role within a second.
+//
+// Corresponds with DELETE /tenant/v1/role-bindings/{roleBindingId} (the `DeleteTenantRoleBinding` operationId).
+func (c *Client) DeleteTenantRoleBinding(ctx context.Context, roleBindingID RoleBindingID, params *DeleteTenantRoleBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteTenantRoleBindingRequest(c.Server, roleBindingID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTenantRoleBinding Read a role binding
+//
+// Corresponds with GET /tenant/v1/role-bindings/{roleBindingId} (the `GetTenantRoleBinding` operationId).
+func (c *Client) GetTenantRoleBinding(ctx context.Context, roleBindingID RoleBindingID, params *GetTenantRoleBindingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTenantRoleBindingRequest(c.Server, roleBindingID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRoles List the built-in roles and the tenant's own
+//
+// Corresponds with GET /tenant/v1/roles (the `ListRoles` operationId).
+func (c *Client) ListRoles(ctx context.Context, params *ListRolesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRolesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRoleWithBody Create a role
+//
+// A caller can put only permissions into a role that it holds itself.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/roles (the `CreateRole` operationId).
+func (c *Client) CreateRoleWithBody(ctx context.Context, params *CreateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRoleRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateRole Create a role
+//
+// A caller can put only permissions into a role that it holds itself.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/roles (the `CreateRole` operationId).
+func (c *Client) CreateRole(ctx context.Context, params *CreateRoleParams, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateRoleRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteRole Delete a role that nobody holds
+//
+// Corresponds with DELETE /tenant/v1/roles/{roleId} (the `DeleteRole` operationId).
+func (c *Client) DeleteRole(ctx context.Context, roleID RoleID, params *DeleteRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteRoleRequest(c.Server, roleID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRole Read a role
+//
+// Corresponds with GET /tenant/v1/roles/{roleId} (the `GetRole` operationId).
+func (c *Client) GetRole(ctx context.Context, roleID RoleID, params *GetRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRoleRequest(c.Server, roleID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRoleWithBody Change a role
+//
+// Every replica follows within a second. Built-in roles cannot be changed.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /tenant/v1/roles/{roleId} (the `UpdateRole` operationId).
+func (c *Client) UpdateRoleWithBody(ctx context.Context, roleID RoleID, params *UpdateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRoleRequestWithBody(c.Server, roleID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateRole Change a role
+//
+// Every replica follows within a second. Built-in roles cannot be changed.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /tenant/v1/roles/{roleId} (the `UpdateRole` operationId).
+func (c *Client) UpdateRole(ctx context.Context, roleID RoleID, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateRoleRequest(c.Server, roleID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4072,6 +7522,33 @@ func NewGetOpenAPIRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetStatusRequest constructs an http.Request for the GetStatus method
+func NewGetStatusRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/common/v1/status")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetVersionRequest constructs an http.Request for the GetVersion method
 func NewGetVersionRequest(server string) (*http.Request, error) {
 	var err error
@@ -4082,6 +7559,33 @@ func NewGetVersionRequest(server string) (*http.Request, error) {
 	}
 
 	operationPath := fmt.Sprintf("/common/v1/version")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetWhoAmIRequest constructs an http.Request for the GetWhoAmI method
+func NewGetWhoAmIRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/common/v1/whoami")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4173,6 +7677,46 @@ func NewListZonesRequest(server string, params *ListZonesParams) (*http.Request,
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewOpsExplainAuthzRequest calls the generic OpsExplainAuthz builder with application/json body
+func NewOpsExplainAuthzRequest(server string, body OpsExplainAuthzJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsExplainAuthzRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewOpsExplainAuthzRequestWithBody constructs an http.Request for the OpsExplainAuthz method, with any body, and a specified content type
+func NewOpsExplainAuthzRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/authz:explain")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -4400,6 +7944,66 @@ func NewOpsCreateFlavorRequestWithBody(server string, params *OpsCreateFlavorPar
 	return req, nil
 }
 
+// NewOpsDeleteFlavorRequest constructs an http.Request for the OpsDeleteFlavor method
+func NewOpsDeleteFlavorRequest(server string, flavorID FlavorID, params *OpsDeleteFlavorParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "flavorId", flavorID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/flavors/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewOpsGetFlavorRequest constructs an http.Request for the OpsGetFlavor method
 func NewOpsGetFlavorRequest(server string, flavorID FlavorID, params *OpsGetFlavorParams) (*http.Request, error) {
 	var err error
@@ -4442,6 +8046,79 @@ func NewOpsGetFlavorRequest(server string, flavorID FlavorID, params *OpsGetFlav
 			}
 
 			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsUpdateFlavorRequest calls the generic OpsUpdateFlavor builder with application/json body
+func NewOpsUpdateFlavorRequest(server string, flavorID FlavorID, params *OpsUpdateFlavorParams, body OpsUpdateFlavorJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsUpdateFlavorRequestWithBody(server, flavorID, params, "application/json", bodyReader)
+}
+
+// NewOpsUpdateFlavorRequestWithBody constructs an http.Request for the OpsUpdateFlavor method, with any body, and a specified content type
+func NewOpsUpdateFlavorRequestWithBody(server string, flavorID FlavorID, params *OpsUpdateFlavorParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "flavorId", flavorID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/flavors/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
 		}
 
 	}
@@ -4582,6 +8259,66 @@ func NewOpsCreateImageRequestWithBody(server string, params *OpsCreateImageParam
 	return req, nil
 }
 
+// NewOpsDeleteImageRequest constructs an http.Request for the OpsDeleteImage method
+func NewOpsDeleteImageRequest(server string, imageID ImageID, params *OpsDeleteImageParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "imageId", imageID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/images/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewOpsGetImageRequest constructs an http.Request for the OpsGetImage method
 func NewOpsGetImageRequest(server string, imageID ImageID, params *OpsGetImageParams) (*http.Request, error) {
 	var err error
@@ -4624,6 +8361,79 @@ func NewOpsGetImageRequest(server string, imageID ImageID, params *OpsGetImagePa
 			}
 
 			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsUpdateImageRequest calls the generic OpsUpdateImage builder with application/json body
+func NewOpsUpdateImageRequest(server string, imageID ImageID, params *OpsUpdateImageParams, body OpsUpdateImageJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsUpdateImageRequestWithBody(server, imageID, params, "application/json", bodyReader)
+}
+
+// NewOpsUpdateImageRequestWithBody constructs an http.Request for the OpsUpdateImage method, with any body, and a specified content type
+func NewOpsUpdateImageRequestWithBody(server string, imageID ImageID, params *OpsUpdateImageParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "imageId", imageID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/images/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
 		}
 
 	}
@@ -4770,7 +8580,7 @@ func NewOpsListJobsRequest(server string, params *OpsListJobsParams) (*http.Requ
 }
 
 // NewOpsGetJobRequest constructs an http.Request for the OpsGetJob method
-func NewOpsGetJobRequest(server string, jobID JobID) (*http.Request, error) {
+func NewOpsGetJobRequest(server string, jobID JobID, params *OpsGetJobParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4795,9 +8605,271 @@ func NewOpsGetJobRequest(server string, jobID JobID) (*http.Request, error) {
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Wait != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait", *params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOpsStreamJobEventsRequest constructs an http.Request for the OpsStreamJobEvents method
+func NewOpsStreamJobEventsRequest(server string, jobID JobID, params *OpsStreamJobEventsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "jobId", jobID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/jobs/%s/events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsAbandonJobRequest calls the generic OpsAbandonJob builder with application/json body
+func NewOpsAbandonJobRequest(server string, jobID JobID, params *OpsAbandonJobParams, body OpsAbandonJobJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsAbandonJobRequestWithBody(server, jobID, params, "application/json", bodyReader)
+}
+
+// NewOpsAbandonJobRequestWithBody constructs an http.Request for the OpsAbandonJob method, with any body, and a specified content type
+func NewOpsAbandonJobRequestWithBody(server string, jobID JobID, params *OpsAbandonJobParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "jobId", jobID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/jobs/%s:abandon", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsCancelJobRequest calls the generic OpsCancelJob builder with application/json body
+func NewOpsCancelJobRequest(server string, jobID JobID, params *OpsCancelJobParams, body OpsCancelJobJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsCancelJobRequestWithBody(server, jobID, params, "application/json", bodyReader)
+}
+
+// NewOpsCancelJobRequestWithBody constructs an http.Request for the OpsCancelJob method, with any body, and a specified content type
+func NewOpsCancelJobRequestWithBody(server string, jobID JobID, params *OpsCancelJobParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "jobId", jobID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/jobs/%s:cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsRetryJobRequest calls the generic OpsRetryJob builder with application/json body
+func NewOpsRetryJobRequest(server string, jobID JobID, params *OpsRetryJobParams, body OpsRetryJobJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsRetryJobRequestWithBody(server, jobID, params, "application/json", bodyReader)
+}
+
+// NewOpsRetryJobRequestWithBody constructs an http.Request for the OpsRetryJob method, with any body, and a specified content type
+func NewOpsRetryJobRequestWithBody(server string, jobID JobID, params *OpsRetryJobParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "jobId", jobID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/jobs/%s:retry", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -4936,6 +9008,66 @@ func NewOpsCreateNetworkRequestWithBody(server string, params *OpsCreateNetworkP
 	return req, nil
 }
 
+// NewOpsDeleteNetworkRequest constructs an http.Request for the OpsDeleteNetwork method
+func NewOpsDeleteNetworkRequest(server string, networkID NetworkID, params *OpsDeleteNetworkParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "networkId", networkID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/networks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewOpsGetNetworkRequest constructs an http.Request for the OpsGetNetwork method
 func NewOpsGetNetworkRequest(server string, networkID NetworkID, params *OpsGetNetworkParams) (*http.Request, error) {
 	var err error
@@ -4953,6 +9085,410 @@ func NewOpsGetNetworkRequest(server string, networkID NetworkID, params *OpsGetN
 	}
 
 	operationPath := fmt.Sprintf("/ops/v1/networks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsUpdateNetworkRequest calls the generic OpsUpdateNetwork builder with application/json body
+func NewOpsUpdateNetworkRequest(server string, networkID NetworkID, params *OpsUpdateNetworkParams, body OpsUpdateNetworkJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsUpdateNetworkRequestWithBody(server, networkID, params, "application/json", bodyReader)
+}
+
+// NewOpsUpdateNetworkRequestWithBody constructs an http.Request for the OpsUpdateNetwork method, with any body, and a specified content type
+func NewOpsUpdateNetworkRequestWithBody(server string, networkID NetworkID, params *OpsUpdateNetworkParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "networkId", networkID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/networks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsListAddressesRequest constructs an http.Request for the OpsListAddresses method
+func NewOpsListAddressesRequest(server string, networkID NetworkID, params *OpsListAddressesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "networkId", networkID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/networks/%s/addresses", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOpsListSubnetsRequest constructs an http.Request for the OpsListSubnets method
+func NewOpsListSubnetsRequest(server string, networkID NetworkID, params *OpsListSubnetsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "networkId", networkID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/networks/%s/subnets", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOpsCreateSubnetRequest calls the generic OpsCreateSubnet builder with application/json body
+func NewOpsCreateSubnetRequest(server string, networkID NetworkID, params *OpsCreateSubnetParams, body OpsCreateSubnetJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsCreateSubnetRequestWithBody(server, networkID, params, "application/json", bodyReader)
+}
+
+// NewOpsCreateSubnetRequestWithBody constructs an http.Request for the OpsCreateSubnet method, with any body, and a specified content type
+func NewOpsCreateSubnetRequestWithBody(server string, networkID NetworkID, params *OpsCreateSubnetParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "networkId", networkID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/networks/%s/subnets", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsDeleteSubnetRequest constructs an http.Request for the OpsDeleteSubnet method
+func NewOpsDeleteSubnetRequest(server string, networkID NetworkID, subnetID SubnetID, params *OpsDeleteSubnetParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "networkId", networkID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "subnetId", subnetID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/networks/%s/subnets/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsGetSubnetRequest constructs an http.Request for the OpsGetSubnet method
+func NewOpsGetSubnetRequest(server string, networkID NetworkID, subnetID SubnetID, params *OpsGetSubnetParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "networkId", networkID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "subnetId", subnetID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/networks/%s/subnets/%s", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -5208,6 +9744,66 @@ func NewOpsCreateProjectRequestWithBody(server string, params *OpsCreateProjectP
 	return req, nil
 }
 
+// NewOpsDeleteProjectRequest constructs an http.Request for the OpsDeleteProject method
+func NewOpsDeleteProjectRequest(server string, projectID ProjectID, params *OpsDeleteProjectParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/projects/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewOpsGetProjectRequest constructs an http.Request for the OpsGetProject method
 func NewOpsGetProjectRequest(server string, projectID ProjectID, params *OpsGetProjectParams) (*http.Request, error) {
 	var err error
@@ -5250,6 +9846,79 @@ func NewOpsGetProjectRequest(server string, projectID ProjectID, params *OpsGetP
 			}
 
 			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsUpdateProjectRequest calls the generic OpsUpdateProject builder with application/json body
+func NewOpsUpdateProjectRequest(server string, projectID ProjectID, params *OpsUpdateProjectParams, body OpsUpdateProjectJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsUpdateProjectRequestWithBody(server, projectID, params, "application/json", bodyReader)
+}
+
+// NewOpsUpdateProjectRequestWithBody constructs an http.Request for the OpsUpdateProject method, with any body, and a specified content type
+func NewOpsUpdateProjectRequestWithBody(server string, projectID ProjectID, params *OpsUpdateProjectParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/projects/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
 		}
 
 	}
@@ -5501,6 +10170,425 @@ func NewOpsTestProviderRequestWithBody(server string, providerID ProviderID, par
 	return req, nil
 }
 
+// NewOpsGetQuotaRequest constructs an http.Request for the OpsGetQuota method
+func NewOpsGetQuotaRequest(server string, scope Scope, params *OpsGetQuotaParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "scope", scope, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/quotas/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsPutQuotaRequest calls the generic OpsPutQuota builder with application/json body
+func NewOpsPutQuotaRequest(server string, scope Scope, params *OpsPutQuotaParams, body OpsPutQuotaJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsPutQuotaRequestWithBody(server, scope, params, "application/json", bodyReader)
+}
+
+// NewOpsPutQuotaRequestWithBody constructs an http.Request for the OpsPutQuota method, with any body, and a specified content type
+func NewOpsPutQuotaRequestWithBody(server string, scope Scope, params *OpsPutQuotaParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "scope", scope, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/quotas/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsListRoleBindingsRequest constructs an http.Request for the OpsListRoleBindings method
+func NewOpsListRoleBindingsRequest(server string, params *OpsListRoleBindingsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/role-bindings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TenantID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tenant_id", *params.TenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOpsCreateRoleBindingRequest calls the generic OpsCreateRoleBinding builder with application/json body
+func NewOpsCreateRoleBindingRequest(server string, params *OpsCreateRoleBindingParams, body OpsCreateRoleBindingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsCreateRoleBindingRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewOpsCreateRoleBindingRequestWithBody constructs an http.Request for the OpsCreateRoleBinding method, with any body, and a specified content type
+func NewOpsCreateRoleBindingRequestWithBody(server string, params *OpsCreateRoleBindingParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/role-bindings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsDeleteRoleBindingRequest constructs an http.Request for the OpsDeleteRoleBinding method
+func NewOpsDeleteRoleBindingRequest(server string, roleBindingID RoleBindingID, params *OpsDeleteRoleBindingParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "roleBindingId", roleBindingID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/role-bindings/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsGetRoleBindingRequest constructs an http.Request for the OpsGetRoleBinding method
+func NewOpsGetRoleBindingRequest(server string, roleBindingID RoleBindingID, params *OpsGetRoleBindingParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "roleBindingId", roleBindingID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/role-bindings/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsListRolesRequest constructs an http.Request for the OpsListRoles method
+func NewOpsListRolesRequest(server string, params *OpsListRolesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/roles")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewOpsListTenantsRequest constructs an http.Request for the OpsListTenants method
 func NewOpsListTenantsRequest(server string, params *OpsListTenantsParams) (*http.Request, error) {
 	var err error
@@ -5634,6 +10722,66 @@ func NewOpsCreateTenantRequestWithBody(server string, params *OpsCreateTenantPar
 	return req, nil
 }
 
+// NewOpsDeleteTenantRequest constructs an http.Request for the OpsDeleteTenant method
+func NewOpsDeleteTenantRequest(server string, tenantID TenantID, params *OpsDeleteTenantParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/tenants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewOpsGetTenantRequest constructs an http.Request for the OpsGetTenant method
 func NewOpsGetTenantRequest(server string, tenantID TenantID, params *OpsGetTenantParams) (*http.Request, error) {
 	var err error
@@ -5676,6 +10824,79 @@ func NewOpsGetTenantRequest(server string, tenantID TenantID, params *OpsGetTena
 			}
 
 			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsUpdateTenantRequest calls the generic OpsUpdateTenant builder with application/json body
+func NewOpsUpdateTenantRequest(server string, tenantID TenantID, params *OpsUpdateTenantParams, body OpsUpdateTenantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsUpdateTenantRequestWithBody(server, tenantID, params, "application/json", bodyReader)
+}
+
+// NewOpsUpdateTenantRequestWithBody constructs an http.Request for the OpsUpdateTenant method, with any body, and a specified content type
+func NewOpsUpdateTenantRequestWithBody(server string, tenantID TenantID, params *OpsUpdateTenantParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/tenants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
 		}
 
 	}
@@ -6039,6 +11260,66 @@ func NewOpsCreateZoneRequestWithBody(server string, params *OpsCreateZoneParams,
 	return req, nil
 }
 
+// NewOpsDeleteZoneRequest constructs an http.Request for the OpsDeleteZone method
+func NewOpsDeleteZoneRequest(server string, zoneID ZoneID, params *OpsDeleteZoneParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "zoneId", zoneID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/zones/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewOpsGetZoneRequest constructs an http.Request for the OpsGetZone method
 func NewOpsGetZoneRequest(server string, zoneID ZoneID, params *OpsGetZoneParams) (*http.Request, error) {
 	var err error
@@ -6081,6 +11362,79 @@ func NewOpsGetZoneRequest(server string, zoneID ZoneID, params *OpsGetZoneParams
 			}
 
 			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsUpdateZoneRequest calls the generic OpsUpdateZone builder with application/json body
+func NewOpsUpdateZoneRequest(server string, zoneID ZoneID, params *OpsUpdateZoneParams, body OpsUpdateZoneJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsUpdateZoneRequestWithBody(server, zoneID, params, "application/json", bodyReader)
+}
+
+// NewOpsUpdateZoneRequestWithBody constructs an http.Request for the OpsUpdateZone method, with any body, and a specified content type
+func NewOpsUpdateZoneRequestWithBody(server string, zoneID ZoneID, params *OpsUpdateZoneParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "zoneId", zoneID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/zones/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
 		}
 
 	}
@@ -6227,7 +11581,7 @@ func NewListJobsRequest(server string, params *ListJobsParams) (*http.Request, e
 }
 
 // NewGetJobRequest constructs an http.Request for the GetJob method
-func NewGetJobRequest(server string, jobID JobID) (*http.Request, error) {
+func NewGetJobRequest(server string, jobID JobID, params *GetJobParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -6250,6 +11604,210 @@ func NewGetJobRequest(server string, jobID JobID) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Wait != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait", *params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStreamJobEventsRequest constructs an http.Request for the StreamJobEvents method
+func NewStreamJobEventsRequest(server string, jobID JobID, params *StreamJobEventsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "jobId", jobID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/jobs/%s/events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCancelJobRequest calls the generic CancelJob builder with application/json body
+func NewCancelJobRequest(server string, jobID JobID, params *CancelJobParams, body CancelJobJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCancelJobRequestWithBody(server, jobID, params, "application/json", bodyReader)
+}
+
+// NewCancelJobRequestWithBody constructs an http.Request for the CancelJob method, with any body, and a specified content type
+func NewCancelJobRequestWithBody(server string, jobID JobID, params *CancelJobParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "jobId", jobID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/jobs/%s:cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListMembersRequest constructs an http.Request for the ListMembers method
+func NewListMembersRequest(server string, params *ListMembersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/members")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -6387,6 +11945,79 @@ func NewGetProjectRequest(server string, projectID ProjectID, params *GetProject
 	return req, nil
 }
 
+// NewListProjectMembersRequest constructs an http.Request for the ListProjectMembers method
+func NewListProjectMembersRequest(server string, projectID ProjectID, params *ListProjectMembersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/members", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListProjectNetworksRequest constructs an http.Request for the ListProjectNetworks method
 func NewListProjectNetworksRequest(server string, projectID ProjectID, params *ListProjectNetworksParams) (*http.Request, error) {
 	var err error
@@ -6467,6 +12098,1197 @@ func NewListProjectNetworksRequest(server string, projectID ProjectID, params *L
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetProjectNetworkRequest constructs an http.Request for the GetProjectNetwork method
+func NewGetProjectNetworkRequest(server string, projectID ProjectID, networkID NetworkID, params *GetProjectNetworkParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "networkId", networkID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/networks/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetProjectQuotaRequest constructs an http.Request for the GetProjectQuota method
+func NewGetProjectQuotaRequest(server string, projectID ProjectID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/quota", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListProjectRoleBindingsRequest constructs an http.Request for the ListProjectRoleBindings method
+func NewListProjectRoleBindingsRequest(server string, projectID ProjectID, params *ListProjectRoleBindingsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/role-bindings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateProjectRoleBindingRequest calls the generic CreateProjectRoleBinding builder with application/json body
+func NewCreateProjectRoleBindingRequest(server string, projectID ProjectID, params *CreateProjectRoleBindingParams, body CreateProjectRoleBindingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateProjectRoleBindingRequestWithBody(server, projectID, params, "application/json", bodyReader)
+}
+
+// NewCreateProjectRoleBindingRequestWithBody constructs an http.Request for the CreateProjectRoleBinding method, with any body, and a specified content type
+func NewCreateProjectRoleBindingRequestWithBody(server string, projectID ProjectID, params *CreateProjectRoleBindingParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/role-bindings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteProjectRoleBindingRequest constructs an http.Request for the DeleteProjectRoleBinding method
+func NewDeleteProjectRoleBindingRequest(server string, projectID ProjectID, roleBindingID RoleBindingID, params *DeleteProjectRoleBindingParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "roleBindingId", roleBindingID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/role-bindings/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetProjectRoleBindingRequest constructs an http.Request for the GetProjectRoleBinding method
+func NewGetProjectRoleBindingRequest(server string, projectID ProjectID, roleBindingID RoleBindingID, params *GetProjectRoleBindingParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "roleBindingId", roleBindingID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/role-bindings/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListServiceAccountsRequest constructs an http.Request for the ListServiceAccounts method
+func NewListServiceAccountsRequest(server string, projectID ProjectID, params *ListServiceAccountsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/service-accounts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateServiceAccountRequest calls the generic CreateServiceAccount builder with application/json body
+func NewCreateServiceAccountRequest(server string, projectID ProjectID, params *CreateServiceAccountParams, body CreateServiceAccountJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateServiceAccountRequestWithBody(server, projectID, params, "application/json", bodyReader)
+}
+
+// NewCreateServiceAccountRequestWithBody constructs an http.Request for the CreateServiceAccount method, with any body, and a specified content type
+func NewCreateServiceAccountRequestWithBody(server string, projectID ProjectID, params *CreateServiceAccountParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/service-accounts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteServiceAccountRequest constructs an http.Request for the DeleteServiceAccount method
+func NewDeleteServiceAccountRequest(server string, projectID ProjectID, serviceAccountID ServiceAccountID, params *DeleteServiceAccountParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "serviceAccountId", serviceAccountID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/service-accounts/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetServiceAccountRequest constructs an http.Request for the GetServiceAccount method
+func NewGetServiceAccountRequest(server string, projectID ProjectID, serviceAccountID ServiceAccountID, params *GetServiceAccountParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "serviceAccountId", serviceAccountID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/service-accounts/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateServiceAccountRequest calls the generic UpdateServiceAccount builder with application/json body
+func NewUpdateServiceAccountRequest(server string, projectID ProjectID, serviceAccountID ServiceAccountID, params *UpdateServiceAccountParams, body UpdateServiceAccountJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateServiceAccountRequestWithBody(server, projectID, serviceAccountID, params, "application/json", bodyReader)
+}
+
+// NewUpdateServiceAccountRequestWithBody constructs an http.Request for the UpdateServiceAccount method, with any body, and a specified content type
+func NewUpdateServiceAccountRequestWithBody(server string, projectID ProjectID, serviceAccountID ServiceAccountID, params *UpdateServiceAccountParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "serviceAccountId", serviceAccountID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/service-accounts/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListServiceAccountKeysRequest constructs an http.Request for the ListServiceAccountKeys method
+func NewListServiceAccountKeysRequest(server string, projectID ProjectID, serviceAccountID ServiceAccountID, params *ListServiceAccountKeysParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "serviceAccountId", serviceAccountID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/service-accounts/%s/keys", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateServiceAccountKeyRequest calls the generic CreateServiceAccountKey builder with application/json body
+func NewCreateServiceAccountKeyRequest(server string, projectID ProjectID, serviceAccountID ServiceAccountID, params *CreateServiceAccountKeyParams, body CreateServiceAccountKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateServiceAccountKeyRequestWithBody(server, projectID, serviceAccountID, params, "application/json", bodyReader)
+}
+
+// NewCreateServiceAccountKeyRequestWithBody constructs an http.Request for the CreateServiceAccountKey method, with any body, and a specified content type
+func NewCreateServiceAccountKeyRequestWithBody(server string, projectID ProjectID, serviceAccountID ServiceAccountID, params *CreateServiceAccountKeyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "serviceAccountId", serviceAccountID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/service-accounts/%s/keys", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteServiceAccountKeyRequest constructs an http.Request for the DeleteServiceAccountKey method
+func NewDeleteServiceAccountKeyRequest(server string, projectID ProjectID, serviceAccountID ServiceAccountID, keyID KeyID, params *DeleteServiceAccountKeyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "serviceAccountId", serviceAccountID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "keyId", keyID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/service-accounts/%s/keys/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListSSHKeysRequest constructs an http.Request for the ListSSHKeys method
+func NewListSSHKeysRequest(server string, projectID ProjectID, params *ListSSHKeysParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/ssh-keys", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateSSHKeyRequest calls the generic CreateSSHKey builder with application/json body
+func NewCreateSSHKeyRequest(server string, projectID ProjectID, params *CreateSSHKeyParams, body CreateSSHKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateSSHKeyRequestWithBody(server, projectID, params, "application/json", bodyReader)
+}
+
+// NewCreateSSHKeyRequestWithBody constructs an http.Request for the CreateSSHKey method, with any body, and a specified content type
+func NewCreateSSHKeyRequestWithBody(server string, projectID ProjectID, params *CreateSSHKeyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/ssh-keys", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteSSHKeyRequest constructs an http.Request for the DeleteSSHKey method
+func NewDeleteSSHKeyRequest(server string, projectID ProjectID, sshKeyID SSHKeyID, params *DeleteSSHKeyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "sshKeyId", sshKeyID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/ssh-keys/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetSSHKeyRequest constructs an http.Request for the GetSSHKey method
+func NewGetSSHKeyRequest(server string, projectID ProjectID, sshKeyID SSHKeyID, params *GetSSHKeyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "sshKeyId", sshKeyID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/ssh-keys/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -6838,6 +13660,86 @@ func NewGetVMRequest(server string, projectID ProjectID, vmid VMID, params *GetV
 	return req, nil
 }
 
+// NewUpdateVMRequest calls the generic UpdateVM builder with application/json body
+func NewUpdateVMRequest(server string, projectID ProjectID, vmid VMID, params *UpdateVMParams, body UpdateVMJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateVMRequestWithBody(server, projectID, vmid, params, "application/json", bodyReader)
+}
+
+// NewUpdateVMRequestWithBody constructs an http.Request for the UpdateVM method, with any body, and a specified content type
+func NewUpdateVMRequestWithBody(server string, projectID ProjectID, vmid VMID, params *UpdateVMParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListVMJobsRequest constructs an http.Request for the ListVMJobs method
 func NewListVMJobsRequest(server string, projectID ProjectID, vmid VMID, params *ListVMJobsParams) (*http.Request, error) {
 	var err error
@@ -7194,6 +14096,566 @@ func NewStopVMRequestWithBody(server string, projectID ProjectID, vmid VMID, par
 	return req, nil
 }
 
+// NewGetTenantQuotaRequest constructs an http.Request for the GetTenantQuota method
+func NewGetTenantQuotaRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/quota")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListTenantRoleBindingsRequest constructs an http.Request for the ListTenantRoleBindings method
+func NewListTenantRoleBindingsRequest(server string, params *ListTenantRoleBindingsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/role-bindings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateTenantRoleBindingRequest calls the generic CreateTenantRoleBinding builder with application/json body
+func NewCreateTenantRoleBindingRequest(server string, params *CreateTenantRoleBindingParams, body CreateTenantRoleBindingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateTenantRoleBindingRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateTenantRoleBindingRequestWithBody constructs an http.Request for the CreateTenantRoleBinding method, with any body, and a specified content type
+func NewCreateTenantRoleBindingRequestWithBody(server string, params *CreateTenantRoleBindingParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/role-bindings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteTenantRoleBindingRequest constructs an http.Request for the DeleteTenantRoleBinding method
+func NewDeleteTenantRoleBindingRequest(server string, roleBindingID RoleBindingID, params *DeleteTenantRoleBindingParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "roleBindingId", roleBindingID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/role-bindings/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetTenantRoleBindingRequest constructs an http.Request for the GetTenantRoleBinding method
+func NewGetTenantRoleBindingRequest(server string, roleBindingID RoleBindingID, params *GetTenantRoleBindingParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "roleBindingId", roleBindingID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/role-bindings/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListRolesRequest constructs an http.Request for the ListRoles method
+func NewListRolesRequest(server string, params *ListRolesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/roles")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateRoleRequest calls the generic CreateRole builder with application/json body
+func NewCreateRoleRequest(server string, params *CreateRoleParams, body CreateRoleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateRoleRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateRoleRequestWithBody constructs an http.Request for the CreateRole method, with any body, and a specified content type
+func NewCreateRoleRequestWithBody(server string, params *CreateRoleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/roles")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteRoleRequest constructs an http.Request for the DeleteRole method
+func NewDeleteRoleRequest(server string, roleID RoleID, params *DeleteRoleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "roleId", roleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/roles/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetRoleRequest constructs an http.Request for the GetRole method
+func NewGetRoleRequest(server string, roleID RoleID, params *GetRoleParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "roleId", roleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/roles/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateRoleRequest calls the generic UpdateRole builder with application/json body
+func NewUpdateRoleRequest(server string, roleID RoleID, params *UpdateRoleParams, body UpdateRoleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateRoleRequestWithBody(server, roleID, params, "application/json", bodyReader)
+}
+
+// NewUpdateRoleRequestWithBody constructs an http.Request for the UpdateRole method, with any body, and a specified content type
+func NewUpdateRoleRequestWithBody(server string, roleID RoleID, params *UpdateRoleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "roleId", roleID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/roles/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -7280,6 +14742,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /common/v1/openapi.json (the `GetOpenAPI` operationId).
 	GetOpenAPIWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOpenAPIResponse, error)
 
+	// GetStatusWithResponse Whether the control plane and the zones work
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /common/v1/status (the `GetStatus` operationId).
+	GetStatusWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStatusResponse, error)
+
 	// GetVersionWithResponse Version of the control plane
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7287,12 +14756,33 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /common/v1/version (the `GetVersion` operationId).
 	GetVersionWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetVersionResponse, error)
 
+	// GetWhoAmIWithResponse Who the token stands for and what it may do
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /common/v1/whoami (the `GetWhoAmI` operationId).
+	GetWhoAmIWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetWhoAmIResponse, error)
+
 	// ListZonesWithResponse List zones
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /common/v1/zones (the `ListZones` operationId).
 	ListZonesWithResponse(ctx context.Context, params *ListZonesParams, reqEditors ...RequestEditorFn) (*ListZonesResponse, error)
+
+	// OpsExplainAuthzWithBodyWithResponse Say which rule decides a request
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/authz:explain (the `OpsExplainAuthz` operationId).
+	OpsExplainAuthzWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsExplainAuthzResponse, error)
+
+	// OpsExplainAuthzWithResponse Say which rule decides a request
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/authz:explain (the `OpsExplainAuthz` operationId).
+	OpsExplainAuthzWithResponse(ctx context.Context, body OpsExplainAuthzJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsExplainAuthzResponse, error)
 
 	// OpsListClustersWithResponse List clusters
 	//
@@ -7322,12 +14812,39 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /ops/v1/flavors (the `OpsCreateFlavor` operationId).
 	OpsCreateFlavorWithResponse(ctx context.Context, params *OpsCreateFlavorParams, body OpsCreateFlavorJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsCreateFlavorResponse, error)
 
+	// OpsDeleteFlavorWithResponse Delete a flavor
+	//
+	// 409 RESOURCE_IN_USE while anything refers to it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /ops/v1/flavors/{flavorId} (the `OpsDeleteFlavor` operationId).
+	OpsDeleteFlavorWithResponse(ctx context.Context, flavorID FlavorID, params *OpsDeleteFlavorParams, reqEditors ...RequestEditorFn) (*OpsDeleteFlavorResponse, error)
+
 	// OpsGetFlavorWithResponse Read a flavor
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /ops/v1/flavors/{flavorId} (the `OpsGetFlavor` operationId).
 	OpsGetFlavorWithResponse(ctx context.Context, flavorID FlavorID, params *OpsGetFlavorParams, reqEditors ...RequestEditorFn) (*OpsGetFlavorResponse, error)
+
+	// OpsUpdateFlavorWithBodyWithResponse Change a flavor
+	//
+	// VMs keep the size that they have.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /ops/v1/flavors/{flavorId} (the `OpsUpdateFlavor` operationId).
+	OpsUpdateFlavorWithBodyWithResponse(ctx context.Context, flavorID FlavorID, params *OpsUpdateFlavorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUpdateFlavorResponse, error)
+
+	// OpsUpdateFlavorWithResponse Change a flavor
+	//
+	// VMs keep the size that they have.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /ops/v1/flavors/{flavorId} (the `OpsUpdateFlavor` operationId).
+	OpsUpdateFlavorWithResponse(ctx context.Context, flavorID FlavorID, params *OpsUpdateFlavorParams, body OpsUpdateFlavorJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUpdateFlavorResponse, error)
 
 	// OpsListImagesWithResponse List images
 	//
@@ -7350,12 +14867,39 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /ops/v1/images (the `OpsCreateImage` operationId).
 	OpsCreateImageWithResponse(ctx context.Context, params *OpsCreateImageParams, body OpsCreateImageJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsCreateImageResponse, error)
 
+	// OpsDeleteImageWithResponse Delete an image
+	//
+	// 409 RESOURCE_IN_USE while anything refers to it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /ops/v1/images/{imageId} (the `OpsDeleteImage` operationId).
+	OpsDeleteImageWithResponse(ctx context.Context, imageID ImageID, params *OpsDeleteImageParams, reqEditors ...RequestEditorFn) (*OpsDeleteImageResponse, error)
+
 	// OpsGetImageWithResponse Read an image
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /ops/v1/images/{imageId} (the `OpsGetImage` operationId).
 	OpsGetImageWithResponse(ctx context.Context, imageID ImageID, params *OpsGetImageParams, reqEditors ...RequestEditorFn) (*OpsGetImageResponse, error)
+
+	// OpsUpdateImageWithBodyWithResponse Change an image
+	//
+	// With bindings, the list replaces the one before.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /ops/v1/images/{imageId} (the `OpsUpdateImage` operationId).
+	OpsUpdateImageWithBodyWithResponse(ctx context.Context, imageID ImageID, params *OpsUpdateImageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUpdateImageResponse, error)
+
+	// OpsUpdateImageWithResponse Change an image
+	//
+	// With bindings, the list replaces the one before.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /ops/v1/images/{imageId} (the `OpsUpdateImage` operationId).
+	OpsUpdateImageWithResponse(ctx context.Context, imageID ImageID, params *OpsUpdateImageParams, body OpsUpdateImageJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUpdateImageResponse, error)
 
 	// OpsListJobsWithResponse List jobs of every tenant and of operators
 	//
@@ -7369,7 +14913,66 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /ops/v1/jobs/{jobId} (the `OpsGetJob` operationId).
-	OpsGetJobWithResponse(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*OpsGetJobResponse, error)
+	OpsGetJobWithResponse(ctx context.Context, jobID JobID, params *OpsGetJobParams, reqEditors ...RequestEditorFn) (*OpsGetJobResponse, error)
+
+	// OpsStreamJobEventsWithResponse Follow a job as server-sent events
+	//
+	// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /ops/v1/jobs/{jobId}/events (the `OpsStreamJobEvents` operationId).
+	OpsStreamJobEventsWithResponse(ctx context.Context, jobID JobID, params *OpsStreamJobEventsParams, reqEditors ...RequestEditorFn) (*OpsStreamJobEventsResponse, error)
+
+	// OpsAbandonJobWithBodyWithResponse End a job that cannot undo what it did
+	//
+	// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:abandon (the `OpsAbandonJob` operationId).
+	OpsAbandonJobWithBodyWithResponse(ctx context.Context, jobID JobID, params *OpsAbandonJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsAbandonJobResponse, error)
+
+	// OpsAbandonJobWithResponse End a job that cannot undo what it did
+	//
+	// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:abandon (the `OpsAbandonJob` operationId).
+	OpsAbandonJobWithResponse(ctx context.Context, jobID JobID, params *OpsAbandonJobParams, body OpsAbandonJobJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsAbandonJobResponse, error)
+
+	// OpsCancelJobWithBodyWithResponse Cancel a job of any tenant
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:cancel (the `OpsCancelJob` operationId).
+	OpsCancelJobWithBodyWithResponse(ctx context.Context, jobID JobID, params *OpsCancelJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsCancelJobResponse, error)
+
+	// OpsCancelJobWithResponse Cancel a job of any tenant
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:cancel (the `OpsCancelJob` operationId).
+	OpsCancelJobWithResponse(ctx context.Context, jobID JobID, params *OpsCancelJobParams, body OpsCancelJobJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsCancelJobResponse, error)
+
+	// OpsRetryJobWithBodyWithResponse Run a failed or cancelled job again
+	//
+	// Another run of the same job from its start. The lock and the reservations are taken anew, or the request is refused with who holds them.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:retry (the `OpsRetryJob` operationId).
+	OpsRetryJobWithBodyWithResponse(ctx context.Context, jobID JobID, params *OpsRetryJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsRetryJobResponse, error)
+
+	// OpsRetryJobWithResponse Run a failed or cancelled job again
+	//
+	// Another run of the same job from its start. The lock and the reservations are taken anew, or the request is refused with who holds them.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:retry (the `OpsRetryJob` operationId).
+	OpsRetryJobWithResponse(ctx context.Context, jobID JobID, params *OpsRetryJobParams, body OpsRetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsRetryJobResponse, error)
 
 	// OpsListNetworksWithResponse List networks
 	//
@@ -7392,12 +14995,85 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /ops/v1/networks (the `OpsCreateNetwork` operationId).
 	OpsCreateNetworkWithResponse(ctx context.Context, params *OpsCreateNetworkParams, body OpsCreateNetworkJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsCreateNetworkResponse, error)
 
+	// OpsDeleteNetworkWithResponse Delete a network
+	//
+	// 409 RESOURCE_IN_USE while anything refers to it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /ops/v1/networks/{networkId} (the `OpsDeleteNetwork` operationId).
+	OpsDeleteNetworkWithResponse(ctx context.Context, networkID NetworkID, params *OpsDeleteNetworkParams, reqEditors ...RequestEditorFn) (*OpsDeleteNetworkResponse, error)
+
 	// OpsGetNetworkWithResponse Read a network
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /ops/v1/networks/{networkId} (the `OpsGetNetwork` operationId).
 	OpsGetNetworkWithResponse(ctx context.Context, networkID NetworkID, params *OpsGetNetworkParams, reqEditors ...RequestEditorFn) (*OpsGetNetworkResponse, error)
+
+	// OpsUpdateNetworkWithBodyWithResponse Change a network
+	//
+	// With bindings, the list replaces the one before.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /ops/v1/networks/{networkId} (the `OpsUpdateNetwork` operationId).
+	OpsUpdateNetworkWithBodyWithResponse(ctx context.Context, networkID NetworkID, params *OpsUpdateNetworkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUpdateNetworkResponse, error)
+
+	// OpsUpdateNetworkWithResponse Change a network
+	//
+	// With bindings, the list replaces the one before.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /ops/v1/networks/{networkId} (the `OpsUpdateNetwork` operationId).
+	OpsUpdateNetworkWithResponse(ctx context.Context, networkID NetworkID, params *OpsUpdateNetworkParams, body OpsUpdateNetworkJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUpdateNetworkResponse, error)
+
+	// OpsListAddressesWithResponse List the addresses of a network that are taken
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /ops/v1/networks/{networkId}/addresses (the `OpsListAddresses` operationId).
+	OpsListAddressesWithResponse(ctx context.Context, networkID NetworkID, params *OpsListAddressesParams, reqEditors ...RequestEditorFn) (*OpsListAddressesResponse, error)
+
+	// OpsListSubnetsWithResponse List the subnets of a network
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /ops/v1/networks/{networkId}/subnets (the `OpsListSubnets` operationId).
+	OpsListSubnetsWithResponse(ctx context.Context, networkID NetworkID, params *OpsListSubnetsParams, reqEditors ...RequestEditorFn) (*OpsListSubnetsResponse, error)
+
+	// OpsCreateSubnetWithBodyWithResponse Add a subnet to a network
+	//
+	// Interfaces of VMs that are created from now on get an address of it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/networks/{networkId}/subnets (the `OpsCreateSubnet` operationId).
+	OpsCreateSubnetWithBodyWithResponse(ctx context.Context, networkID NetworkID, params *OpsCreateSubnetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsCreateSubnetResponse, error)
+
+	// OpsCreateSubnetWithResponse Add a subnet to a network
+	//
+	// Interfaces of VMs that are created from now on get an address of it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/networks/{networkId}/subnets (the `OpsCreateSubnet` operationId).
+	OpsCreateSubnetWithResponse(ctx context.Context, networkID NetworkID, params *OpsCreateSubnetParams, body OpsCreateSubnetJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsCreateSubnetResponse, error)
+
+	// OpsDeleteSubnetWithResponse Delete a subnet of which no address is taken
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /ops/v1/networks/{networkId}/subnets/{subnetId} (the `OpsDeleteSubnet` operationId).
+	OpsDeleteSubnetWithResponse(ctx context.Context, networkID NetworkID, subnetID SubnetID, params *OpsDeleteSubnetParams, reqEditors ...RequestEditorFn) (*OpsDeleteSubnetResponse, error)
+
+	// OpsGetSubnetWithResponse Read a subnet
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /ops/v1/networks/{networkId}/subnets/{subnetId} (the `OpsGetSubnet` operationId).
+	OpsGetSubnetWithResponse(ctx context.Context, networkID NetworkID, subnetID SubnetID, params *OpsGetSubnetParams, reqEditors ...RequestEditorFn) (*OpsGetSubnetResponse, error)
 
 	// OpsListNodesWithResponse List nodes
 	//
@@ -7427,12 +15103,35 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /ops/v1/projects (the `OpsCreateProject` operationId).
 	OpsCreateProjectWithResponse(ctx context.Context, params *OpsCreateProjectParams, body OpsCreateProjectJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsCreateProjectResponse, error)
 
+	// OpsDeleteProjectWithResponse Delete a project
+	//
+	// 409 RESOURCE_IN_USE while anything refers to it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /ops/v1/projects/{projectId} (the `OpsDeleteProject` operationId).
+	OpsDeleteProjectWithResponse(ctx context.Context, projectID ProjectID, params *OpsDeleteProjectParams, reqEditors ...RequestEditorFn) (*OpsDeleteProjectResponse, error)
+
 	// OpsGetProjectWithResponse Read a project
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /ops/v1/projects/{projectId} (the `OpsGetProject` operationId).
 	OpsGetProjectWithResponse(ctx context.Context, projectID ProjectID, params *OpsGetProjectParams, reqEditors ...RequestEditorFn) (*OpsGetProjectResponse, error)
+
+	// OpsUpdateProjectWithBodyWithResponse Change a project
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /ops/v1/projects/{projectId} (the `OpsUpdateProject` operationId).
+	OpsUpdateProjectWithBodyWithResponse(ctx context.Context, projectID ProjectID, params *OpsUpdateProjectParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUpdateProjectResponse, error)
+
+	// OpsUpdateProjectWithResponse Change a project
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /ops/v1/projects/{projectId} (the `OpsUpdateProject` operationId).
+	OpsUpdateProjectWithResponse(ctx context.Context, projectID ProjectID, params *OpsUpdateProjectParams, body OpsUpdateProjectJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUpdateProjectResponse, error)
 
 	// OpsListProvidersWithResponse List providers
 	//
@@ -7480,6 +15179,77 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /ops/v1/providers/{providerId}:test (the `OpsTestProvider` operationId).
 	OpsTestProviderWithResponse(ctx context.Context, providerID ProviderID, params *OpsTestProviderParams, body OpsTestProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsTestProviderResponse, error)
 
+	// OpsGetQuotaWithResponse Read the quota of a tenant or a project
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /ops/v1/quotas/{scope} (the `OpsGetQuota` operationId).
+	OpsGetQuotaWithResponse(ctx context.Context, scope Scope, params *OpsGetQuotaParams, reqEditors ...RequestEditorFn) (*OpsGetQuotaResponse, error)
+
+	// OpsPutQuotaWithBodyWithResponse Set the quota of a tenant or a project
+	//
+	// A dimension that is absent is without limit. A limit below what is used takes nothing away, but lets nothing more in. If-Match is the ETag of the quota, also of one that was never set.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /ops/v1/quotas/{scope} (the `OpsPutQuota` operationId).
+	OpsPutQuotaWithBodyWithResponse(ctx context.Context, scope Scope, params *OpsPutQuotaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsPutQuotaResponse, error)
+
+	// OpsPutQuotaWithResponse Set the quota of a tenant or a project
+	//
+	// A dimension that is absent is without limit. A limit below what is used takes nothing away, but lets nothing more in. If-Match is the ETag of the quota, also of one that was never set.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /ops/v1/quotas/{scope} (the `OpsPutQuota` operationId).
+	OpsPutQuotaWithResponse(ctx context.Context, scope Scope, params *OpsPutQuotaParams, body OpsPutQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsPutQuotaResponse, error)
+
+	// OpsListRoleBindingsWithResponse List the role bindings of every plane and tenant
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /ops/v1/role-bindings (the `OpsListRoleBindings` operationId).
+	OpsListRoleBindingsWithResponse(ctx context.Context, params *OpsListRoleBindingsParams, reqEditors ...RequestEditorFn) (*OpsListRoleBindingsResponse, error)
+
+	// OpsCreateRoleBindingWithBodyWithResponse Give a role
+	//
+	// On the ops plane, or in a tenant: the first owner of a tenant is made here.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/role-bindings (the `OpsCreateRoleBinding` operationId).
+	OpsCreateRoleBindingWithBodyWithResponse(ctx context.Context, params *OpsCreateRoleBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsCreateRoleBindingResponse, error)
+
+	// OpsCreateRoleBindingWithResponse Give a role
+	//
+	// On the ops plane, or in a tenant: the first owner of a tenant is made here.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/role-bindings (the `OpsCreateRoleBinding` operationId).
+	OpsCreateRoleBindingWithResponse(ctx context.Context, params *OpsCreateRoleBindingParams, body OpsCreateRoleBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsCreateRoleBindingResponse, error)
+
+	// OpsDeleteRoleBindingWithResponse Take a role back
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /ops/v1/role-bindings/{roleBindingId} (the `OpsDeleteRoleBinding` operationId).
+	OpsDeleteRoleBindingWithResponse(ctx context.Context, roleBindingID RoleBindingID, params *OpsDeleteRoleBindingParams, reqEditors ...RequestEditorFn) (*OpsDeleteRoleBindingResponse, error)
+
+	// OpsGetRoleBindingWithResponse Read a role binding
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /ops/v1/role-bindings/{roleBindingId} (the `OpsGetRoleBinding` operationId).
+	OpsGetRoleBindingWithResponse(ctx context.Context, roleBindingID RoleBindingID, params *OpsGetRoleBindingParams, reqEditors ...RequestEditorFn) (*OpsGetRoleBindingResponse, error)
+
+	// OpsListRolesWithResponse List the roles of the ops plane
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /ops/v1/roles (the `OpsListRoles` operationId).
+	OpsListRolesWithResponse(ctx context.Context, params *OpsListRolesParams, reqEditors ...RequestEditorFn) (*OpsListRolesResponse, error)
+
 	// OpsListTenantsWithResponse List tenants
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7501,12 +15271,35 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /ops/v1/tenants (the `OpsCreateTenant` operationId).
 	OpsCreateTenantWithResponse(ctx context.Context, params *OpsCreateTenantParams, body OpsCreateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsCreateTenantResponse, error)
 
+	// OpsDeleteTenantWithResponse Delete a tenant
+	//
+	// 409 RESOURCE_IN_USE while anything refers to it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /ops/v1/tenants/{tenantId} (the `OpsDeleteTenant` operationId).
+	OpsDeleteTenantWithResponse(ctx context.Context, tenantID TenantID, params *OpsDeleteTenantParams, reqEditors ...RequestEditorFn) (*OpsDeleteTenantResponse, error)
+
 	// OpsGetTenantWithResponse Read a tenant
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /ops/v1/tenants/{tenantId} (the `OpsGetTenant` operationId).
 	OpsGetTenantWithResponse(ctx context.Context, tenantID TenantID, params *OpsGetTenantParams, reqEditors ...RequestEditorFn) (*OpsGetTenantResponse, error)
+
+	// OpsUpdateTenantWithBodyWithResponse Change a tenant
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /ops/v1/tenants/{tenantId} (the `OpsUpdateTenant` operationId).
+	OpsUpdateTenantWithBodyWithResponse(ctx context.Context, tenantID TenantID, params *OpsUpdateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUpdateTenantResponse, error)
+
+	// OpsUpdateTenantWithResponse Change a tenant
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /ops/v1/tenants/{tenantId} (the `OpsUpdateTenant` operationId).
+	OpsUpdateTenantWithResponse(ctx context.Context, tenantID TenantID, params *OpsUpdateTenantParams, body OpsUpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUpdateTenantResponse, error)
 
 	// OpsListVMsWithResponse List VMs of every tenant
 	//
@@ -7543,12 +15336,35 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /ops/v1/zones (the `OpsCreateZone` operationId).
 	OpsCreateZoneWithResponse(ctx context.Context, params *OpsCreateZoneParams, body OpsCreateZoneJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsCreateZoneResponse, error)
 
+	// OpsDeleteZoneWithResponse Delete a zone
+	//
+	// 409 RESOURCE_IN_USE while anything refers to it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /ops/v1/zones/{zoneId} (the `OpsDeleteZone` operationId).
+	OpsDeleteZoneWithResponse(ctx context.Context, zoneID ZoneID, params *OpsDeleteZoneParams, reqEditors ...RequestEditorFn) (*OpsDeleteZoneResponse, error)
+
 	// OpsGetZoneWithResponse Read a zone
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /ops/v1/zones/{zoneId} (the `OpsGetZone` operationId).
 	OpsGetZoneWithResponse(ctx context.Context, zoneID ZoneID, params *OpsGetZoneParams, reqEditors ...RequestEditorFn) (*OpsGetZoneResponse, error)
+
+	// OpsUpdateZoneWithBodyWithResponse Change a zone
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /ops/v1/zones/{zoneId} (the `OpsUpdateZone` operationId).
+	OpsUpdateZoneWithBodyWithResponse(ctx context.Context, zoneID ZoneID, params *OpsUpdateZoneParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUpdateZoneResponse, error)
+
+	// OpsUpdateZoneWithResponse Change a zone
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /ops/v1/zones/{zoneId} (the `OpsUpdateZone` operationId).
+	OpsUpdateZoneWithResponse(ctx context.Context, zoneID ZoneID, params *OpsUpdateZoneParams, body OpsUpdateZoneJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUpdateZoneResponse, error)
 
 	// ListJobsWithResponse List the tenant's jobs
 	//
@@ -7564,7 +15380,43 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /tenant/v1/jobs/{jobId} (the `GetJob` operationId).
-	GetJobWithResponse(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*GetJobResponse, error)
+	GetJobWithResponse(ctx context.Context, jobID JobID, params *GetJobParams, reqEditors ...RequestEditorFn) (*GetJobResponse, error)
+
+	// StreamJobEventsWithResponse Follow a job as server-sent events
+	//
+	// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/jobs/{jobId}/events (the `StreamJobEvents` operationId).
+	StreamJobEventsWithResponse(ctx context.Context, jobID JobID, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*StreamJobEventsResponse, error)
+
+	// CancelJobWithBodyWithResponse Cancel a job
+	//
+	// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/jobs/{jobId}:cancel (the `CancelJob` operationId).
+	CancelJobWithBodyWithResponse(ctx context.Context, jobID JobID, params *CancelJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelJobResponse, error)
+
+	// CancelJobWithResponse Cancel a job
+	//
+	// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/jobs/{jobId}:cancel (the `CancelJob` operationId).
+	CancelJobWithResponse(ctx context.Context, jobID JobID, params *CancelJobParams, body CancelJobJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelJobResponse, error)
+
+	// ListMembersWithResponse List who holds a role in the tenant
+	//
+	// Derived from the role bindings.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/members (the `ListMembers` operationId).
+	ListMembersWithResponse(ctx context.Context, params *ListMembersParams, reqEditors ...RequestEditorFn) (*ListMembersResponse, error)
 
 	// ListProjectsWithResponse List the tenant's projects
 	//
@@ -7580,12 +15432,202 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /tenant/v1/projects/{projectId} (the `GetProject` operationId).
 	GetProjectWithResponse(ctx context.Context, projectID ProjectID, params *GetProjectParams, reqEditors ...RequestEditorFn) (*GetProjectResponse, error)
 
+	// ListProjectMembersWithResponse List who holds a role in the project
+	//
+	// Derived from the role bindings of the project and of its tenant.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/members (the `ListProjectMembers` operationId).
+	ListProjectMembersWithResponse(ctx context.Context, projectID ProjectID, params *ListProjectMembersParams, reqEditors ...RequestEditorFn) (*ListProjectMembersResponse, error)
+
 	// ListProjectNetworksWithResponse List the networks that VMs of the project may be attached to
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /tenant/v1/projects/{projectId}/networks (the `ListProjectNetworks` operationId).
 	ListProjectNetworksWithResponse(ctx context.Context, projectID ProjectID, params *ListProjectNetworksParams, reqEditors ...RequestEditorFn) (*ListProjectNetworksResponse, error)
+
+	// GetProjectNetworkWithResponse Read a network
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/networks/{networkId} (the `GetProjectNetwork` operationId).
+	GetProjectNetworkWithResponse(ctx context.Context, projectID ProjectID, networkID NetworkID, params *GetProjectNetworkParams, reqEditors ...RequestEditorFn) (*GetProjectNetworkResponse, error)
+
+	// GetProjectQuotaWithResponse Read what the project may use and uses
+	//
+	// The limits of the project and of its tenant; both count.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/quota (the `GetProjectQuota` operationId).
+	GetProjectQuotaWithResponse(ctx context.Context, projectID ProjectID, reqEditors ...RequestEditorFn) (*GetProjectQuotaResponse, error)
+
+	// ListProjectRoleBindingsWithResponse List the role bindings of the project
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/role-bindings (the `ListProjectRoleBindings` operationId).
+	ListProjectRoleBindingsWithResponse(ctx context.Context, projectID ProjectID, params *ListProjectRoleBindingsParams, reqEditors ...RequestEditorFn) (*ListProjectRoleBindingsResponse, error)
+
+	// CreateProjectRoleBindingWithBodyWithResponse Give a role in the project
+	//
+	// A caller can give only a role whose every permission it holds itself.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/role-bindings (the `CreateProjectRoleBinding` operationId).
+	CreateProjectRoleBindingWithBodyWithResponse(ctx context.Context, projectID ProjectID, params *CreateProjectRoleBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProjectRoleBindingResponse, error)
+
+	// CreateProjectRoleBindingWithResponse Give a role in the project
+	//
+	// A caller can give only a role whose every permission it holds itself.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/role-bindings (the `CreateProjectRoleBinding` operationId).
+	CreateProjectRoleBindingWithResponse(ctx context.Context, projectID ProjectID, params *CreateProjectRoleBindingParams, body CreateProjectRoleBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProjectRoleBindingResponse, error)
+
+	// DeleteProjectRoleBindingWithResponse Take a role back
+	//
+	// Every replica refuses the role within a second.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/role-bindings/{roleBindingId} (the `DeleteProjectRoleBinding` operationId).
+	DeleteProjectRoleBindingWithResponse(ctx context.Context, projectID ProjectID, roleBindingID RoleBindingID, params *DeleteProjectRoleBindingParams, reqEditors ...RequestEditorFn) (*DeleteProjectRoleBindingResponse, error)
+
+	// GetProjectRoleBindingWithResponse Read a role binding
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/role-bindings/{roleBindingId} (the `GetProjectRoleBinding` operationId).
+	GetProjectRoleBindingWithResponse(ctx context.Context, projectID ProjectID, roleBindingID RoleBindingID, params *GetProjectRoleBindingParams, reqEditors ...RequestEditorFn) (*GetProjectRoleBindingResponse, error)
+
+	// ListServiceAccountsWithResponse List the project's service accounts
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/service-accounts (the `ListServiceAccounts` operationId).
+	ListServiceAccountsWithResponse(ctx context.Context, projectID ProjectID, params *ListServiceAccountsParams, reqEditors ...RequestEditorFn) (*ListServiceAccountsResponse, error)
+
+	// CreateServiceAccountWithBodyWithResponse Create a service account
+	//
+	// It has no rights until a role is bound to it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts (the `CreateServiceAccount` operationId).
+	CreateServiceAccountWithBodyWithResponse(ctx context.Context, projectID ProjectID, params *CreateServiceAccountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateServiceAccountResponse, error)
+
+	// CreateServiceAccountWithResponse Create a service account
+	//
+	// It has no rights until a role is bound to it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts (the `CreateServiceAccount` operationId).
+	CreateServiceAccountWithResponse(ctx context.Context, projectID ProjectID, params *CreateServiceAccountParams, body CreateServiceAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateServiceAccountResponse, error)
+
+	// DeleteServiceAccountWithResponse Delete a service account with its keys and role bindings
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `DeleteServiceAccount` operationId).
+	DeleteServiceAccountWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *DeleteServiceAccountParams, reqEditors ...RequestEditorFn) (*DeleteServiceAccountResponse, error)
+
+	// GetServiceAccountWithResponse Read a service account
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `GetServiceAccount` operationId).
+	GetServiceAccountWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *GetServiceAccountParams, reqEditors ...RequestEditorFn) (*GetServiceAccountResponse, error)
+
+	// UpdateServiceAccountWithBodyWithResponse Change, disable or enable a service account
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `UpdateServiceAccount` operationId).
+	UpdateServiceAccountWithBodyWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *UpdateServiceAccountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateServiceAccountResponse, error)
+
+	// UpdateServiceAccountWithResponse Change, disable or enable a service account
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `UpdateServiceAccount` operationId).
+	UpdateServiceAccountWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *UpdateServiceAccountParams, body UpdateServiceAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateServiceAccountResponse, error)
+
+	// ListServiceAccountKeysWithResponse List the keys of a service account, without their secrets
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys (the `ListServiceAccountKeys` operationId).
+	ListServiceAccountKeysWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *ListServiceAccountKeysParams, reqEditors ...RequestEditorFn) (*ListServiceAccountKeysResponse, error)
+
+	// CreateServiceAccountKeyWithBodyWithResponse Make a key
+	//
+	// The secret is in this answer and in no other: a replay of the request does not bear it. Several keys may live at once, so that one can be rotated without a gap.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys (the `CreateServiceAccountKey` operationId).
+	CreateServiceAccountKeyWithBodyWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *CreateServiceAccountKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateServiceAccountKeyResponse, error)
+
+	// CreateServiceAccountKeyWithResponse Make a key
+	//
+	// The secret is in this answer and in no other: a replay of the request does not bear it. Several keys may live at once, so that one can be rotated without a gap.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys (the `CreateServiceAccountKey` operationId).
+	CreateServiceAccountKeyWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *CreateServiceAccountKeyParams, body CreateServiceAccountKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateServiceAccountKeyResponse, error)
+
+	// DeleteServiceAccountKeyWithResponse Revoke a key
+	//
+	// Tokens made with it are refused within a second.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys/{keyId} (the `DeleteServiceAccountKey` operationId).
+	DeleteServiceAccountKeyWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, keyID KeyID, params *DeleteServiceAccountKeyParams, reqEditors ...RequestEditorFn) (*DeleteServiceAccountKeyResponse, error)
+
+	// ListSSHKeysWithResponse List the project's SSH keys
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/ssh-keys (the `ListSSHKeys` operationId).
+	ListSSHKeysWithResponse(ctx context.Context, projectID ProjectID, params *ListSSHKeysParams, reqEditors ...RequestEditorFn) (*ListSSHKeysResponse, error)
+
+	// CreateSSHKeyWithBodyWithResponse Store a public SSH key
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/ssh-keys (the `CreateSSHKey` operationId).
+	CreateSSHKeyWithBodyWithResponse(ctx context.Context, projectID ProjectID, params *CreateSSHKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSSHKeyResponse, error)
+
+	// CreateSSHKeyWithResponse Store a public SSH key
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/ssh-keys (the `CreateSSHKey` operationId).
+	CreateSSHKeyWithResponse(ctx context.Context, projectID ProjectID, params *CreateSSHKeyParams, body CreateSSHKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSSHKeyResponse, error)
+
+	// DeleteSSHKeyWithResponse Delete an SSH key
+	//
+	// VMs that were made with it keep it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/ssh-keys/{sshKeyId} (the `DeleteSSHKey` operationId).
+	DeleteSSHKeyWithResponse(ctx context.Context, projectID ProjectID, sshKeyID SSHKeyID, params *DeleteSSHKeyParams, reqEditors ...RequestEditorFn) (*DeleteSSHKeyResponse, error)
+
+	// GetSSHKeyWithResponse Read an SSH key
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/ssh-keys/{sshKeyId} (the `GetSSHKey` operationId).
+	GetSSHKeyWithResponse(ctx context.Context, projectID ProjectID, sshKeyID SSHKeyID, params *GetSSHKeyParams, reqEditors ...RequestEditorFn) (*GetSSHKeyResponse, error)
 
 	// ListVMsWithResponse List the project's VMs
 	//
@@ -7625,6 +15667,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId} (the `GetVM` operationId).
 	GetVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *GetVMParams, reqEditors ...RequestEditorFn) (*GetVMResponse, error)
+
+	// UpdateVMWithBodyWithResponse Change a VM's name, description, tags, metadata or delete protection
+	//
+	// A member that is absent stays; in tags and metadata a null removes its key (RFC 7396). Allowed while another job is at work on the VM. The name of the guest stays what it was.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /tenant/v1/projects/{projectId}/vms/{vmId} (the `UpdateVM` operationId).
+	UpdateVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *UpdateVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateVMResponse, error)
+
+	// UpdateVMWithResponse Change a VM's name, description, tags, metadata or delete protection
+	//
+	// A member that is absent stays; in tags and metadata a null removes its key (RFC 7396). Allowed while another job is at work on the VM. The name of the guest stays what it was.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /tenant/v1/projects/{projectId}/vms/{vmId} (the `UpdateVM` operationId).
+	UpdateVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *UpdateVMParams, body UpdateVMJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateVMResponse, error)
 
 	// ListVMJobsWithResponse List the jobs of a VM
 	//
@@ -7678,6 +15738,111 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:stop (the `StopVM` operationId).
 	StopVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *StopVMParams, body StopVMJSONRequestBody, reqEditors ...RequestEditorFn) (*StopVMResponse, error)
+
+	// GetTenantQuotaWithResponse Read what the tenant may use and uses
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/quota (the `GetTenantQuota` operationId).
+	GetTenantQuotaWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTenantQuotaResponse, error)
+
+	// ListTenantRoleBindingsWithResponse List the role bindings of the tenant
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/role-bindings (the `ListTenantRoleBindings` operationId).
+	ListTenantRoleBindingsWithResponse(ctx context.Context, params *ListTenantRoleBindingsParams, reqEditors ...RequestEditorFn) (*ListTenantRoleBindingsResponse, error)
+
+	// CreateTenantRoleBindingWithBodyWithResponse Give a role in the tenant
+	//
+	// A caller can give only a role whose every permission it holds itself.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/role-bindings (the `CreateTenantRoleBinding` operationId).
+	CreateTenantRoleBindingWithBodyWithResponse(ctx context.Context, params *CreateTenantRoleBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTenantRoleBindingResponse, error)
+
+	// CreateTenantRoleBindingWithResponse Give a role in the tenant
+	//
+	// A caller can give only a role whose every permission it holds itself.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/role-bindings (the `CreateTenantRoleBinding` operationId).
+	CreateTenantRoleBindingWithResponse(ctx context.Context, params *CreateTenantRoleBindingParams, body CreateTenantRoleBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTenantRoleBindingResponse, error)
+
+	// DeleteTenantRoleBindingWithResponse Take a role back
+	//
+	// Every replica refuses the role within a second.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /tenant/v1/role-bindings/{roleBindingId} (the `DeleteTenantRoleBinding` operationId).
+	DeleteTenantRoleBindingWithResponse(ctx context.Context, roleBindingID RoleBindingID, params *DeleteTenantRoleBindingParams, reqEditors ...RequestEditorFn) (*DeleteTenantRoleBindingResponse, error)
+
+	// GetTenantRoleBindingWithResponse Read a role binding
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/role-bindings/{roleBindingId} (the `GetTenantRoleBinding` operationId).
+	GetTenantRoleBindingWithResponse(ctx context.Context, roleBindingID RoleBindingID, params *GetTenantRoleBindingParams, reqEditors ...RequestEditorFn) (*GetTenantRoleBindingResponse, error)
+
+	// ListRolesWithResponse List the built-in roles and the tenant's own
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/roles (the `ListRoles` operationId).
+	ListRolesWithResponse(ctx context.Context, params *ListRolesParams, reqEditors ...RequestEditorFn) (*ListRolesResponse, error)
+
+	// CreateRoleWithBodyWithResponse Create a role
+	//
+	// A caller can put only permissions into a role that it holds itself.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/roles (the `CreateRole` operationId).
+	CreateRoleWithBodyWithResponse(ctx context.Context, params *CreateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRoleResponse, error)
+
+	// CreateRoleWithResponse Create a role
+	//
+	// A caller can put only permissions into a role that it holds itself.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/roles (the `CreateRole` operationId).
+	CreateRoleWithResponse(ctx context.Context, params *CreateRoleParams, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRoleResponse, error)
+
+	// DeleteRoleWithResponse Delete a role that nobody holds
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /tenant/v1/roles/{roleId} (the `DeleteRole` operationId).
+	DeleteRoleWithResponse(ctx context.Context, roleID RoleID, params *DeleteRoleParams, reqEditors ...RequestEditorFn) (*DeleteRoleResponse, error)
+
+	// GetRoleWithResponse Read a role
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/roles/{roleId} (the `GetRole` operationId).
+	GetRoleWithResponse(ctx context.Context, roleID RoleID, params *GetRoleParams, reqEditors ...RequestEditorFn) (*GetRoleResponse, error)
+
+	// UpdateRoleWithBodyWithResponse Change a role
+	//
+	// Every replica follows within a second. Built-in roles cannot be changed.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /tenant/v1/roles/{roleId} (the `UpdateRole` operationId).
+	UpdateRoleWithBodyWithResponse(ctx context.Context, roleID RoleID, params *UpdateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRoleResponse, error)
+
+	// UpdateRoleWithResponse Change a role
+	//
+	// Every replica follows within a second. Built-in roles cannot be changed.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /tenant/v1/roles/{roleId} (the `UpdateRole` operationId).
+	UpdateRoleWithResponse(ctx context.Context, roleID RoleID, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRoleResponse, error)
 }
 
 type ListCapabilitiesResponse struct {
@@ -7968,6 +16133,54 @@ func (r GetOpenAPIResponse) ContentType() string {
 	return ""
 }
 
+type GetStatusResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Status
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStatusResponse) GetJSON200() *Status {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStatusResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStatusResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStatusResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStatusResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStatusResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetVersionResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -8016,6 +16229,54 @@ func (r GetVersionResponse) ContentType() string {
 	return ""
 }
 
+type GetWhoAmIResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WhoAmI
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetWhoAmIResponse) GetJSON200() *WhoAmI {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetWhoAmIResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetWhoAmIResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetWhoAmIResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetWhoAmIResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetWhoAmIResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListZonesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -8058,6 +16319,54 @@ func (r ListZonesResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListZonesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsExplainAuthzResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Explanation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsExplainAuthzResponse) GetJSON200() *Explanation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsExplainAuthzResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsExplainAuthzResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsExplainAuthzResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsExplainAuthzResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsExplainAuthzResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8217,6 +16526,54 @@ func (r OpsCreateFlavorResponse) ContentType() string {
 	return ""
 }
 
+// OpsDeleteFlavorResponse204Headers the declared response headers of an HTTP 204 response for OpsDeleteFlavor
+type OpsDeleteFlavorResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteFlavorResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *OpsDeleteFlavorResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsDeleteFlavorResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsDeleteFlavorResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsDeleteFlavorResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsDeleteFlavorResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsDeleteFlavorResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // OpsGetFlavorResponse200Headers the declared response headers of an HTTP 200 response for OpsGetFlavor
 type OpsGetFlavorResponse200Headers struct {
 	ETag string
@@ -8273,6 +16630,62 @@ func (r OpsGetFlavorResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r OpsGetFlavorResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsUpdateFlavorResponse200Headers the declared response headers of an HTTP 200 response for OpsUpdateFlavor
+type OpsUpdateFlavorResponse200Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsUpdateFlavorResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Flavor
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *OpsUpdateFlavorResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsUpdateFlavorResponse) GetJSON200() *Flavor {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsUpdateFlavorResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsUpdateFlavorResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsUpdateFlavorResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsUpdateFlavorResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsUpdateFlavorResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8384,6 +16797,54 @@ func (r OpsCreateImageResponse) ContentType() string {
 	return ""
 }
 
+// OpsDeleteImageResponse204Headers the declared response headers of an HTTP 204 response for OpsDeleteImage
+type OpsDeleteImageResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteImageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *OpsDeleteImageResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsDeleteImageResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsDeleteImageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsDeleteImageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsDeleteImageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsDeleteImageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // OpsGetImageResponse200Headers the declared response headers of an HTTP 200 response for OpsGetImage
 type OpsGetImageResponse200Headers struct {
 	ETag string
@@ -8440,6 +16901,62 @@ func (r OpsGetImageResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r OpsGetImageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsUpdateImageResponse200Headers the declared response headers of an HTTP 200 response for OpsUpdateImage
+type OpsUpdateImageResponse200Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsUpdateImageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OpsImage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *OpsUpdateImageResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsUpdateImageResponse) GetJSON200() *OpsImage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsUpdateImageResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsUpdateImageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsUpdateImageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsUpdateImageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsUpdateImageResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8536,6 +17053,218 @@ func (r OpsGetJobResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r OpsGetJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsStreamJobEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsStreamJobEventsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsStreamJobEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsStreamJobEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsStreamJobEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsStreamJobEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsAbandonJobResponse202Headers the declared response headers of an HTTP 202 response for OpsAbandonJob
+type OpsAbandonJobResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpsAbandonJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *OpsAbandonJobResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r OpsAbandonJobResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsAbandonJobResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsAbandonJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsAbandonJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsAbandonJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsAbandonJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsCancelJobResponse202Headers the declared response headers of an HTTP 202 response for OpsCancelJob
+type OpsCancelJobResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpsCancelJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *OpsCancelJobResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r OpsCancelJobResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsCancelJobResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsCancelJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsCancelJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsCancelJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsCancelJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsRetryJobResponse202Headers the declared response headers of an HTTP 202 response for OpsRetryJob
+type OpsRetryJobResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpsRetryJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *OpsRetryJobResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r OpsRetryJobResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsRetryJobResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsRetryJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsRetryJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsRetryJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsRetryJobResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8647,6 +17376,54 @@ func (r OpsCreateNetworkResponse) ContentType() string {
 	return ""
 }
 
+// OpsDeleteNetworkResponse204Headers the declared response headers of an HTTP 204 response for OpsDeleteNetwork
+type OpsDeleteNetworkResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteNetworkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *OpsDeleteNetworkResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsDeleteNetworkResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsDeleteNetworkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsDeleteNetworkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsDeleteNetworkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsDeleteNetworkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // OpsGetNetworkResponse200Headers the declared response headers of an HTTP 200 response for OpsGetNetwork
 type OpsGetNetworkResponse200Headers struct {
 	ETag string
@@ -8703,6 +17480,325 @@ func (r OpsGetNetworkResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r OpsGetNetworkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsUpdateNetworkResponse200Headers the declared response headers of an HTTP 200 response for OpsUpdateNetwork
+type OpsUpdateNetworkResponse200Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsUpdateNetworkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OpsNetwork
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *OpsUpdateNetworkResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsUpdateNetworkResponse) GetJSON200() *OpsNetwork {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsUpdateNetworkResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsUpdateNetworkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsUpdateNetworkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsUpdateNetworkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsUpdateNetworkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsListAddressesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AllocatedAddressList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsListAddressesResponse) GetJSON200() *AllocatedAddressList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsListAddressesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsListAddressesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsListAddressesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsListAddressesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsListAddressesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsListSubnetsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SubnetList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsListSubnetsResponse) GetJSON200() *SubnetList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsListSubnetsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsListSubnetsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsListSubnetsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsListSubnetsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsListSubnetsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsCreateSubnetResponse201Headers the declared response headers of an HTTP 201 response for OpsCreateSubnet
+type OpsCreateSubnetResponse201Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type OpsCreateSubnetResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Subnet
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *OpsCreateSubnetResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r OpsCreateSubnetResponse) GetJSON201() *Subnet {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsCreateSubnetResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsCreateSubnetResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsCreateSubnetResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsCreateSubnetResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsCreateSubnetResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsDeleteSubnetResponse204Headers the declared response headers of an HTTP 204 response for OpsDeleteSubnet
+type OpsDeleteSubnetResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteSubnetResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *OpsDeleteSubnetResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsDeleteSubnetResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsDeleteSubnetResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsDeleteSubnetResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsDeleteSubnetResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsDeleteSubnetResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsGetSubnetResponse200Headers the declared response headers of an HTTP 200 response for OpsGetSubnet
+type OpsGetSubnetResponse200Headers struct {
+	ETag string
+}
+
+// OpsGetSubnetResponse304Headers the declared response headers of an HTTP 304 response for OpsGetSubnet
+type OpsGetSubnetResponse304Headers struct {
+	ETag string
+}
+
+type OpsGetSubnetResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Subnet
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *OpsGetSubnetResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *OpsGetSubnetResponse304Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsGetSubnetResponse) GetJSON200() *Subnet {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsGetSubnetResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsGetSubnetResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsGetSubnetResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsGetSubnetResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsGetSubnetResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8862,6 +17958,54 @@ func (r OpsCreateProjectResponse) ContentType() string {
 	return ""
 }
 
+// OpsDeleteProjectResponse204Headers the declared response headers of an HTTP 204 response for OpsDeleteProject
+type OpsDeleteProjectResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteProjectResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *OpsDeleteProjectResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsDeleteProjectResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsDeleteProjectResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsDeleteProjectResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsDeleteProjectResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsDeleteProjectResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // OpsGetProjectResponse200Headers the declared response headers of an HTTP 200 response for OpsGetProject
 type OpsGetProjectResponse200Headers struct {
 	ETag string
@@ -8918,6 +18062,62 @@ func (r OpsGetProjectResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r OpsGetProjectResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsUpdateProjectResponse200Headers the declared response headers of an HTTP 200 response for OpsUpdateProject
+type OpsUpdateProjectResponse200Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsUpdateProjectResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Project
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *OpsUpdateProjectResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsUpdateProjectResponse) GetJSON200() *Project {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsUpdateProjectResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsUpdateProjectResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsUpdateProjectResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsUpdateProjectResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsUpdateProjectResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9148,6 +18348,387 @@ func (r OpsTestProviderResponse) ContentType() string {
 	return ""
 }
 
+// OpsGetQuotaResponse200Headers the declared response headers of an HTTP 200 response for OpsGetQuota
+type OpsGetQuotaResponse200Headers struct {
+	ETag string
+}
+
+// OpsGetQuotaResponse304Headers the declared response headers of an HTTP 304 response for OpsGetQuota
+type OpsGetQuotaResponse304Headers struct {
+	ETag string
+}
+
+type OpsGetQuotaResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *QuotaReport
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *OpsGetQuotaResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *OpsGetQuotaResponse304Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsGetQuotaResponse) GetJSON200() *QuotaReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsGetQuotaResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsGetQuotaResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsGetQuotaResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsGetQuotaResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsGetQuotaResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsPutQuotaResponse200Headers the declared response headers of an HTTP 200 response for OpsPutQuota
+type OpsPutQuotaResponse200Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsPutQuotaResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *QuotaReport
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *OpsPutQuotaResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsPutQuotaResponse) GetJSON200() *QuotaReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsPutQuotaResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsPutQuotaResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsPutQuotaResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsPutQuotaResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsPutQuotaResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsListRoleBindingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RoleBindingList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsListRoleBindingsResponse) GetJSON200() *RoleBindingList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsListRoleBindingsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsListRoleBindingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsListRoleBindingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsListRoleBindingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsListRoleBindingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsCreateRoleBindingResponse201Headers the declared response headers of an HTTP 201 response for OpsCreateRoleBinding
+type OpsCreateRoleBindingResponse201Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type OpsCreateRoleBindingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *RoleBinding
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *OpsCreateRoleBindingResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r OpsCreateRoleBindingResponse) GetJSON201() *RoleBinding {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsCreateRoleBindingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsCreateRoleBindingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsCreateRoleBindingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsCreateRoleBindingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsCreateRoleBindingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsDeleteRoleBindingResponse204Headers the declared response headers of an HTTP 204 response for OpsDeleteRoleBinding
+type OpsDeleteRoleBindingResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteRoleBindingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *OpsDeleteRoleBindingResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsDeleteRoleBindingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsDeleteRoleBindingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsDeleteRoleBindingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsDeleteRoleBindingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsDeleteRoleBindingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsGetRoleBindingResponse200Headers the declared response headers of an HTTP 200 response for OpsGetRoleBinding
+type OpsGetRoleBindingResponse200Headers struct {
+	ETag string
+}
+
+// OpsGetRoleBindingResponse304Headers the declared response headers of an HTTP 304 response for OpsGetRoleBinding
+type OpsGetRoleBindingResponse304Headers struct {
+	ETag string
+}
+
+type OpsGetRoleBindingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RoleBinding
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *OpsGetRoleBindingResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *OpsGetRoleBindingResponse304Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsGetRoleBindingResponse) GetJSON200() *RoleBinding {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsGetRoleBindingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsGetRoleBindingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsGetRoleBindingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsGetRoleBindingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsGetRoleBindingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpsListRolesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RoleList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsListRolesResponse) GetJSON200() *RoleList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsListRolesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsListRolesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsListRolesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsListRolesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsListRolesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type OpsListTenantsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -9253,6 +18834,54 @@ func (r OpsCreateTenantResponse) ContentType() string {
 	return ""
 }
 
+// OpsDeleteTenantResponse204Headers the declared response headers of an HTTP 204 response for OpsDeleteTenant
+type OpsDeleteTenantResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *OpsDeleteTenantResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsDeleteTenantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsDeleteTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsDeleteTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsDeleteTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsDeleteTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // OpsGetTenantResponse200Headers the declared response headers of an HTTP 200 response for OpsGetTenant
 type OpsGetTenantResponse200Headers struct {
 	ETag string
@@ -9309,6 +18938,62 @@ func (r OpsGetTenantResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r OpsGetTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsUpdateTenantResponse200Headers the declared response headers of an HTTP 200 response for OpsUpdateTenant
+type OpsUpdateTenantResponse200Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsUpdateTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Tenant
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *OpsUpdateTenantResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsUpdateTenantResponse) GetJSON200() *Tenant {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsUpdateTenantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsUpdateTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsUpdateTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsUpdateTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsUpdateTenantResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9530,6 +19215,54 @@ func (r OpsCreateZoneResponse) ContentType() string {
 	return ""
 }
 
+// OpsDeleteZoneResponse204Headers the declared response headers of an HTTP 204 response for OpsDeleteZone
+type OpsDeleteZoneResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteZoneResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *OpsDeleteZoneResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsDeleteZoneResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsDeleteZoneResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsDeleteZoneResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsDeleteZoneResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsDeleteZoneResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // OpsGetZoneResponse200Headers the declared response headers of an HTTP 200 response for OpsGetZone
 type OpsGetZoneResponse200Headers struct {
 	ETag string
@@ -9586,6 +19319,62 @@ func (r OpsGetZoneResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r OpsGetZoneResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsUpdateZoneResponse200Headers the declared response headers of an HTTP 200 response for OpsUpdateZone
+type OpsUpdateZoneResponse200Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsUpdateZoneResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Zone
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *OpsUpdateZoneResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpsUpdateZoneResponse) GetJSON200() *Zone {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsUpdateZoneResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsUpdateZoneResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsUpdateZoneResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsUpdateZoneResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsUpdateZoneResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9682,6 +19471,152 @@ func (r GetJobResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type StreamJobEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StreamJobEventsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StreamJobEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StreamJobEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StreamJobEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StreamJobEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CancelJobResponse202Headers the declared response headers of an HTTP 202 response for CancelJob
+type CancelJobResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type CancelJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *CancelJobResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CancelJobResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CancelJobResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListMembersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMembersResponse) GetJSON200() *MemberList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMembersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMembersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMembersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMembersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMembersResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9798,6 +19733,54 @@ func (r GetProjectResponse) ContentType() string {
 	return ""
 }
 
+type ListProjectMembersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MemberList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListProjectMembersResponse) GetJSON200() *MemberList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListProjectMembersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListProjectMembersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListProjectMembersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListProjectMembersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListProjectMembersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListProjectNetworksResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -9840,6 +19823,970 @@ func (r ListProjectNetworksResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListProjectNetworksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetProjectNetworkResponse200Headers the declared response headers of an HTTP 200 response for GetProjectNetwork
+type GetProjectNetworkResponse200Headers struct {
+	ETag string
+}
+
+// GetProjectNetworkResponse304Headers the declared response headers of an HTTP 304 response for GetProjectNetwork
+type GetProjectNetworkResponse304Headers struct {
+	ETag string
+}
+
+type GetProjectNetworkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Network
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetProjectNetworkResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetProjectNetworkResponse304Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetProjectNetworkResponse) GetJSON200() *Network {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetProjectNetworkResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetProjectNetworkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetProjectNetworkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetProjectNetworkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetProjectNetworkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetProjectQuotaResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *QuotaReport
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetProjectQuotaResponse) GetJSON200() *QuotaReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetProjectQuotaResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetProjectQuotaResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetProjectQuotaResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetProjectQuotaResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetProjectQuotaResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListProjectRoleBindingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RoleBindingList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListProjectRoleBindingsResponse) GetJSON200() *RoleBindingList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListProjectRoleBindingsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListProjectRoleBindingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListProjectRoleBindingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListProjectRoleBindingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListProjectRoleBindingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateProjectRoleBindingResponse201Headers the declared response headers of an HTTP 201 response for CreateProjectRoleBinding
+type CreateProjectRoleBindingResponse201Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type CreateProjectRoleBindingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *RoleBinding
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateProjectRoleBindingResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateProjectRoleBindingResponse) GetJSON201() *RoleBinding {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateProjectRoleBindingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateProjectRoleBindingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateProjectRoleBindingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateProjectRoleBindingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateProjectRoleBindingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteProjectRoleBindingResponse204Headers the declared response headers of an HTTP 204 response for DeleteProjectRoleBinding
+type DeleteProjectRoleBindingResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type DeleteProjectRoleBindingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeleteProjectRoleBindingResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteProjectRoleBindingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteProjectRoleBindingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteProjectRoleBindingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteProjectRoleBindingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteProjectRoleBindingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetProjectRoleBindingResponse200Headers the declared response headers of an HTTP 200 response for GetProjectRoleBinding
+type GetProjectRoleBindingResponse200Headers struct {
+	ETag string
+}
+
+// GetProjectRoleBindingResponse304Headers the declared response headers of an HTTP 304 response for GetProjectRoleBinding
+type GetProjectRoleBindingResponse304Headers struct {
+	ETag string
+}
+
+type GetProjectRoleBindingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RoleBinding
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetProjectRoleBindingResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetProjectRoleBindingResponse304Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetProjectRoleBindingResponse) GetJSON200() *RoleBinding {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetProjectRoleBindingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetProjectRoleBindingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetProjectRoleBindingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetProjectRoleBindingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetProjectRoleBindingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListServiceAccountsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ServiceAccountList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListServiceAccountsResponse) GetJSON200() *ServiceAccountList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListServiceAccountsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListServiceAccountsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListServiceAccountsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListServiceAccountsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListServiceAccountsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateServiceAccountResponse201Headers the declared response headers of an HTTP 201 response for CreateServiceAccount
+type CreateServiceAccountResponse201Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type CreateServiceAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *ServiceAccount
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateServiceAccountResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateServiceAccountResponse) GetJSON201() *ServiceAccount {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateServiceAccountResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateServiceAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateServiceAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateServiceAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateServiceAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteServiceAccountResponse204Headers the declared response headers of an HTTP 204 response for DeleteServiceAccount
+type DeleteServiceAccountResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type DeleteServiceAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeleteServiceAccountResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteServiceAccountResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteServiceAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteServiceAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteServiceAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteServiceAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetServiceAccountResponse200Headers the declared response headers of an HTTP 200 response for GetServiceAccount
+type GetServiceAccountResponse200Headers struct {
+	ETag string
+}
+
+// GetServiceAccountResponse304Headers the declared response headers of an HTTP 304 response for GetServiceAccount
+type GetServiceAccountResponse304Headers struct {
+	ETag string
+}
+
+type GetServiceAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ServiceAccount
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetServiceAccountResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetServiceAccountResponse304Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetServiceAccountResponse) GetJSON200() *ServiceAccount {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetServiceAccountResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetServiceAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetServiceAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetServiceAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetServiceAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateServiceAccountResponse200Headers the declared response headers of an HTTP 200 response for UpdateServiceAccount
+type UpdateServiceAccountResponse200Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type UpdateServiceAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ServiceAccount
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateServiceAccountResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateServiceAccountResponse) GetJSON200() *ServiceAccount {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateServiceAccountResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateServiceAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateServiceAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateServiceAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateServiceAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListServiceAccountKeysResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ServiceAccountKeyList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListServiceAccountKeysResponse) GetJSON200() *ServiceAccountKeyList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListServiceAccountKeysResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListServiceAccountKeysResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListServiceAccountKeysResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListServiceAccountKeysResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListServiceAccountKeysResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateServiceAccountKeyResponse201Headers the declared response headers of an HTTP 201 response for CreateServiceAccountKey
+type CreateServiceAccountKeyResponse201Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type CreateServiceAccountKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *NewServiceAccountKey
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateServiceAccountKeyResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateServiceAccountKeyResponse) GetJSON201() *NewServiceAccountKey {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateServiceAccountKeyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateServiceAccountKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateServiceAccountKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateServiceAccountKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateServiceAccountKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteServiceAccountKeyResponse204Headers the declared response headers of an HTTP 204 response for DeleteServiceAccountKey
+type DeleteServiceAccountKeyResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type DeleteServiceAccountKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeleteServiceAccountKeyResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteServiceAccountKeyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteServiceAccountKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteServiceAccountKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteServiceAccountKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteServiceAccountKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListSSHKeysResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SSHKeyList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSSHKeysResponse) GetJSON200() *SSHKeyList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListSSHKeysResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSSHKeysResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSSHKeysResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSSHKeysResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSSHKeysResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateSSHKeyResponse201Headers the declared response headers of an HTTP 201 response for CreateSSHKey
+type CreateSSHKeyResponse201Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type CreateSSHKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *SSHKey
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateSSHKeyResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateSSHKeyResponse) GetJSON201() *SSHKey {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateSSHKeyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateSSHKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateSSHKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateSSHKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateSSHKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteSSHKeyResponse204Headers the declared response headers of an HTTP 204 response for DeleteSSHKey
+type DeleteSSHKeyResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type DeleteSSHKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeleteSSHKeyResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteSSHKeyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteSSHKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteSSHKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteSSHKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteSSHKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetSSHKeyResponse200Headers the declared response headers of an HTTP 200 response for GetSSHKey
+type GetSSHKeyResponse200Headers struct {
+	ETag string
+}
+
+// GetSSHKeyResponse304Headers the declared response headers of an HTTP 304 response for GetSSHKey
+type GetSSHKeyResponse304Headers struct {
+	ETag string
+}
+
+type GetSSHKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SSHKey
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetSSHKeyResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetSSHKeyResponse304Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSSHKeyResponse) GetJSON200() *SSHKey {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSSHKeyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSSHKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSSHKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSSHKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSSHKeyResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10070,6 +21017,63 @@ func (r GetVMResponse) ContentType() string {
 	return ""
 }
 
+// UpdateVMResponse202Headers the declared response headers of an HTTP 202 response for UpdateVM
+type UpdateVMResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type UpdateVMResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *UpdateVMResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r UpdateVMResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateVMResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateVMResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateVMResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateVMResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateVMResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListVMJobsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -10289,6 +21293,540 @@ func (r StopVMResponse) ContentType() string {
 	return ""
 }
 
+type GetTenantQuotaResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *QuotaReport
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTenantQuotaResponse) GetJSON200() *QuotaReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTenantQuotaResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTenantQuotaResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTenantQuotaResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTenantQuotaResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTenantQuotaResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListTenantRoleBindingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RoleBindingList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTenantRoleBindingsResponse) GetJSON200() *RoleBindingList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListTenantRoleBindingsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTenantRoleBindingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTenantRoleBindingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTenantRoleBindingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTenantRoleBindingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateTenantRoleBindingResponse201Headers the declared response headers of an HTTP 201 response for CreateTenantRoleBinding
+type CreateTenantRoleBindingResponse201Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type CreateTenantRoleBindingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *RoleBinding
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateTenantRoleBindingResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateTenantRoleBindingResponse) GetJSON201() *RoleBinding {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateTenantRoleBindingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateTenantRoleBindingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateTenantRoleBindingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateTenantRoleBindingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateTenantRoleBindingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteTenantRoleBindingResponse204Headers the declared response headers of an HTTP 204 response for DeleteTenantRoleBinding
+type DeleteTenantRoleBindingResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type DeleteTenantRoleBindingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeleteTenantRoleBindingResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteTenantRoleBindingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteTenantRoleBindingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteTenantRoleBindingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteTenantRoleBindingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteTenantRoleBindingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetTenantRoleBindingResponse200Headers the declared response headers of an HTTP 200 response for GetTenantRoleBinding
+type GetTenantRoleBindingResponse200Headers struct {
+	ETag string
+}
+
+// GetTenantRoleBindingResponse304Headers the declared response headers of an HTTP 304 response for GetTenantRoleBinding
+type GetTenantRoleBindingResponse304Headers struct {
+	ETag string
+}
+
+type GetTenantRoleBindingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RoleBinding
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetTenantRoleBindingResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetTenantRoleBindingResponse304Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTenantRoleBindingResponse) GetJSON200() *RoleBinding {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTenantRoleBindingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTenantRoleBindingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTenantRoleBindingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTenantRoleBindingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTenantRoleBindingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListRolesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RoleList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRolesResponse) GetJSON200() *RoleList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListRolesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRolesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRolesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRolesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRolesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateRoleResponse201Headers the declared response headers of an HTTP 201 response for CreateRole
+type CreateRoleResponse201Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type CreateRoleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Role
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateRoleResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateRoleResponse) GetJSON201() *Role {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateRoleResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateRoleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateRoleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateRoleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateRoleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteRoleResponse204Headers the declared response headers of an HTTP 204 response for DeleteRole
+type DeleteRoleResponse204Headers struct {
+	IdempotencyReplayed *string
+}
+
+type DeleteRoleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeleteRoleResponse204Headers
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteRoleResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteRoleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteRoleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteRoleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteRoleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRoleResponse200Headers the declared response headers of an HTTP 200 response for GetRole
+type GetRoleResponse200Headers struct {
+	ETag string
+}
+
+// GetRoleResponse304Headers the declared response headers of an HTTP 304 response for GetRole
+type GetRoleResponse304Headers struct {
+	ETag string
+}
+
+type GetRoleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Role
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetRoleResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetRoleResponse304Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRoleResponse) GetJSON200() *Role {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRoleResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRoleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRoleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRoleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRoleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateRoleResponse200Headers the declared response headers of an HTTP 200 response for UpdateRole
+type UpdateRoleResponse200Headers struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type UpdateRoleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Role
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateRoleResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateRoleResponse) GetJSON200() *Role {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateRoleResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateRoleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateRoleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateRoleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateRoleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListCapabilitiesWithResponse What the zones can do
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10367,6 +21905,19 @@ func (c *ClientWithResponses) GetOpenAPIWithResponse(ctx context.Context, reqEdi
 	return ParseGetOpenAPIResponse(rsp)
 }
 
+// GetStatusWithResponse Whether the control plane and the zones work
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /common/v1/status (the `GetStatus` operationId).
+func (c *ClientWithResponses) GetStatusWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStatusResponse, error) {
+	rsp, err := c.GetStatus(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStatusResponse(rsp)
+}
+
 // GetVersionWithResponse Version of the control plane
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10380,6 +21931,19 @@ func (c *ClientWithResponses) GetVersionWithResponse(ctx context.Context, reqEdi
 	return ParseGetVersionResponse(rsp)
 }
 
+// GetWhoAmIWithResponse Who the token stands for and what it may do
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /common/v1/whoami (the `GetWhoAmI` operationId).
+func (c *ClientWithResponses) GetWhoAmIWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetWhoAmIResponse, error) {
+	rsp, err := c.GetWhoAmI(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetWhoAmIResponse(rsp)
+}
+
 // ListZonesWithResponse List zones
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10391,6 +21955,32 @@ func (c *ClientWithResponses) ListZonesWithResponse(ctx context.Context, params 
 		return nil, err
 	}
 	return ParseListZonesResponse(rsp)
+}
+
+// OpsExplainAuthzWithBodyWithResponse Say which rule decides a request
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/authz:explain (the `OpsExplainAuthz` operationId).
+func (c *ClientWithResponses) OpsExplainAuthzWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsExplainAuthzResponse, error) {
+	rsp, err := c.OpsExplainAuthzWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsExplainAuthzResponse(rsp)
+}
+
+// OpsExplainAuthzWithResponse Say which rule decides a request
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/authz:explain (the `OpsExplainAuthz` operationId).
+func (c *ClientWithResponses) OpsExplainAuthzWithResponse(ctx context.Context, body OpsExplainAuthzJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsExplainAuthzResponse, error) {
+	rsp, err := c.OpsExplainAuthz(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsExplainAuthzResponse(rsp)
 }
 
 // OpsListClustersWithResponse List clusters
@@ -10445,6 +22035,21 @@ func (c *ClientWithResponses) OpsCreateFlavorWithResponse(ctx context.Context, p
 	return ParseOpsCreateFlavorResponse(rsp)
 }
 
+// OpsDeleteFlavorWithResponse Delete a flavor
+//
+// 409 RESOURCE_IN_USE while anything refers to it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /ops/v1/flavors/{flavorId} (the `OpsDeleteFlavor` operationId).
+func (c *ClientWithResponses) OpsDeleteFlavorWithResponse(ctx context.Context, flavorID FlavorID, params *OpsDeleteFlavorParams, reqEditors ...RequestEditorFn) (*OpsDeleteFlavorResponse, error) {
+	rsp, err := c.OpsDeleteFlavor(ctx, flavorID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsDeleteFlavorResponse(rsp)
+}
+
 // OpsGetFlavorWithResponse Read a flavor
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10456,6 +22061,36 @@ func (c *ClientWithResponses) OpsGetFlavorWithResponse(ctx context.Context, flav
 		return nil, err
 	}
 	return ParseOpsGetFlavorResponse(rsp)
+}
+
+// OpsUpdateFlavorWithBodyWithResponse Change a flavor
+//
+// VMs keep the size that they have.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /ops/v1/flavors/{flavorId} (the `OpsUpdateFlavor` operationId).
+func (c *ClientWithResponses) OpsUpdateFlavorWithBodyWithResponse(ctx context.Context, flavorID FlavorID, params *OpsUpdateFlavorParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUpdateFlavorResponse, error) {
+	rsp, err := c.OpsUpdateFlavorWithBody(ctx, flavorID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUpdateFlavorResponse(rsp)
+}
+
+// OpsUpdateFlavorWithResponse Change a flavor
+//
+// VMs keep the size that they have.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /ops/v1/flavors/{flavorId} (the `OpsUpdateFlavor` operationId).
+func (c *ClientWithResponses) OpsUpdateFlavorWithResponse(ctx context.Context, flavorID FlavorID, params *OpsUpdateFlavorParams, body OpsUpdateFlavorJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUpdateFlavorResponse, error) {
+	rsp, err := c.OpsUpdateFlavor(ctx, flavorID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUpdateFlavorResponse(rsp)
 }
 
 // OpsListImagesWithResponse List images
@@ -10497,6 +22132,21 @@ func (c *ClientWithResponses) OpsCreateImageWithResponse(ctx context.Context, pa
 	return ParseOpsCreateImageResponse(rsp)
 }
 
+// OpsDeleteImageWithResponse Delete an image
+//
+// 409 RESOURCE_IN_USE while anything refers to it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /ops/v1/images/{imageId} (the `OpsDeleteImage` operationId).
+func (c *ClientWithResponses) OpsDeleteImageWithResponse(ctx context.Context, imageID ImageID, params *OpsDeleteImageParams, reqEditors ...RequestEditorFn) (*OpsDeleteImageResponse, error) {
+	rsp, err := c.OpsDeleteImage(ctx, imageID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsDeleteImageResponse(rsp)
+}
+
 // OpsGetImageWithResponse Read an image
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10508,6 +22158,36 @@ func (c *ClientWithResponses) OpsGetImageWithResponse(ctx context.Context, image
 		return nil, err
 	}
 	return ParseOpsGetImageResponse(rsp)
+}
+
+// OpsUpdateImageWithBodyWithResponse Change an image
+//
+// With bindings, the list replaces the one before.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /ops/v1/images/{imageId} (the `OpsUpdateImage` operationId).
+func (c *ClientWithResponses) OpsUpdateImageWithBodyWithResponse(ctx context.Context, imageID ImageID, params *OpsUpdateImageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUpdateImageResponse, error) {
+	rsp, err := c.OpsUpdateImageWithBody(ctx, imageID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUpdateImageResponse(rsp)
+}
+
+// OpsUpdateImageWithResponse Change an image
+//
+// With bindings, the list replaces the one before.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /ops/v1/images/{imageId} (the `OpsUpdateImage` operationId).
+func (c *ClientWithResponses) OpsUpdateImageWithResponse(ctx context.Context, imageID ImageID, params *OpsUpdateImageParams, body OpsUpdateImageJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUpdateImageResponse, error) {
+	rsp, err := c.OpsUpdateImage(ctx, imageID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUpdateImageResponse(rsp)
 }
 
 // OpsListJobsWithResponse List jobs of every tenant and of operators
@@ -10528,12 +22208,113 @@ func (c *ClientWithResponses) OpsListJobsWithResponse(ctx context.Context, param
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /ops/v1/jobs/{jobId} (the `OpsGetJob` operationId).
-func (c *ClientWithResponses) OpsGetJobWithResponse(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*OpsGetJobResponse, error) {
-	rsp, err := c.OpsGetJob(ctx, jobID, reqEditors...)
+func (c *ClientWithResponses) OpsGetJobWithResponse(ctx context.Context, jobID JobID, params *OpsGetJobParams, reqEditors ...RequestEditorFn) (*OpsGetJobResponse, error) {
+	rsp, err := c.OpsGetJob(ctx, jobID, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseOpsGetJobResponse(rsp)
+}
+
+// OpsStreamJobEventsWithResponse Follow a job as server-sent events
+//
+// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /ops/v1/jobs/{jobId}/events (the `OpsStreamJobEvents` operationId).
+func (c *ClientWithResponses) OpsStreamJobEventsWithResponse(ctx context.Context, jobID JobID, params *OpsStreamJobEventsParams, reqEditors ...RequestEditorFn) (*OpsStreamJobEventsResponse, error) {
+	rsp, err := c.OpsStreamJobEvents(ctx, jobID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsStreamJobEventsResponse(rsp)
+}
+
+// OpsAbandonJobWithBodyWithResponse End a job that cannot undo what it did
+//
+// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:abandon (the `OpsAbandonJob` operationId).
+func (c *ClientWithResponses) OpsAbandonJobWithBodyWithResponse(ctx context.Context, jobID JobID, params *OpsAbandonJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsAbandonJobResponse, error) {
+	rsp, err := c.OpsAbandonJobWithBody(ctx, jobID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsAbandonJobResponse(rsp)
+}
+
+// OpsAbandonJobWithResponse End a job that cannot undo what it did
+//
+// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:abandon (the `OpsAbandonJob` operationId).
+func (c *ClientWithResponses) OpsAbandonJobWithResponse(ctx context.Context, jobID JobID, params *OpsAbandonJobParams, body OpsAbandonJobJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsAbandonJobResponse, error) {
+	rsp, err := c.OpsAbandonJob(ctx, jobID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsAbandonJobResponse(rsp)
+}
+
+// OpsCancelJobWithBodyWithResponse Cancel a job of any tenant
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:cancel (the `OpsCancelJob` operationId).
+func (c *ClientWithResponses) OpsCancelJobWithBodyWithResponse(ctx context.Context, jobID JobID, params *OpsCancelJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsCancelJobResponse, error) {
+	rsp, err := c.OpsCancelJobWithBody(ctx, jobID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsCancelJobResponse(rsp)
+}
+
+// OpsCancelJobWithResponse Cancel a job of any tenant
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:cancel (the `OpsCancelJob` operationId).
+func (c *ClientWithResponses) OpsCancelJobWithResponse(ctx context.Context, jobID JobID, params *OpsCancelJobParams, body OpsCancelJobJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsCancelJobResponse, error) {
+	rsp, err := c.OpsCancelJob(ctx, jobID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsCancelJobResponse(rsp)
+}
+
+// OpsRetryJobWithBodyWithResponse Run a failed or cancelled job again
+//
+// Another run of the same job from its start. The lock and the reservations are taken anew, or the request is refused with who holds them.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:retry (the `OpsRetryJob` operationId).
+func (c *ClientWithResponses) OpsRetryJobWithBodyWithResponse(ctx context.Context, jobID JobID, params *OpsRetryJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsRetryJobResponse, error) {
+	rsp, err := c.OpsRetryJobWithBody(ctx, jobID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsRetryJobResponse(rsp)
+}
+
+// OpsRetryJobWithResponse Run a failed or cancelled job again
+//
+// Another run of the same job from its start. The lock and the reservations are taken anew, or the request is refused with who holds them.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:retry (the `OpsRetryJob` operationId).
+func (c *ClientWithResponses) OpsRetryJobWithResponse(ctx context.Context, jobID JobID, params *OpsRetryJobParams, body OpsRetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsRetryJobResponse, error) {
+	rsp, err := c.OpsRetryJob(ctx, jobID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsRetryJobResponse(rsp)
 }
 
 // OpsListNetworksWithResponse List networks
@@ -10575,6 +22356,21 @@ func (c *ClientWithResponses) OpsCreateNetworkWithResponse(ctx context.Context, 
 	return ParseOpsCreateNetworkResponse(rsp)
 }
 
+// OpsDeleteNetworkWithResponse Delete a network
+//
+// 409 RESOURCE_IN_USE while anything refers to it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /ops/v1/networks/{networkId} (the `OpsDeleteNetwork` operationId).
+func (c *ClientWithResponses) OpsDeleteNetworkWithResponse(ctx context.Context, networkID NetworkID, params *OpsDeleteNetworkParams, reqEditors ...RequestEditorFn) (*OpsDeleteNetworkResponse, error) {
+	rsp, err := c.OpsDeleteNetwork(ctx, networkID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsDeleteNetworkResponse(rsp)
+}
+
 // OpsGetNetworkWithResponse Read a network
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10586,6 +22382,118 @@ func (c *ClientWithResponses) OpsGetNetworkWithResponse(ctx context.Context, net
 		return nil, err
 	}
 	return ParseOpsGetNetworkResponse(rsp)
+}
+
+// OpsUpdateNetworkWithBodyWithResponse Change a network
+//
+// With bindings, the list replaces the one before.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /ops/v1/networks/{networkId} (the `OpsUpdateNetwork` operationId).
+func (c *ClientWithResponses) OpsUpdateNetworkWithBodyWithResponse(ctx context.Context, networkID NetworkID, params *OpsUpdateNetworkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUpdateNetworkResponse, error) {
+	rsp, err := c.OpsUpdateNetworkWithBody(ctx, networkID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUpdateNetworkResponse(rsp)
+}
+
+// OpsUpdateNetworkWithResponse Change a network
+//
+// With bindings, the list replaces the one before.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /ops/v1/networks/{networkId} (the `OpsUpdateNetwork` operationId).
+func (c *ClientWithResponses) OpsUpdateNetworkWithResponse(ctx context.Context, networkID NetworkID, params *OpsUpdateNetworkParams, body OpsUpdateNetworkJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUpdateNetworkResponse, error) {
+	rsp, err := c.OpsUpdateNetwork(ctx, networkID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUpdateNetworkResponse(rsp)
+}
+
+// OpsListAddressesWithResponse List the addresses of a network that are taken
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /ops/v1/networks/{networkId}/addresses (the `OpsListAddresses` operationId).
+func (c *ClientWithResponses) OpsListAddressesWithResponse(ctx context.Context, networkID NetworkID, params *OpsListAddressesParams, reqEditors ...RequestEditorFn) (*OpsListAddressesResponse, error) {
+	rsp, err := c.OpsListAddresses(ctx, networkID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsListAddressesResponse(rsp)
+}
+
+// OpsListSubnetsWithResponse List the subnets of a network
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /ops/v1/networks/{networkId}/subnets (the `OpsListSubnets` operationId).
+func (c *ClientWithResponses) OpsListSubnetsWithResponse(ctx context.Context, networkID NetworkID, params *OpsListSubnetsParams, reqEditors ...RequestEditorFn) (*OpsListSubnetsResponse, error) {
+	rsp, err := c.OpsListSubnets(ctx, networkID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsListSubnetsResponse(rsp)
+}
+
+// OpsCreateSubnetWithBodyWithResponse Add a subnet to a network
+//
+// Interfaces of VMs that are created from now on get an address of it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/networks/{networkId}/subnets (the `OpsCreateSubnet` operationId).
+func (c *ClientWithResponses) OpsCreateSubnetWithBodyWithResponse(ctx context.Context, networkID NetworkID, params *OpsCreateSubnetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsCreateSubnetResponse, error) {
+	rsp, err := c.OpsCreateSubnetWithBody(ctx, networkID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsCreateSubnetResponse(rsp)
+}
+
+// OpsCreateSubnetWithResponse Add a subnet to a network
+//
+// Interfaces of VMs that are created from now on get an address of it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/networks/{networkId}/subnets (the `OpsCreateSubnet` operationId).
+func (c *ClientWithResponses) OpsCreateSubnetWithResponse(ctx context.Context, networkID NetworkID, params *OpsCreateSubnetParams, body OpsCreateSubnetJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsCreateSubnetResponse, error) {
+	rsp, err := c.OpsCreateSubnet(ctx, networkID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsCreateSubnetResponse(rsp)
+}
+
+// OpsDeleteSubnetWithResponse Delete a subnet of which no address is taken
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /ops/v1/networks/{networkId}/subnets/{subnetId} (the `OpsDeleteSubnet` operationId).
+func (c *ClientWithResponses) OpsDeleteSubnetWithResponse(ctx context.Context, networkID NetworkID, subnetID SubnetID, params *OpsDeleteSubnetParams, reqEditors ...RequestEditorFn) (*OpsDeleteSubnetResponse, error) {
+	rsp, err := c.OpsDeleteSubnet(ctx, networkID, subnetID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsDeleteSubnetResponse(rsp)
+}
+
+// OpsGetSubnetWithResponse Read a subnet
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /ops/v1/networks/{networkId}/subnets/{subnetId} (the `OpsGetSubnet` operationId).
+func (c *ClientWithResponses) OpsGetSubnetWithResponse(ctx context.Context, networkID NetworkID, subnetID SubnetID, params *OpsGetSubnetParams, reqEditors ...RequestEditorFn) (*OpsGetSubnetResponse, error) {
+	rsp, err := c.OpsGetSubnet(ctx, networkID, subnetID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsGetSubnetResponse(rsp)
 }
 
 // OpsListNodesWithResponse List nodes
@@ -10640,6 +22548,21 @@ func (c *ClientWithResponses) OpsCreateProjectWithResponse(ctx context.Context, 
 	return ParseOpsCreateProjectResponse(rsp)
 }
 
+// OpsDeleteProjectWithResponse Delete a project
+//
+// 409 RESOURCE_IN_USE while anything refers to it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /ops/v1/projects/{projectId} (the `OpsDeleteProject` operationId).
+func (c *ClientWithResponses) OpsDeleteProjectWithResponse(ctx context.Context, projectID ProjectID, params *OpsDeleteProjectParams, reqEditors ...RequestEditorFn) (*OpsDeleteProjectResponse, error) {
+	rsp, err := c.OpsDeleteProject(ctx, projectID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsDeleteProjectResponse(rsp)
+}
+
 // OpsGetProjectWithResponse Read a project
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10651,6 +22574,32 @@ func (c *ClientWithResponses) OpsGetProjectWithResponse(ctx context.Context, pro
 		return nil, err
 	}
 	return ParseOpsGetProjectResponse(rsp)
+}
+
+// OpsUpdateProjectWithBodyWithResponse Change a project
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /ops/v1/projects/{projectId} (the `OpsUpdateProject` operationId).
+func (c *ClientWithResponses) OpsUpdateProjectWithBodyWithResponse(ctx context.Context, projectID ProjectID, params *OpsUpdateProjectParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUpdateProjectResponse, error) {
+	rsp, err := c.OpsUpdateProjectWithBody(ctx, projectID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUpdateProjectResponse(rsp)
+}
+
+// OpsUpdateProjectWithResponse Change a project
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /ops/v1/projects/{projectId} (the `OpsUpdateProject` operationId).
+func (c *ClientWithResponses) OpsUpdateProjectWithResponse(ctx context.Context, projectID ProjectID, params *OpsUpdateProjectParams, body OpsUpdateProjectJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUpdateProjectResponse, error) {
+	rsp, err := c.OpsUpdateProject(ctx, projectID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUpdateProjectResponse(rsp)
 }
 
 // OpsListProvidersWithResponse List providers
@@ -10735,6 +22684,131 @@ func (c *ClientWithResponses) OpsTestProviderWithResponse(ctx context.Context, p
 	return ParseOpsTestProviderResponse(rsp)
 }
 
+// OpsGetQuotaWithResponse Read the quota of a tenant or a project
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /ops/v1/quotas/{scope} (the `OpsGetQuota` operationId).
+func (c *ClientWithResponses) OpsGetQuotaWithResponse(ctx context.Context, scope Scope, params *OpsGetQuotaParams, reqEditors ...RequestEditorFn) (*OpsGetQuotaResponse, error) {
+	rsp, err := c.OpsGetQuota(ctx, scope, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsGetQuotaResponse(rsp)
+}
+
+// OpsPutQuotaWithBodyWithResponse Set the quota of a tenant or a project
+//
+// A dimension that is absent is without limit. A limit below what is used takes nothing away, but lets nothing more in. If-Match is the ETag of the quota, also of one that was never set.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /ops/v1/quotas/{scope} (the `OpsPutQuota` operationId).
+func (c *ClientWithResponses) OpsPutQuotaWithBodyWithResponse(ctx context.Context, scope Scope, params *OpsPutQuotaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsPutQuotaResponse, error) {
+	rsp, err := c.OpsPutQuotaWithBody(ctx, scope, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsPutQuotaResponse(rsp)
+}
+
+// OpsPutQuotaWithResponse Set the quota of a tenant or a project
+//
+// A dimension that is absent is without limit. A limit below what is used takes nothing away, but lets nothing more in. If-Match is the ETag of the quota, also of one that was never set.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /ops/v1/quotas/{scope} (the `OpsPutQuota` operationId).
+func (c *ClientWithResponses) OpsPutQuotaWithResponse(ctx context.Context, scope Scope, params *OpsPutQuotaParams, body OpsPutQuotaJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsPutQuotaResponse, error) {
+	rsp, err := c.OpsPutQuota(ctx, scope, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsPutQuotaResponse(rsp)
+}
+
+// OpsListRoleBindingsWithResponse List the role bindings of every plane and tenant
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /ops/v1/role-bindings (the `OpsListRoleBindings` operationId).
+func (c *ClientWithResponses) OpsListRoleBindingsWithResponse(ctx context.Context, params *OpsListRoleBindingsParams, reqEditors ...RequestEditorFn) (*OpsListRoleBindingsResponse, error) {
+	rsp, err := c.OpsListRoleBindings(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsListRoleBindingsResponse(rsp)
+}
+
+// OpsCreateRoleBindingWithBodyWithResponse Give a role
+//
+// On the ops plane, or in a tenant: the first owner of a tenant is made here.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/role-bindings (the `OpsCreateRoleBinding` operationId).
+func (c *ClientWithResponses) OpsCreateRoleBindingWithBodyWithResponse(ctx context.Context, params *OpsCreateRoleBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsCreateRoleBindingResponse, error) {
+	rsp, err := c.OpsCreateRoleBindingWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsCreateRoleBindingResponse(rsp)
+}
+
+// OpsCreateRoleBindingWithResponse Give a role
+//
+// On the ops plane, or in a tenant: the first owner of a tenant is made here.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/role-bindings (the `OpsCreateRoleBinding` operationId).
+func (c *ClientWithResponses) OpsCreateRoleBindingWithResponse(ctx context.Context, params *OpsCreateRoleBindingParams, body OpsCreateRoleBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsCreateRoleBindingResponse, error) {
+	rsp, err := c.OpsCreateRoleBinding(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsCreateRoleBindingResponse(rsp)
+}
+
+// OpsDeleteRoleBindingWithResponse Take a role back
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /ops/v1/role-bindings/{roleBindingId} (the `OpsDeleteRoleBinding` operationId).
+func (c *ClientWithResponses) OpsDeleteRoleBindingWithResponse(ctx context.Context, roleBindingID RoleBindingID, params *OpsDeleteRoleBindingParams, reqEditors ...RequestEditorFn) (*OpsDeleteRoleBindingResponse, error) {
+	rsp, err := c.OpsDeleteRoleBinding(ctx, roleBindingID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsDeleteRoleBindingResponse(rsp)
+}
+
+// OpsGetRoleBindingWithResponse Read a role binding
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /ops/v1/role-bindings/{roleBindingId} (the `OpsGetRoleBinding` operationId).
+func (c *ClientWithResponses) OpsGetRoleBindingWithResponse(ctx context.Context, roleBindingID RoleBindingID, params *OpsGetRoleBindingParams, reqEditors ...RequestEditorFn) (*OpsGetRoleBindingResponse, error) {
+	rsp, err := c.OpsGetRoleBinding(ctx, roleBindingID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsGetRoleBindingResponse(rsp)
+}
+
+// OpsListRolesWithResponse List the roles of the ops plane
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /ops/v1/roles (the `OpsListRoles` operationId).
+func (c *ClientWithResponses) OpsListRolesWithResponse(ctx context.Context, params *OpsListRolesParams, reqEditors ...RequestEditorFn) (*OpsListRolesResponse, error) {
+	rsp, err := c.OpsListRoles(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsListRolesResponse(rsp)
+}
+
 // OpsListTenantsWithResponse List tenants
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10774,6 +22848,21 @@ func (c *ClientWithResponses) OpsCreateTenantWithResponse(ctx context.Context, p
 	return ParseOpsCreateTenantResponse(rsp)
 }
 
+// OpsDeleteTenantWithResponse Delete a tenant
+//
+// 409 RESOURCE_IN_USE while anything refers to it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /ops/v1/tenants/{tenantId} (the `OpsDeleteTenant` operationId).
+func (c *ClientWithResponses) OpsDeleteTenantWithResponse(ctx context.Context, tenantID TenantID, params *OpsDeleteTenantParams, reqEditors ...RequestEditorFn) (*OpsDeleteTenantResponse, error) {
+	rsp, err := c.OpsDeleteTenant(ctx, tenantID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsDeleteTenantResponse(rsp)
+}
+
 // OpsGetTenantWithResponse Read a tenant
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10785,6 +22874,32 @@ func (c *ClientWithResponses) OpsGetTenantWithResponse(ctx context.Context, tena
 		return nil, err
 	}
 	return ParseOpsGetTenantResponse(rsp)
+}
+
+// OpsUpdateTenantWithBodyWithResponse Change a tenant
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /ops/v1/tenants/{tenantId} (the `OpsUpdateTenant` operationId).
+func (c *ClientWithResponses) OpsUpdateTenantWithBodyWithResponse(ctx context.Context, tenantID TenantID, params *OpsUpdateTenantParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUpdateTenantResponse, error) {
+	rsp, err := c.OpsUpdateTenantWithBody(ctx, tenantID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUpdateTenantResponse(rsp)
+}
+
+// OpsUpdateTenantWithResponse Change a tenant
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /ops/v1/tenants/{tenantId} (the `OpsUpdateTenant` operationId).
+func (c *ClientWithResponses) OpsUpdateTenantWithResponse(ctx context.Context, tenantID TenantID, params *OpsUpdateTenantParams, body OpsUpdateTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUpdateTenantResponse, error) {
+	rsp, err := c.OpsUpdateTenant(ctx, tenantID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUpdateTenantResponse(rsp)
 }
 
 // OpsListVMsWithResponse List VMs of every tenant
@@ -10852,6 +22967,21 @@ func (c *ClientWithResponses) OpsCreateZoneWithResponse(ctx context.Context, par
 	return ParseOpsCreateZoneResponse(rsp)
 }
 
+// OpsDeleteZoneWithResponse Delete a zone
+//
+// 409 RESOURCE_IN_USE while anything refers to it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /ops/v1/zones/{zoneId} (the `OpsDeleteZone` operationId).
+func (c *ClientWithResponses) OpsDeleteZoneWithResponse(ctx context.Context, zoneID ZoneID, params *OpsDeleteZoneParams, reqEditors ...RequestEditorFn) (*OpsDeleteZoneResponse, error) {
+	rsp, err := c.OpsDeleteZone(ctx, zoneID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsDeleteZoneResponse(rsp)
+}
+
 // OpsGetZoneWithResponse Read a zone
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10863,6 +22993,32 @@ func (c *ClientWithResponses) OpsGetZoneWithResponse(ctx context.Context, zoneID
 		return nil, err
 	}
 	return ParseOpsGetZoneResponse(rsp)
+}
+
+// OpsUpdateZoneWithBodyWithResponse Change a zone
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /ops/v1/zones/{zoneId} (the `OpsUpdateZone` operationId).
+func (c *ClientWithResponses) OpsUpdateZoneWithBodyWithResponse(ctx context.Context, zoneID ZoneID, params *OpsUpdateZoneParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsUpdateZoneResponse, error) {
+	rsp, err := c.OpsUpdateZoneWithBody(ctx, zoneID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUpdateZoneResponse(rsp)
+}
+
+// OpsUpdateZoneWithResponse Change a zone
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /ops/v1/zones/{zoneId} (the `OpsUpdateZone` operationId).
+func (c *ClientWithResponses) OpsUpdateZoneWithResponse(ctx context.Context, zoneID ZoneID, params *OpsUpdateZoneParams, body OpsUpdateZoneJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsUpdateZoneResponse, error) {
+	rsp, err := c.OpsUpdateZone(ctx, zoneID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsUpdateZoneResponse(rsp)
 }
 
 // ListJobsWithResponse List the tenant's jobs
@@ -10885,12 +23041,72 @@ func (c *ClientWithResponses) ListJobsWithResponse(ctx context.Context, params *
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /tenant/v1/jobs/{jobId} (the `GetJob` operationId).
-func (c *ClientWithResponses) GetJobWithResponse(ctx context.Context, jobID JobID, reqEditors ...RequestEditorFn) (*GetJobResponse, error) {
-	rsp, err := c.GetJob(ctx, jobID, reqEditors...)
+func (c *ClientWithResponses) GetJobWithResponse(ctx context.Context, jobID JobID, params *GetJobParams, reqEditors ...RequestEditorFn) (*GetJobResponse, error) {
+	rsp, err := c.GetJob(ctx, jobID, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseGetJobResponse(rsp)
+}
+
+// StreamJobEventsWithResponse Follow a job as server-sent events
+//
+// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/jobs/{jobId}/events (the `StreamJobEvents` operationId).
+func (c *ClientWithResponses) StreamJobEventsWithResponse(ctx context.Context, jobID JobID, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*StreamJobEventsResponse, error) {
+	rsp, err := c.StreamJobEvents(ctx, jobID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStreamJobEventsResponse(rsp)
+}
+
+// CancelJobWithBodyWithResponse Cancel a job
+//
+// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/jobs/{jobId}:cancel (the `CancelJob` operationId).
+func (c *ClientWithResponses) CancelJobWithBodyWithResponse(ctx context.Context, jobID JobID, params *CancelJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelJobResponse, error) {
+	rsp, err := c.CancelJobWithBody(ctx, jobID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelJobResponse(rsp)
+}
+
+// CancelJobWithResponse Cancel a job
+//
+// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/jobs/{jobId}:cancel (the `CancelJob` operationId).
+func (c *ClientWithResponses) CancelJobWithResponse(ctx context.Context, jobID JobID, params *CancelJobParams, body CancelJobJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelJobResponse, error) {
+	rsp, err := c.CancelJob(ctx, jobID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelJobResponse(rsp)
+}
+
+// ListMembersWithResponse List who holds a role in the tenant
+//
+// Derived from the role bindings.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/members (the `ListMembers` operationId).
+func (c *ClientWithResponses) ListMembersWithResponse(ctx context.Context, params *ListMembersParams, reqEditors ...RequestEditorFn) (*ListMembersResponse, error) {
+	rsp, err := c.ListMembers(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMembersResponse(rsp)
 }
 
 // ListProjectsWithResponse List the tenant's projects
@@ -10919,6 +23135,21 @@ func (c *ClientWithResponses) GetProjectWithResponse(ctx context.Context, projec
 	return ParseGetProjectResponse(rsp)
 }
 
+// ListProjectMembersWithResponse List who holds a role in the project
+//
+// Derived from the role bindings of the project and of its tenant.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/members (the `ListProjectMembers` operationId).
+func (c *ClientWithResponses) ListProjectMembersWithResponse(ctx context.Context, projectID ProjectID, params *ListProjectMembersParams, reqEditors ...RequestEditorFn) (*ListProjectMembersResponse, error) {
+	rsp, err := c.ListProjectMembers(ctx, projectID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListProjectMembersResponse(rsp)
+}
+
 // ListProjectNetworksWithResponse List the networks that VMs of the project may be attached to
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10930,6 +23161,325 @@ func (c *ClientWithResponses) ListProjectNetworksWithResponse(ctx context.Contex
 		return nil, err
 	}
 	return ParseListProjectNetworksResponse(rsp)
+}
+
+// GetProjectNetworkWithResponse Read a network
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/networks/{networkId} (the `GetProjectNetwork` operationId).
+func (c *ClientWithResponses) GetProjectNetworkWithResponse(ctx context.Context, projectID ProjectID, networkID NetworkID, params *GetProjectNetworkParams, reqEditors ...RequestEditorFn) (*GetProjectNetworkResponse, error) {
+	rsp, err := c.GetProjectNetwork(ctx, projectID, networkID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetProjectNetworkResponse(rsp)
+}
+
+// GetProjectQuotaWithResponse Read what the project may use and uses
+//
+// The limits of the project and of its tenant; both count.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/quota (the `GetProjectQuota` operationId).
+func (c *ClientWithResponses) GetProjectQuotaWithResponse(ctx context.Context, projectID ProjectID, reqEditors ...RequestEditorFn) (*GetProjectQuotaResponse, error) {
+	rsp, err := c.GetProjectQuota(ctx, projectID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetProjectQuotaResponse(rsp)
+}
+
+// ListProjectRoleBindingsWithResponse List the role bindings of the project
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/role-bindings (the `ListProjectRoleBindings` operationId).
+func (c *ClientWithResponses) ListProjectRoleBindingsWithResponse(ctx context.Context, projectID ProjectID, params *ListProjectRoleBindingsParams, reqEditors ...RequestEditorFn) (*ListProjectRoleBindingsResponse, error) {
+	rsp, err := c.ListProjectRoleBindings(ctx, projectID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListProjectRoleBindingsResponse(rsp)
+}
+
+// CreateProjectRoleBindingWithBodyWithResponse Give a role in the project
+//
+// A caller can give only a role whose every permission it holds itself.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/role-bindings (the `CreateProjectRoleBinding` operationId).
+func (c *ClientWithResponses) CreateProjectRoleBindingWithBodyWithResponse(ctx context.Context, projectID ProjectID, params *CreateProjectRoleBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProjectRoleBindingResponse, error) {
+	rsp, err := c.CreateProjectRoleBindingWithBody(ctx, projectID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProjectRoleBindingResponse(rsp)
+}
+
+// CreateProjectRoleBindingWithResponse Give a role in the project
+//
+// A caller can give only a role whose every permission it holds itself.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/role-bindings (the `CreateProjectRoleBinding` operationId).
+func (c *ClientWithResponses) CreateProjectRoleBindingWithResponse(ctx context.Context, projectID ProjectID, params *CreateProjectRoleBindingParams, body CreateProjectRoleBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProjectRoleBindingResponse, error) {
+	rsp, err := c.CreateProjectRoleBinding(ctx, projectID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProjectRoleBindingResponse(rsp)
+}
+
+// DeleteProjectRoleBindingWithResponse Take a role back
+//
+// Every replica refuses the role within a second.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/role-bindings/{roleBindingId} (the `DeleteProjectRoleBinding` operationId).
+func (c *ClientWithResponses) DeleteProjectRoleBindingWithResponse(ctx context.Context, projectID ProjectID, roleBindingID RoleBindingID, params *DeleteProjectRoleBindingParams, reqEditors ...RequestEditorFn) (*DeleteProjectRoleBindingResponse, error) {
+	rsp, err := c.DeleteProjectRoleBinding(ctx, projectID, roleBindingID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteProjectRoleBindingResponse(rsp)
+}
+
+// GetProjectRoleBindingWithResponse Read a role binding
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/role-bindings/{roleBindingId} (the `GetProjectRoleBinding` operationId).
+func (c *ClientWithResponses) GetProjectRoleBindingWithResponse(ctx context.Context, projectID ProjectID, roleBindingID RoleBindingID, params *GetProjectRoleBindingParams, reqEditors ...RequestEditorFn) (*GetProjectRoleBindingResponse, error) {
+	rsp, err := c.GetProjectRoleBinding(ctx, projectID, roleBindingID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetProjectRoleBindingResponse(rsp)
+}
+
+// ListServiceAccountsWithResponse List the project's service accounts
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/service-accounts (the `ListServiceAccounts` operationId).
+func (c *ClientWithResponses) ListServiceAccountsWithResponse(ctx context.Context, projectID ProjectID, params *ListServiceAccountsParams, reqEditors ...RequestEditorFn) (*ListServiceAccountsResponse, error) {
+	rsp, err := c.ListServiceAccounts(ctx, projectID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListServiceAccountsResponse(rsp)
+}
+
+// CreateServiceAccountWithBodyWithResponse Create a service account
+//
+// It has no rights until a role is bound to it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts (the `CreateServiceAccount` operationId).
+func (c *ClientWithResponses) CreateServiceAccountWithBodyWithResponse(ctx context.Context, projectID ProjectID, params *CreateServiceAccountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateServiceAccountResponse, error) {
+	rsp, err := c.CreateServiceAccountWithBody(ctx, projectID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateServiceAccountResponse(rsp)
+}
+
+// CreateServiceAccountWithResponse Create a service account
+//
+// It has no rights until a role is bound to it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts (the `CreateServiceAccount` operationId).
+func (c *ClientWithResponses) CreateServiceAccountWithResponse(ctx context.Context, projectID ProjectID, params *CreateServiceAccountParams, body CreateServiceAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateServiceAccountResponse, error) {
+	rsp, err := c.CreateServiceAccount(ctx, projectID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateServiceAccountResponse(rsp)
+}
+
+// DeleteServiceAccountWithResponse Delete a service account with its keys and role bindings
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `DeleteServiceAccount` operationId).
+func (c *ClientWithResponses) DeleteServiceAccountWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *DeleteServiceAccountParams, reqEditors ...RequestEditorFn) (*DeleteServiceAccountResponse, error) {
+	rsp, err := c.DeleteServiceAccount(ctx, projectID, serviceAccountID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteServiceAccountResponse(rsp)
+}
+
+// GetServiceAccountWithResponse Read a service account
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `GetServiceAccount` operationId).
+func (c *ClientWithResponses) GetServiceAccountWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *GetServiceAccountParams, reqEditors ...RequestEditorFn) (*GetServiceAccountResponse, error) {
+	rsp, err := c.GetServiceAccount(ctx, projectID, serviceAccountID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetServiceAccountResponse(rsp)
+}
+
+// UpdateServiceAccountWithBodyWithResponse Change, disable or enable a service account
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `UpdateServiceAccount` operationId).
+func (c *ClientWithResponses) UpdateServiceAccountWithBodyWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *UpdateServiceAccountParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateServiceAccountResponse, error) {
+	rsp, err := c.UpdateServiceAccountWithBody(ctx, projectID, serviceAccountID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateServiceAccountResponse(rsp)
+}
+
+// UpdateServiceAccountWithResponse Change, disable or enable a service account
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId} (the `UpdateServiceAccount` operationId).
+func (c *ClientWithResponses) UpdateServiceAccountWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *UpdateServiceAccountParams, body UpdateServiceAccountJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateServiceAccountResponse, error) {
+	rsp, err := c.UpdateServiceAccount(ctx, projectID, serviceAccountID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateServiceAccountResponse(rsp)
+}
+
+// ListServiceAccountKeysWithResponse List the keys of a service account, without their secrets
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys (the `ListServiceAccountKeys` operationId).
+func (c *ClientWithResponses) ListServiceAccountKeysWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *ListServiceAccountKeysParams, reqEditors ...RequestEditorFn) (*ListServiceAccountKeysResponse, error) {
+	rsp, err := c.ListServiceAccountKeys(ctx, projectID, serviceAccountID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListServiceAccountKeysResponse(rsp)
+}
+
+// CreateServiceAccountKeyWithBodyWithResponse Make a key
+//
+// The secret is in this answer and in no other: a replay of the request does not bear it. Several keys may live at once, so that one can be rotated without a gap.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys (the `CreateServiceAccountKey` operationId).
+func (c *ClientWithResponses) CreateServiceAccountKeyWithBodyWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *CreateServiceAccountKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateServiceAccountKeyResponse, error) {
+	rsp, err := c.CreateServiceAccountKeyWithBody(ctx, projectID, serviceAccountID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateServiceAccountKeyResponse(rsp)
+}
+
+// CreateServiceAccountKeyWithResponse Make a key
+//
+// The secret is in this answer and in no other: a replay of the request does not bear it. Several keys may live at once, so that one can be rotated without a gap.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys (the `CreateServiceAccountKey` operationId).
+func (c *ClientWithResponses) CreateServiceAccountKeyWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params *CreateServiceAccountKeyParams, body CreateServiceAccountKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateServiceAccountKeyResponse, error) {
+	rsp, err := c.CreateServiceAccountKey(ctx, projectID, serviceAccountID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateServiceAccountKeyResponse(rsp)
+}
+
+// DeleteServiceAccountKeyWithResponse Revoke a key
+//
+// Tokens made with it are refused within a second.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys/{keyId} (the `DeleteServiceAccountKey` operationId).
+func (c *ClientWithResponses) DeleteServiceAccountKeyWithResponse(ctx context.Context, projectID ProjectID, serviceAccountID ServiceAccountID, keyID KeyID, params *DeleteServiceAccountKeyParams, reqEditors ...RequestEditorFn) (*DeleteServiceAccountKeyResponse, error) {
+	rsp, err := c.DeleteServiceAccountKey(ctx, projectID, serviceAccountID, keyID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteServiceAccountKeyResponse(rsp)
+}
+
+// ListSSHKeysWithResponse List the project's SSH keys
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/ssh-keys (the `ListSSHKeys` operationId).
+func (c *ClientWithResponses) ListSSHKeysWithResponse(ctx context.Context, projectID ProjectID, params *ListSSHKeysParams, reqEditors ...RequestEditorFn) (*ListSSHKeysResponse, error) {
+	rsp, err := c.ListSSHKeys(ctx, projectID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSSHKeysResponse(rsp)
+}
+
+// CreateSSHKeyWithBodyWithResponse Store a public SSH key
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/ssh-keys (the `CreateSSHKey` operationId).
+func (c *ClientWithResponses) CreateSSHKeyWithBodyWithResponse(ctx context.Context, projectID ProjectID, params *CreateSSHKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSSHKeyResponse, error) {
+	rsp, err := c.CreateSSHKeyWithBody(ctx, projectID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSSHKeyResponse(rsp)
+}
+
+// CreateSSHKeyWithResponse Store a public SSH key
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/ssh-keys (the `CreateSSHKey` operationId).
+func (c *ClientWithResponses) CreateSSHKeyWithResponse(ctx context.Context, projectID ProjectID, params *CreateSSHKeyParams, body CreateSSHKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSSHKeyResponse, error) {
+	rsp, err := c.CreateSSHKey(ctx, projectID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSSHKeyResponse(rsp)
+}
+
+// DeleteSSHKeyWithResponse Delete an SSH key
+//
+// VMs that were made with it keep it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/ssh-keys/{sshKeyId} (the `DeleteSSHKey` operationId).
+func (c *ClientWithResponses) DeleteSSHKeyWithResponse(ctx context.Context, projectID ProjectID, sshKeyID SSHKeyID, params *DeleteSSHKeyParams, reqEditors ...RequestEditorFn) (*DeleteSSHKeyResponse, error) {
+	rsp, err := c.DeleteSSHKey(ctx, projectID, sshKeyID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteSSHKeyResponse(rsp)
+}
+
+// GetSSHKeyWithResponse Read an SSH key
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/ssh-keys/{sshKeyId} (the `GetSSHKey` operationId).
+func (c *ClientWithResponses) GetSSHKeyWithResponse(ctx context.Context, projectID ProjectID, sshKeyID SSHKeyID, params *GetSSHKeyParams, reqEditors ...RequestEditorFn) (*GetSSHKeyResponse, error) {
+	rsp, err := c.GetSSHKey(ctx, projectID, sshKeyID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSSHKeyResponse(rsp)
 }
 
 // ListVMsWithResponse List the project's VMs
@@ -10999,6 +23549,36 @@ func (c *ClientWithResponses) GetVMWithResponse(ctx context.Context, projectID P
 		return nil, err
 	}
 	return ParseGetVMResponse(rsp)
+}
+
+// UpdateVMWithBodyWithResponse Change a VM's name, description, tags, metadata or delete protection
+//
+// A member that is absent stays; in tags and metadata a null removes its key (RFC 7396). Allowed while another job is at work on the VM. The name of the guest stays what it was.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /tenant/v1/projects/{projectId}/vms/{vmId} (the `UpdateVM` operationId).
+func (c *ClientWithResponses) UpdateVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *UpdateVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateVMResponse, error) {
+	rsp, err := c.UpdateVMWithBody(ctx, projectID, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateVMResponse(rsp)
+}
+
+// UpdateVMWithResponse Change a VM's name, description, tags, metadata or delete protection
+//
+// A member that is absent stays; in tags and metadata a null removes its key (RFC 7396). Allowed while another job is at work on the VM. The name of the guest stays what it was.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /tenant/v1/projects/{projectId}/vms/{vmId} (the `UpdateVM` operationId).
+func (c *ClientWithResponses) UpdateVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *UpdateVMParams, body UpdateVMJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateVMResponse, error) {
+	rsp, err := c.UpdateVM(ctx, projectID, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateVMResponse(rsp)
 }
 
 // ListVMJobsWithResponse List the jobs of a VM
@@ -11094,6 +23674,189 @@ func (c *ClientWithResponses) StopVMWithResponse(ctx context.Context, projectID 
 		return nil, err
 	}
 	return ParseStopVMResponse(rsp)
+}
+
+// GetTenantQuotaWithResponse Read what the tenant may use and uses
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/quota (the `GetTenantQuota` operationId).
+func (c *ClientWithResponses) GetTenantQuotaWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTenantQuotaResponse, error) {
+	rsp, err := c.GetTenantQuota(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTenantQuotaResponse(rsp)
+}
+
+// ListTenantRoleBindingsWithResponse List the role bindings of the tenant
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/role-bindings (the `ListTenantRoleBindings` operationId).
+func (c *ClientWithResponses) ListTenantRoleBindingsWithResponse(ctx context.Context, params *ListTenantRoleBindingsParams, reqEditors ...RequestEditorFn) (*ListTenantRoleBindingsResponse, error) {
+	rsp, err := c.ListTenantRoleBindings(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTenantRoleBindingsResponse(rsp)
+}
+
+// CreateTenantRoleBindingWithBodyWithResponse Give a role in the tenant
+//
+// A caller can give only a role whose every permission it holds itself.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/role-bindings (the `CreateTenantRoleBinding` operationId).
+func (c *ClientWithResponses) CreateTenantRoleBindingWithBodyWithResponse(ctx context.Context, params *CreateTenantRoleBindingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTenantRoleBindingResponse, error) {
+	rsp, err := c.CreateTenantRoleBindingWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTenantRoleBindingResponse(rsp)
+}
+
+// CreateTenantRoleBindingWithResponse Give a role in the tenant
+//
+// A caller can give only a role whose every permission it holds itself.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/role-bindings (the `CreateTenantRoleBinding` operationId).
+func (c *ClientWithResponses) CreateTenantRoleBindingWithResponse(ctx context.Context, params *CreateTenantRoleBindingParams, body CreateTenantRoleBindingJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTenantRoleBindingResponse, error) {
+	rsp, err := c.CreateTenantRoleBinding(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTenantRoleBindingResponse(rsp)
+}
+
+// DeleteTenantRoleBindingWithResponse Take a role back
+//
+// Every replica refuses the role within a second.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /tenant/v1/role-bindings/{roleBindingId} (the `DeleteTenantRoleBinding` operationId).
+func (c *ClientWithResponses) DeleteTenantRoleBindingWithResponse(ctx context.Context, roleBindingID RoleBindingID, params *DeleteTenantRoleBindingParams, reqEditors ...RequestEditorFn) (*DeleteTenantRoleBindingResponse, error) {
+	rsp, err := c.DeleteTenantRoleBinding(ctx, roleBindingID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteTenantRoleBindingResponse(rsp)
+}
+
+// GetTenantRoleBindingWithResponse Read a role binding
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/role-bindings/{roleBindingId} (the `GetTenantRoleBinding` operationId).
+func (c *ClientWithResponses) GetTenantRoleBindingWithResponse(ctx context.Context, roleBindingID RoleBindingID, params *GetTenantRoleBindingParams, reqEditors ...RequestEditorFn) (*GetTenantRoleBindingResponse, error) {
+	rsp, err := c.GetTenantRoleBinding(ctx, roleBindingID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTenantRoleBindingResponse(rsp)
+}
+
+// ListRolesWithResponse List the built-in roles and the tenant's own
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/roles (the `ListRoles` operationId).
+func (c *ClientWithResponses) ListRolesWithResponse(ctx context.Context, params *ListRolesParams, reqEditors ...RequestEditorFn) (*ListRolesResponse, error) {
+	rsp, err := c.ListRoles(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRolesResponse(rsp)
+}
+
+// CreateRoleWithBodyWithResponse Create a role
+//
+// A caller can put only permissions into a role that it holds itself.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/roles (the `CreateRole` operationId).
+func (c *ClientWithResponses) CreateRoleWithBodyWithResponse(ctx context.Context, params *CreateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateRoleResponse, error) {
+	rsp, err := c.CreateRoleWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRoleResponse(rsp)
+}
+
+// CreateRoleWithResponse Create a role
+//
+// A caller can put only permissions into a role that it holds itself.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/roles (the `CreateRole` operationId).
+func (c *ClientWithResponses) CreateRoleWithResponse(ctx context.Context, params *CreateRoleParams, body CreateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateRoleResponse, error) {
+	rsp, err := c.CreateRole(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateRoleResponse(rsp)
+}
+
+// DeleteRoleWithResponse Delete a role that nobody holds
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /tenant/v1/roles/{roleId} (the `DeleteRole` operationId).
+func (c *ClientWithResponses) DeleteRoleWithResponse(ctx context.Context, roleID RoleID, params *DeleteRoleParams, reqEditors ...RequestEditorFn) (*DeleteRoleResponse, error) {
+	rsp, err := c.DeleteRole(ctx, roleID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteRoleResponse(rsp)
+}
+
+// GetRoleWithResponse Read a role
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/roles/{roleId} (the `GetRole` operationId).
+func (c *ClientWithResponses) GetRoleWithResponse(ctx context.Context, roleID RoleID, params *GetRoleParams, reqEditors ...RequestEditorFn) (*GetRoleResponse, error) {
+	rsp, err := c.GetRole(ctx, roleID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRoleResponse(rsp)
+}
+
+// UpdateRoleWithBodyWithResponse Change a role
+//
+// Every replica follows within a second. Built-in roles cannot be changed.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /tenant/v1/roles/{roleId} (the `UpdateRole` operationId).
+func (c *ClientWithResponses) UpdateRoleWithBodyWithResponse(ctx context.Context, roleID RoleID, params *UpdateRoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateRoleResponse, error) {
+	rsp, err := c.UpdateRoleWithBody(ctx, roleID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateRoleResponse(rsp)
+}
+
+// UpdateRoleWithResponse Change a role
+//
+// Every replica follows within a second. Built-in roles cannot be changed.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /tenant/v1/roles/{roleId} (the `UpdateRole` operationId).
+func (c *ClientWithResponses) UpdateRoleWithResponse(ctx context.Context, roleID RoleID, params *UpdateRoleParams, body UpdateRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRoleResponse, error) {
+	rsp, err := c.UpdateRole(ctx, roleID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateRoleResponse(rsp)
 }
 
 // ParseListCapabilitiesResponse parses an HTTP response from a ListCapabilitiesWithResponse call
@@ -11294,6 +24057,39 @@ func ParseGetOpenAPIResponse(rsp *http.Response) (*GetOpenAPIResponse, error) {
 	return response, nil
 }
 
+// ParseGetStatusResponse parses an HTTP response from a GetStatusWithResponse call
+func ParseGetStatusResponse(rsp *http.Response) (*GetStatusResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStatusResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Status
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetVersionResponse parses an HTTP response from a GetVersionWithResponse call
 func ParseGetVersionResponse(rsp *http.Response) (*GetVersionResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -11327,6 +24123,39 @@ func ParseGetVersionResponse(rsp *http.Response) (*GetVersionResponse, error) {
 	return response, nil
 }
 
+// ParseGetWhoAmIResponse parses an HTTP response from a GetWhoAmIWithResponse call
+func ParseGetWhoAmIResponse(rsp *http.Response) (*GetWhoAmIResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetWhoAmIResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WhoAmI
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListZonesResponse parses an HTTP response from a ListZonesWithResponse call
 func ParseListZonesResponse(rsp *http.Response) (*ListZonesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -11343,6 +24172,39 @@ func ParseListZonesResponse(rsp *http.Response) (*ListZonesResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest ZoneList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsExplainAuthzResponse parses an HTTP response from a OpsExplainAuthzWithResponse call
+func ParseOpsExplainAuthzResponse(rsp *http.Response) (*OpsExplainAuthzResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsExplainAuthzResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Explanation
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -11486,6 +24348,48 @@ func ParseOpsCreateFlavorResponse(rsp *http.Response) (*OpsCreateFlavorResponse,
 	return response, nil
 }
 
+// ParseOpsDeleteFlavorResponse parses an HTTP response from a OpsDeleteFlavorWithResponse call
+func ParseOpsDeleteFlavorResponse(rsp *http.Response) (*OpsDeleteFlavorResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsDeleteFlavorResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers OpsDeleteFlavorResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseOpsGetFlavorResponse parses an HTTP response from a OpsGetFlavorWithResponse call
 func ParseOpsGetFlavorResponse(rsp *http.Response) (*OpsGetFlavorResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -11540,6 +24444,59 @@ func ParseOpsGetFlavorResponse(rsp *http.Response) (*OpsGetFlavorResponse, error
 			headers.ETag = value
 		}
 		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsUpdateFlavorResponse parses an HTTP response from a OpsUpdateFlavorWithResponse call
+func ParseOpsUpdateFlavorResponse(rsp *http.Response) (*OpsUpdateFlavorResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsUpdateFlavorResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Flavor
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers OpsUpdateFlavorResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -11638,6 +24595,48 @@ func ParseOpsCreateImageResponse(rsp *http.Response) (*OpsCreateImageResponse, e
 	return response, nil
 }
 
+// ParseOpsDeleteImageResponse parses an HTTP response from a OpsDeleteImageWithResponse call
+func ParseOpsDeleteImageResponse(rsp *http.Response) (*OpsDeleteImageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsDeleteImageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers OpsDeleteImageResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseOpsGetImageResponse parses an HTTP response from a OpsGetImageWithResponse call
 func ParseOpsGetImageResponse(rsp *http.Response) (*OpsGetImageResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -11692,6 +24691,59 @@ func ParseOpsGetImageResponse(rsp *http.Response) (*OpsGetImageResponse, error) 
 			headers.ETag = value
 		}
 		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsUpdateImageResponse parses an HTTP response from a OpsUpdateImageWithResponse call
+func ParseOpsUpdateImageResponse(rsp *http.Response) (*OpsUpdateImageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsUpdateImageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OpsImage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers OpsUpdateImageResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -11758,6 +24810,212 @@ func ParseOpsGetJobResponse(rsp *http.Response) (*OpsGetJobResponse, error) {
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseOpsStreamJobEventsResponse parses an HTTP response from a OpsStreamJobEventsWithResponse call
+func ParseOpsStreamJobEventsResponse(rsp *http.Response) (*OpsStreamJobEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsStreamJobEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsAbandonJobResponse parses an HTTP response from a OpsAbandonJobWithResponse call
+func ParseOpsAbandonJobResponse(rsp *http.Response) (*OpsAbandonJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsAbandonJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers OpsAbandonJobResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsCancelJobResponse parses an HTTP response from a OpsCancelJobWithResponse call
+func ParseOpsCancelJobResponse(rsp *http.Response) (*OpsCancelJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsCancelJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers OpsCancelJobResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsRetryJobResponse parses an HTTP response from a OpsRetryJobWithResponse call
+func ParseOpsRetryJobResponse(rsp *http.Response) (*OpsRetryJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsRetryJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers OpsRetryJobResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
 	}
 
 	return response, nil
@@ -11856,6 +25114,48 @@ func ParseOpsCreateNetworkResponse(rsp *http.Response) (*OpsCreateNetworkRespons
 	return response, nil
 }
 
+// ParseOpsDeleteNetworkResponse parses an HTTP response from a OpsDeleteNetworkWithResponse call
+func ParseOpsDeleteNetworkResponse(rsp *http.Response) (*OpsDeleteNetworkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsDeleteNetworkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers OpsDeleteNetworkResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseOpsGetNetworkResponse parses an HTTP response from a OpsGetNetworkWithResponse call
 func ParseOpsGetNetworkResponse(rsp *http.Response) (*OpsGetNetworkResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -11902,6 +25202,286 @@ func ParseOpsGetNetworkResponse(rsp *http.Response) (*OpsGetNetworkResponse, err
 		response.Headers200 = &headers
 	case rsp.StatusCode == 304:
 		var headers OpsGetNetworkResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsUpdateNetworkResponse parses an HTTP response from a OpsUpdateNetworkWithResponse call
+func ParseOpsUpdateNetworkResponse(rsp *http.Response) (*OpsUpdateNetworkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsUpdateNetworkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OpsNetwork
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers OpsUpdateNetworkResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsListAddressesResponse parses an HTTP response from a OpsListAddressesWithResponse call
+func ParseOpsListAddressesResponse(rsp *http.Response) (*OpsListAddressesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsListAddressesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AllocatedAddressList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsListSubnetsResponse parses an HTTP response from a OpsListSubnetsWithResponse call
+func ParseOpsListSubnetsResponse(rsp *http.Response) (*OpsListSubnetsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsListSubnetsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SubnetList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsCreateSubnetResponse parses an HTTP response from a OpsCreateSubnetWithResponse call
+func ParseOpsCreateSubnetResponse(rsp *http.Response) (*OpsCreateSubnetResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsCreateSubnetResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Subnet
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers OpsCreateSubnetResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsDeleteSubnetResponse parses an HTTP response from a OpsDeleteSubnetWithResponse call
+func ParseOpsDeleteSubnetResponse(rsp *http.Response) (*OpsDeleteSubnetResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsDeleteSubnetResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers OpsDeleteSubnetResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsGetSubnetResponse parses an HTTP response from a OpsGetSubnetWithResponse call
+func ParseOpsGetSubnetResponse(rsp *http.Response) (*OpsGetSubnetResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsGetSubnetResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Subnet
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers OpsGetSubnetResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers OpsGetSubnetResponse304Headers
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -12041,6 +25621,48 @@ func ParseOpsCreateProjectResponse(rsp *http.Response) (*OpsCreateProjectRespons
 	return response, nil
 }
 
+// ParseOpsDeleteProjectResponse parses an HTTP response from a OpsDeleteProjectWithResponse call
+func ParseOpsDeleteProjectResponse(rsp *http.Response) (*OpsDeleteProjectResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsDeleteProjectResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers OpsDeleteProjectResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseOpsGetProjectResponse parses an HTTP response from a OpsGetProjectWithResponse call
 func ParseOpsGetProjectResponse(rsp *http.Response) (*OpsGetProjectResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12095,6 +25717,59 @@ func ParseOpsGetProjectResponse(rsp *http.Response) (*OpsGetProjectResponse, err
 			headers.ETag = value
 		}
 		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsUpdateProjectResponse parses an HTTP response from a OpsUpdateProjectWithResponse call
+func ParseOpsUpdateProjectResponse(rsp *http.Response) (*OpsUpdateProjectResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsUpdateProjectResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Project
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers OpsUpdateProjectResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -12312,6 +25987,345 @@ func ParseOpsTestProviderResponse(rsp *http.Response) (*OpsTestProviderResponse,
 	return response, nil
 }
 
+// ParseOpsGetQuotaResponse parses an HTTP response from a OpsGetQuotaWithResponse call
+func ParseOpsGetQuotaResponse(rsp *http.Response) (*OpsGetQuotaResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsGetQuotaResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest QuotaReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers OpsGetQuotaResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers OpsGetQuotaResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsPutQuotaResponse parses an HTTP response from a OpsPutQuotaWithResponse call
+func ParseOpsPutQuotaResponse(rsp *http.Response) (*OpsPutQuotaResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsPutQuotaResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest QuotaReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers OpsPutQuotaResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsListRoleBindingsResponse parses an HTTP response from a OpsListRoleBindingsWithResponse call
+func ParseOpsListRoleBindingsResponse(rsp *http.Response) (*OpsListRoleBindingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsListRoleBindingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RoleBindingList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpsCreateRoleBindingResponse parses an HTTP response from a OpsCreateRoleBindingWithResponse call
+func ParseOpsCreateRoleBindingResponse(rsp *http.Response) (*OpsCreateRoleBindingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsCreateRoleBindingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest RoleBinding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers OpsCreateRoleBindingResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsDeleteRoleBindingResponse parses an HTTP response from a OpsDeleteRoleBindingWithResponse call
+func ParseOpsDeleteRoleBindingResponse(rsp *http.Response) (*OpsDeleteRoleBindingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsDeleteRoleBindingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers OpsDeleteRoleBindingResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsGetRoleBindingResponse parses an HTTP response from a OpsGetRoleBindingWithResponse call
+func ParseOpsGetRoleBindingResponse(rsp *http.Response) (*OpsGetRoleBindingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsGetRoleBindingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RoleBinding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers OpsGetRoleBindingResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers OpsGetRoleBindingResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsListRolesResponse parses an HTTP response from a OpsListRolesWithResponse call
+func ParseOpsListRolesResponse(rsp *http.Response) (*OpsListRolesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsListRolesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RoleList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseOpsListTenantsResponse parses an HTTP response from a OpsListTenantsWithResponse call
 func ParseOpsListTenantsResponse(rsp *http.Response) (*OpsListTenantsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12405,6 +26419,48 @@ func ParseOpsCreateTenantResponse(rsp *http.Response) (*OpsCreateTenantResponse,
 	return response, nil
 }
 
+// ParseOpsDeleteTenantResponse parses an HTTP response from a OpsDeleteTenantWithResponse call
+func ParseOpsDeleteTenantResponse(rsp *http.Response) (*OpsDeleteTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsDeleteTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers OpsDeleteTenantResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseOpsGetTenantResponse parses an HTTP response from a OpsGetTenantWithResponse call
 func ParseOpsGetTenantResponse(rsp *http.Response) (*OpsGetTenantResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12459,6 +26515,59 @@ func ParseOpsGetTenantResponse(rsp *http.Response) (*OpsGetTenantResponse, error
 			headers.ETag = value
 		}
 		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsUpdateTenantResponse parses an HTTP response from a OpsUpdateTenantWithResponse call
+func ParseOpsUpdateTenantResponse(rsp *http.Response) (*OpsUpdateTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsUpdateTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Tenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers OpsUpdateTenantResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -12649,6 +26758,48 @@ func ParseOpsCreateZoneResponse(rsp *http.Response) (*OpsCreateZoneResponse, err
 	return response, nil
 }
 
+// ParseOpsDeleteZoneResponse parses an HTTP response from a OpsDeleteZoneWithResponse call
+func ParseOpsDeleteZoneResponse(rsp *http.Response) (*OpsDeleteZoneResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsDeleteZoneResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers OpsDeleteZoneResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseOpsGetZoneResponse parses an HTTP response from a OpsGetZoneWithResponse call
 func ParseOpsGetZoneResponse(rsp *http.Response) (*OpsGetZoneResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12708,6 +26859,59 @@ func ParseOpsGetZoneResponse(rsp *http.Response) (*OpsGetZoneResponse, error) {
 	return response, nil
 }
 
+// ParseOpsUpdateZoneResponse parses an HTTP response from a OpsUpdateZoneWithResponse call
+func ParseOpsUpdateZoneResponse(rsp *http.Response) (*OpsUpdateZoneResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsUpdateZoneResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Zone
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers OpsUpdateZoneResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListJobsResponse parses an HTTP response from a ListJobsWithResponse call
 func ParseListJobsResponse(rsp *http.Response) (*ListJobsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12757,6 +26961,125 @@ func ParseGetJobResponse(rsp *http.Response) (*GetJobResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseStreamJobEventsResponse parses an HTTP response from a StreamJobEventsWithResponse call
+func ParseStreamJobEventsResponse(rsp *http.Response) (*StreamJobEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StreamJobEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCancelJobResponse parses an HTTP response from a CancelJobWithResponse call
+func ParseCancelJobResponse(rsp *http.Response) (*CancelJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers CancelJobResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListMembersResponse parses an HTTP response from a ListMembersWithResponse call
+func ParseListMembersResponse(rsp *http.Response) (*ListMembersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMembersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberList
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -12866,6 +27189,39 @@ func ParseGetProjectResponse(rsp *http.Response) (*GetProjectResponse, error) {
 	return response, nil
 }
 
+// ParseListProjectMembersResponse parses an HTTP response from a ListProjectMembersWithResponse call
+func ParseListProjectMembersResponse(rsp *http.Response) (*ListProjectMembersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListProjectMembersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MemberList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListProjectNetworksResponse parses an HTTP response from a ListProjectNetworksWithResponse call
 func ParseListProjectNetworksResponse(rsp *http.Response) (*ListProjectNetworksResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12894,6 +27250,868 @@ func ParseListProjectNetworksResponse(rsp *http.Response) (*ListProjectNetworksR
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseGetProjectNetworkResponse parses an HTTP response from a GetProjectNetworkWithResponse call
+func ParseGetProjectNetworkResponse(rsp *http.Response) (*GetProjectNetworkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetProjectNetworkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Network
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetProjectNetworkResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetProjectNetworkResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetProjectQuotaResponse parses an HTTP response from a GetProjectQuotaWithResponse call
+func ParseGetProjectQuotaResponse(rsp *http.Response) (*GetProjectQuotaResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetProjectQuotaResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest QuotaReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListProjectRoleBindingsResponse parses an HTTP response from a ListProjectRoleBindingsWithResponse call
+func ParseListProjectRoleBindingsResponse(rsp *http.Response) (*ListProjectRoleBindingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListProjectRoleBindingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RoleBindingList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateProjectRoleBindingResponse parses an HTTP response from a CreateProjectRoleBindingWithResponse call
+func ParseCreateProjectRoleBindingResponse(rsp *http.Response) (*CreateProjectRoleBindingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateProjectRoleBindingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest RoleBinding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateProjectRoleBindingResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteProjectRoleBindingResponse parses an HTTP response from a DeleteProjectRoleBindingWithResponse call
+func ParseDeleteProjectRoleBindingResponse(rsp *http.Response) (*DeleteProjectRoleBindingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteProjectRoleBindingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers DeleteProjectRoleBindingResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetProjectRoleBindingResponse parses an HTTP response from a GetProjectRoleBindingWithResponse call
+func ParseGetProjectRoleBindingResponse(rsp *http.Response) (*GetProjectRoleBindingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetProjectRoleBindingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RoleBinding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetProjectRoleBindingResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetProjectRoleBindingResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListServiceAccountsResponse parses an HTTP response from a ListServiceAccountsWithResponse call
+func ParseListServiceAccountsResponse(rsp *http.Response) (*ListServiceAccountsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListServiceAccountsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ServiceAccountList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateServiceAccountResponse parses an HTTP response from a CreateServiceAccountWithResponse call
+func ParseCreateServiceAccountResponse(rsp *http.Response) (*CreateServiceAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateServiceAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest ServiceAccount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateServiceAccountResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteServiceAccountResponse parses an HTTP response from a DeleteServiceAccountWithResponse call
+func ParseDeleteServiceAccountResponse(rsp *http.Response) (*DeleteServiceAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteServiceAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers DeleteServiceAccountResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetServiceAccountResponse parses an HTTP response from a GetServiceAccountWithResponse call
+func ParseGetServiceAccountResponse(rsp *http.Response) (*GetServiceAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetServiceAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ServiceAccount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetServiceAccountResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetServiceAccountResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateServiceAccountResponse parses an HTTP response from a UpdateServiceAccountWithResponse call
+func ParseUpdateServiceAccountResponse(rsp *http.Response) (*UpdateServiceAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateServiceAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ServiceAccount
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateServiceAccountResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListServiceAccountKeysResponse parses an HTTP response from a ListServiceAccountKeysWithResponse call
+func ParseListServiceAccountKeysResponse(rsp *http.Response) (*ListServiceAccountKeysResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListServiceAccountKeysResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ServiceAccountKeyList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateServiceAccountKeyResponse parses an HTTP response from a CreateServiceAccountKeyWithResponse call
+func ParseCreateServiceAccountKeyResponse(rsp *http.Response) (*CreateServiceAccountKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateServiceAccountKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest NewServiceAccountKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateServiceAccountKeyResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteServiceAccountKeyResponse parses an HTTP response from a DeleteServiceAccountKeyWithResponse call
+func ParseDeleteServiceAccountKeyResponse(rsp *http.Response) (*DeleteServiceAccountKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteServiceAccountKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers DeleteServiceAccountKeyResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSSHKeysResponse parses an HTTP response from a ListSSHKeysWithResponse call
+func ParseListSSHKeysResponse(rsp *http.Response) (*ListSSHKeysResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSSHKeysResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SSHKeyList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateSSHKeyResponse parses an HTTP response from a CreateSSHKeyWithResponse call
+func ParseCreateSSHKeyResponse(rsp *http.Response) (*CreateSSHKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateSSHKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest SSHKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateSSHKeyResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteSSHKeyResponse parses an HTTP response from a DeleteSSHKeyWithResponse call
+func ParseDeleteSSHKeyResponse(rsp *http.Response) (*DeleteSSHKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteSSHKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers DeleteSSHKeyResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetSSHKeyResponse parses an HTTP response from a GetSSHKeyWithResponse call
+func ParseGetSSHKeyResponse(rsp *http.Response) (*GetSSHKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSSHKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SSHKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetSSHKeyResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetSSHKeyResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	}
 
 	return response, nil
@@ -13111,6 +28329,66 @@ func ParseGetVMResponse(rsp *http.Response) (*GetVMResponse, error) {
 	return response, nil
 }
 
+// ParseUpdateVMResponse parses an HTTP response from a UpdateVMWithResponse call
+func ParseUpdateVMResponse(rsp *http.Response) (*UpdateVMResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateVMResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers UpdateVMResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListVMJobsResponse parses an HTTP response from a ListVMJobsWithResponse call
 func ParseListVMJobsResponse(rsp *http.Response) (*ListVMJobsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -13319,6 +28597,480 @@ func ParseStopVMResponse(rsp *http.Response) (*StopVMResponse, error) {
 			headers.RetryAfter = value
 		}
 		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTenantQuotaResponse parses an HTTP response from a GetTenantQuotaWithResponse call
+func ParseGetTenantQuotaResponse(rsp *http.Response) (*GetTenantQuotaResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTenantQuotaResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest QuotaReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListTenantRoleBindingsResponse parses an HTTP response from a ListTenantRoleBindingsWithResponse call
+func ParseListTenantRoleBindingsResponse(rsp *http.Response) (*ListTenantRoleBindingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTenantRoleBindingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RoleBindingList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateTenantRoleBindingResponse parses an HTTP response from a CreateTenantRoleBindingWithResponse call
+func ParseCreateTenantRoleBindingResponse(rsp *http.Response) (*CreateTenantRoleBindingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateTenantRoleBindingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest RoleBinding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateTenantRoleBindingResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteTenantRoleBindingResponse parses an HTTP response from a DeleteTenantRoleBindingWithResponse call
+func ParseDeleteTenantRoleBindingResponse(rsp *http.Response) (*DeleteTenantRoleBindingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteTenantRoleBindingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers DeleteTenantRoleBindingResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTenantRoleBindingResponse parses an HTTP response from a GetTenantRoleBindingWithResponse call
+func ParseGetTenantRoleBindingResponse(rsp *http.Response) (*GetTenantRoleBindingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTenantRoleBindingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RoleBinding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetTenantRoleBindingResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetTenantRoleBindingResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListRolesResponse parses an HTTP response from a ListRolesWithResponse call
+func ParseListRolesResponse(rsp *http.Response) (*ListRolesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRolesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RoleList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateRoleResponse parses an HTTP response from a CreateRoleWithResponse call
+func ParseCreateRoleResponse(rsp *http.Response) (*CreateRoleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateRoleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Role
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateRoleResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteRoleResponse parses an HTTP response from a DeleteRoleWithResponse call
+func ParseDeleteRoleResponse(rsp *http.Response) (*DeleteRoleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteRoleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers DeleteRoleResponse204Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRoleResponse parses an HTTP response from a GetRoleWithResponse call
+func ParseGetRoleResponse(rsp *http.Response) (*GetRoleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRoleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Role
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetRoleResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetRoleResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateRoleResponse parses an HTTP response from a UpdateRoleWithResponse call
+func ParseUpdateRoleResponse(rsp *http.Response) (*UpdateRoleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateRoleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Role
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateRoleResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

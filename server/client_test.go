@@ -42,7 +42,7 @@ func TestTheGeneratedClient(t *testing.T) {
 	stopped, err := c.StopVMWithResponse(ctx, storetest.Project, active.ID, nil, client.StopVMRequest{})
 	require.NoError(t, err)
 	require.NotNil(t, stopped.JSON202, "%s", stopped.Body)
-	job, err := c.GetJobWithResponse(ctx, stopped.JSON202.JobID)
+	job, err := c.GetJobWithResponse(ctx, stopped.JSON202.JobID, nil)
 	require.NoError(t, err)
 	require.Equal(t, "vm.stop", job.JSON200.Type)
 

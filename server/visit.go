@@ -151,3 +151,189 @@ func (r receipt) VisitStartVMResponse(w http.ResponseWriter) error { return r.se
 
 // VisitStopVMResponse implements the generated interface.
 func (r receipt) VisitStopVMResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitGetStatusResponse implements the generated interface.
+func (d document) VisitGetStatusResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitGetWhoAmIResponse implements the generated interface.
+func (d document) VisitGetWhoAmIResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitOpsExplainAuthzResponse implements the generated interface.
+func (d document) VisitOpsExplainAuthzResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitOpsListAddressesResponse implements the generated interface.
+func (d document) VisitOpsListAddressesResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitOpsListSubnetsResponse implements the generated interface.
+func (d document) VisitOpsListSubnetsResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitOpsGetSubnetResponse implements the generated interface.
+func (d document) VisitOpsGetSubnetResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitOpsGetQuotaResponse implements the generated interface.
+func (d document) VisitOpsGetQuotaResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitOpsListRoleBindingsResponse implements the generated interface.
+func (d document) VisitOpsListRoleBindingsResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitOpsGetRoleBindingResponse implements the generated interface.
+func (d document) VisitOpsGetRoleBindingResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitOpsListRolesResponse implements the generated interface.
+func (d document) VisitOpsListRolesResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitListMembersResponse implements the generated interface.
+func (d document) VisitListMembersResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitListProjectMembersResponse implements the generated interface.
+func (d document) VisitListProjectMembersResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitGetProjectNetworkResponse implements the generated interface.
+func (d document) VisitGetProjectNetworkResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitGetProjectQuotaResponse implements the generated interface.
+func (d document) VisitGetProjectQuotaResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitListProjectRoleBindingsResponse implements the generated interface.
+func (d document) VisitListProjectRoleBindingsResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitGetProjectRoleBindingResponse implements the generated interface.
+func (d document) VisitGetProjectRoleBindingResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitListServiceAccountsResponse implements the generated interface.
+func (d document) VisitListServiceAccountsResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitGetServiceAccountResponse implements the generated interface.
+func (d document) VisitGetServiceAccountResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitListServiceAccountKeysResponse implements the generated interface.
+func (d document) VisitListServiceAccountKeysResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitListSSHKeysResponse implements the generated interface.
+func (d document) VisitListSSHKeysResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitGetSSHKeyResponse implements the generated interface.
+func (d document) VisitGetSSHKeyResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitGetTenantQuotaResponse implements the generated interface.
+func (d document) VisitGetTenantQuotaResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitListTenantRoleBindingsResponse implements the generated interface.
+func (d document) VisitListTenantRoleBindingsResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitGetTenantRoleBindingResponse implements the generated interface.
+func (d document) VisitGetTenantRoleBindingResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitListRolesResponse implements the generated interface.
+func (d document) VisitListRolesResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitGetRoleResponse implements the generated interface.
+func (d document) VisitGetRoleResponse(w http.ResponseWriter) error { return d.send(w) }
+
+// VisitOpsDeleteFlavorResponse implements the generated interface.
+func (r receipt) VisitOpsDeleteFlavorResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsUpdateFlavorResponse implements the generated interface.
+func (r receipt) VisitOpsUpdateFlavorResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsDeleteImageResponse implements the generated interface.
+func (r receipt) VisitOpsDeleteImageResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsUpdateImageResponse implements the generated interface.
+func (r receipt) VisitOpsUpdateImageResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsAbandonJobResponse implements the generated interface.
+func (r receipt) VisitOpsAbandonJobResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsCancelJobResponse implements the generated interface.
+func (r receipt) VisitOpsCancelJobResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsRetryJobResponse implements the generated interface.
+func (r receipt) VisitOpsRetryJobResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsDeleteNetworkResponse implements the generated interface.
+func (r receipt) VisitOpsDeleteNetworkResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsUpdateNetworkResponse implements the generated interface.
+func (r receipt) VisitOpsUpdateNetworkResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsCreateSubnetResponse implements the generated interface.
+func (r receipt) VisitOpsCreateSubnetResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsDeleteSubnetResponse implements the generated interface.
+func (r receipt) VisitOpsDeleteSubnetResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsDeleteProjectResponse implements the generated interface.
+func (r receipt) VisitOpsDeleteProjectResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsUpdateProjectResponse implements the generated interface.
+func (r receipt) VisitOpsUpdateProjectResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsPutQuotaResponse implements the generated interface.
+func (r receipt) VisitOpsPutQuotaResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsCreateRoleBindingResponse implements the generated interface.
+func (r receipt) VisitOpsCreateRoleBindingResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsDeleteRoleBindingResponse implements the generated interface.
+func (r receipt) VisitOpsDeleteRoleBindingResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsDeleteTenantResponse implements the generated interface.
+func (r receipt) VisitOpsDeleteTenantResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsUpdateTenantResponse implements the generated interface.
+func (r receipt) VisitOpsUpdateTenantResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsDeleteZoneResponse implements the generated interface.
+func (r receipt) VisitOpsDeleteZoneResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitOpsUpdateZoneResponse implements the generated interface.
+func (r receipt) VisitOpsUpdateZoneResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitCancelJobResponse implements the generated interface.
+func (r receipt) VisitCancelJobResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitCreateProjectRoleBindingResponse implements the generated interface.
+func (r receipt) VisitCreateProjectRoleBindingResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitDeleteProjectRoleBindingResponse implements the generated interface.
+func (r receipt) VisitDeleteProjectRoleBindingResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitCreateServiceAccountResponse implements the generated interface.
+func (r receipt) VisitCreateServiceAccountResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitDeleteServiceAccountResponse implements the generated interface.
+func (r receipt) VisitDeleteServiceAccountResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitUpdateServiceAccountResponse implements the generated interface.
+func (r receipt) VisitUpdateServiceAccountResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitCreateServiceAccountKeyResponse implements the generated interface.
+func (r receipt) VisitCreateServiceAccountKeyResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitDeleteServiceAccountKeyResponse implements the generated interface.
+func (r receipt) VisitDeleteServiceAccountKeyResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitCreateSSHKeyResponse implements the generated interface.
+func (r receipt) VisitCreateSSHKeyResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitDeleteSSHKeyResponse implements the generated interface.
+func (r receipt) VisitDeleteSSHKeyResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitUpdateVMResponse implements the generated interface.
+func (r receipt) VisitUpdateVMResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitCreateTenantRoleBindingResponse implements the generated interface.
+func (r receipt) VisitCreateTenantRoleBindingResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitDeleteTenantRoleBindingResponse implements the generated interface.
+func (r receipt) VisitDeleteTenantRoleBindingResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitCreateRoleResponse implements the generated interface.
+func (r receipt) VisitCreateRoleResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitDeleteRoleResponse implements the generated interface.
+func (r receipt) VisitDeleteRoleResponse(w http.ResponseWriter) error { return r.send(w) }
+
+// VisitUpdateRoleResponse implements the generated interface.
+func (r receipt) VisitUpdateRoleResponse(w http.ResponseWriter) error { return r.send(w) }

@@ -41,6 +41,42 @@ func (e CompensationState) Valid() bool {
 	}
 }
 
+// Defines values for ExplainRequestPlane.
+const (
+	ExplainRequestPlaneOps    ExplainRequestPlane = "ops"
+	ExplainRequestPlaneTenant ExplainRequestPlane = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the ExplainRequestPlane enum.
+func (e ExplainRequestPlane) Valid() bool {
+	switch e {
+	case ExplainRequestPlaneOps:
+		return true
+	case ExplainRequestPlaneTenant:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplanationSource.
+const (
+	ExplanationSourceBinding ExplanationSource = "binding"
+	ExplanationSourceToken   ExplanationSource = "token"
+)
+
+// Valid indicates whether the value is a known member of the ExplanationSource enum.
+func (e ExplanationSource) Valid() bool {
+	switch e {
+	case ExplanationSourceBinding:
+		return true
+	case ExplanationSourceToken:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImageBindingCloneMode.
 const (
 	Full   ImageBindingCloneMode = "full"
@@ -203,6 +239,24 @@ func (e PowerState) Valid() bool {
 	}
 }
 
+// Defines values for ProblemScope.
+const (
+	ProblemScopeProject ProblemScope = "project"
+	ProblemScopeTenant  ProblemScope = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the ProblemScope enum.
+func (e ProblemScope) Valid() bool {
+	switch e {
+	case ProblemScopeProject:
+		return true
+	case ProblemScopeTenant:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProviderStatus.
 const (
 	ProviderStatusDEGRADED    ProviderStatus = "DEGRADED"
@@ -227,6 +281,54 @@ func (e ProviderStatus) Valid() bool {
 	}
 }
 
+// Defines values for QuotaDimension.
+const (
+	Addresses QuotaDimension = "addresses"
+	DiskGib   QuotaDimension = "disk_gib"
+	MemoryMib QuotaDimension = "memory_mib"
+	Snapshots QuotaDimension = "snapshots"
+	Vcpus     QuotaDimension = "vcpus"
+	Vms       QuotaDimension = "vms"
+)
+
+// Valid indicates whether the value is a known member of the QuotaDimension enum.
+func (e QuotaDimension) Valid() bool {
+	switch e {
+	case Addresses:
+		return true
+	case DiskGib:
+		return true
+	case MemoryMib:
+		return true
+	case Snapshots:
+		return true
+	case Vcpus:
+		return true
+	case Vms:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for QuotaReportScope.
+const (
+	QuotaReportScopeProject QuotaReportScope = "project"
+	QuotaReportScopeTenant  QuotaReportScope = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the QuotaReportScope enum.
+func (e QuotaReportScope) Valid() bool {
+	switch e {
+	case QuotaReportScopeProject:
+		return true
+	case QuotaReportScopeTenant:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RebootVMRequestMode.
 const (
 	RebootVMRequestModeForce    RebootVMRequestMode = "force"
@@ -239,6 +341,63 @@ func (e RebootVMRequestMode) Valid() bool {
 	case RebootVMRequestModeForce:
 		return true
 	case RebootVMRequestModeGraceful:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RolePlane.
+const (
+	RolePlaneOps    RolePlane = "ops"
+	RolePlaneTenant RolePlane = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the RolePlane enum.
+func (e RolePlane) Valid() bool {
+	switch e {
+	case RolePlaneOps:
+		return true
+	case RolePlaneTenant:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RoleBindingPlane.
+const (
+	RoleBindingPlaneOps    RoleBindingPlane = "ops"
+	RoleBindingPlaneTenant RoleBindingPlane = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the RoleBindingPlane enum.
+func (e RoleBindingPlane) Valid() bool {
+	switch e {
+	case RoleBindingPlaneOps:
+		return true
+	case RoleBindingPlaneTenant:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StatusState.
+const (
+	StatusStateDEGRADED    StatusState = "DEGRADED"
+	StatusStateOPERATIONAL StatusState = "OPERATIONAL"
+	StatusStateUNAVAILABLE StatusState = "UNAVAILABLE"
+)
+
+// Valid indicates whether the value is a known member of the StatusState enum.
+func (e StatusState) Valid() bool {
+	switch e {
+	case StatusStateDEGRADED:
+		return true
+	case StatusStateOPERATIONAL:
+		return true
+	case StatusStateUNAVAILABLE:
 		return true
 	default:
 		return false
@@ -320,6 +479,42 @@ func (e VMStatus) Valid() bool {
 	case VMStatusERROR:
 		return true
 	case VMStatusPENDING:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WhoAmIPlane.
+const (
+	WhoAmIPlaneOps    WhoAmIPlane = "ops"
+	WhoAmIPlaneTenant WhoAmIPlane = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the WhoAmIPlane enum.
+func (e WhoAmIPlane) Valid() bool {
+	switch e {
+	case WhoAmIPlaneOps:
+		return true
+	case WhoAmIPlaneTenant:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WhoAmIRolesSource.
+const (
+	WhoAmIRolesSourceBinding WhoAmIRolesSource = "binding"
+	WhoAmIRolesSourceToken   WhoAmIRolesSource = "token"
+)
+
+// Valid indicates whether the value is a known member of the WhoAmIRolesSource enum.
+func (e WhoAmIRolesSource) Valid() bool {
+	switch e {
+	case WhoAmIRolesSourceBinding:
+		return true
+	case WhoAmIRolesSourceToken:
 		return true
 	default:
 		return false
@@ -836,6 +1031,54 @@ func (e ListProjectNetworksParamsSort) Valid() bool {
 	}
 }
 
+// Defines values for ListServiceAccountsParamsSort.
+const (
+	ListServiceAccountsParamsSortCreatedAt      ListServiceAccountsParamsSort = "created_at"
+	ListServiceAccountsParamsSortMinusCreatedAt ListServiceAccountsParamsSort = "-created_at"
+	ListServiceAccountsParamsSortMinusName      ListServiceAccountsParamsSort = "-name"
+	ListServiceAccountsParamsSortName           ListServiceAccountsParamsSort = "name"
+)
+
+// Valid indicates whether the value is a known member of the ListServiceAccountsParamsSort enum.
+func (e ListServiceAccountsParamsSort) Valid() bool {
+	switch e {
+	case ListServiceAccountsParamsSortCreatedAt:
+		return true
+	case ListServiceAccountsParamsSortMinusCreatedAt:
+		return true
+	case ListServiceAccountsParamsSortMinusName:
+		return true
+	case ListServiceAccountsParamsSortName:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListSSHKeysParamsSort.
+const (
+	ListSSHKeysParamsSortCreatedAt      ListSSHKeysParamsSort = "created_at"
+	ListSSHKeysParamsSortMinusCreatedAt ListSSHKeysParamsSort = "-created_at"
+	ListSSHKeysParamsSortMinusName      ListSSHKeysParamsSort = "-name"
+	ListSSHKeysParamsSortName           ListSSHKeysParamsSort = "name"
+)
+
+// Valid indicates whether the value is a known member of the ListSSHKeysParamsSort enum.
+func (e ListSSHKeysParamsSort) Valid() bool {
+	switch e {
+	case ListSSHKeysParamsSortCreatedAt:
+		return true
+	case ListSSHKeysParamsSortMinusCreatedAt:
+		return true
+	case ListSSHKeysParamsSortMinusName:
+		return true
+	case ListSSHKeysParamsSortName:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListVMsParamsSort.
 const (
 	ListVMsParamsSortCreatedAt      ListVMsParamsSort = "created_at"
@@ -902,6 +1145,11 @@ func (e ListVMJobsParamsOutcome) Valid() bool {
 	}
 }
 
+// AbandonJobRequest defines model for AbandonJobRequest.
+type AbandonJobRequest struct {
+	Reason string `json:"reason"`
+}
+
 // Accepted defines model for Accepted.
 type Accepted struct {
 	JobID      string `json:"job_id"`
@@ -919,6 +1167,25 @@ type AcceptedVM struct {
 type Address struct {
 	IP  string  `json:"ip"`
 	Mac *string `json:"mac,omitempty"`
+}
+
+// AllocatedAddress defines model for AllocatedAddress.
+type AllocatedAddress struct {
+	CreatedAt time.Time `json:"created_at"`
+	IPAddress string    `json:"ip_address"`
+	Mac       string    `json:"mac"`
+	ProjectID string    `json:"project_id"`
+
+	// SubnetID Absent for an address that was asked for outside of any subnet.
+	SubnetID *string `json:"subnet_id,omitempty"`
+	TenantID string  `json:"tenant_id"`
+	VMID     string  `json:"vm_id"`
+}
+
+// AllocatedAddressList defines model for AllocatedAddressList.
+type AllocatedAddressList struct {
+	Items         []AllocatedAddress `json:"items"`
+	NextPageToken string             `json:"next_page_token"`
 }
 
 // Capability Example: supports_cloud_init
@@ -1016,6 +1283,63 @@ type CreateProviderRequest struct {
 	ZoneID ID `json:"zone_id"`
 }
 
+// CreateRoleBindingRequest defines model for CreateRoleBindingRequest.
+type CreateRoleBindingRequest struct {
+	DisplayName *Name `json:"display_name,omitempty"`
+
+	// Principal Either a service account, or issuer and subject of the tokens of a person or a program.
+	Principal Principal `json:"principal"`
+
+	// RoleID Opaque.
+	RoleID ID `json:"role_id"`
+}
+
+// CreateRoleRequest defines model for CreateRoleRequest.
+type CreateRoleRequest struct {
+	Description *Description `json:"description,omitempty"`
+	Name        Name         `json:"name"`
+	Permissions []Permission `json:"permissions"`
+}
+
+// CreateSSHKeyRequest defines model for CreateSSHKeyRequest.
+type CreateSSHKeyRequest struct {
+	Name Name `json:"name"`
+
+	// PublicKey One line as in authorized_keys.
+	PublicKey string `json:"public_key"`
+}
+
+// CreateServiceAccountKeyRequest defines model for CreateServiceAccountKeyRequest.
+type CreateServiceAccountKeyRequest struct {
+	// ExpiresAt Without it the key lives until it is revoked.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+}
+
+// CreateServiceAccountRequest defines model for CreateServiceAccountRequest.
+type CreateServiceAccountRequest struct {
+	Description *Description `json:"description,omitempty"`
+	Name        Name         `json:"name"`
+}
+
+// CreateSubnetRequest defines model for CreateSubnetRequest.
+type CreateSubnetRequest struct {
+	// Cidr Example: 10.20.0.0/24
+	Cidr       string    `json:"cidr"`
+	DNSServers *[]string `json:"dns_servers,omitempty"`
+
+	// Gateway Example: 10.20.0.1
+	Gateway *string `json:"gateway,omitempty"`
+
+	// ID An ID of the operator's choice; without it one is made.
+	ID *Slug `json:"id,omitempty"`
+
+	// PoolEnd The last usable address without it.
+	PoolEnd *string `json:"pool_end,omitempty"`
+
+	// PoolStart The first usable address without it.
+	PoolStart *string `json:"pool_start,omitempty"`
+}
+
 // CreateTenantRequest defines model for CreateTenantRequest.
 type CreateTenantRequest struct {
 	// ID An ID of the operator's choice; without it one is made.
@@ -1044,7 +1368,9 @@ type CreateVMRequest struct {
 	Name      VMName               `json:"name"`
 	Networks  *[]NetworkAttachment `json:"networks,omitempty"`
 	Placement *Placement           `json:"placement,omitempty"`
-	SSHKeys   *[]string            `json:"ssh_keys,omitempty"`
+
+	// SSHKeys Public keys, or IDs of SSH keys of the project.
+	SSHKeys *[]string `json:"ssh_keys,omitempty"`
 
 	// Start Power the VM on.
 	Start *bool `json:"start,omitempty"`
@@ -1105,6 +1431,52 @@ type ErrorCodeList struct {
 	Jobs     []ErrorCode `json:"jobs"`
 	Problems []ErrorCode `json:"problems"`
 }
+
+// ExplainRequest defines model for ExplainRequest.
+type ExplainRequest struct {
+	// Permission An action on a kind of thing; vm.* is all of them.
+	//
+	// Example: vm.start
+	Permission Permission          `json:"permission"`
+	Plane      ExplainRequestPlane `json:"plane"`
+
+	// Principal Either a service account, or issuer and subject of the tokens of a person or a program.
+	Principal *Principal `json:"principal,omitempty"`
+
+	// ProjectID Opaque.
+	ProjectID *ID `json:"project_id,omitempty"`
+
+	// Roles Roles that the token itself bears.
+	Roles *[]string `json:"roles,omitempty"`
+
+	// TenantID Opaque.
+	TenantID *ID `json:"tenant_id,omitempty"`
+}
+
+// ExplainRequestPlane defines model for ExplainRequest.Plane.
+type ExplainRequestPlane string
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	Allowed       bool  `json:"allowed"`
+	PolicyVersion int64 `json:"policy_version"`
+
+	// Reason One sentence for people.
+	Reason        string  `json:"reason"`
+	RoleBindingID *string `json:"role_binding_id,omitempty"`
+
+	// RoleID The role that the rule belongs to.
+	RoleID *string `json:"role_id,omitempty"`
+
+	// Rule The rule that decided: role, plane, tenant or *, permission. Absent where none allows it.
+	Rule *[]string `json:"rule,omitempty"`
+
+	// Source Whether the role is in the token, or bound.
+	Source *ExplanationSource `json:"source,omitempty"`
+}
+
+// ExplanationSource Whether the role is in the token, or bound.
+type ExplanationSource string
 
 // Flavor defines model for Flavor.
 type Flavor struct {
@@ -1273,6 +1645,9 @@ type JobWait struct {
 // Labels Keys are 1 to 63 of A-Z a-z 0-9 . _ / -
 type Labels map[string]string
 
+// LabelsPatch Keys are 1 to 63 of A-Z a-z 0-9 . _ / -; a null removes the key.
+type LabelsPatch map[string]*string
+
 // Limits defines model for Limits.
 type Limits struct {
 	BodyBytes            int `json:"body_bytes"`
@@ -1287,20 +1662,41 @@ type Limits struct {
 	UserDataBytes       int      `json:"user_data_bytes"`
 }
 
+// Member defines model for Member.
+type Member struct {
+	DisplayName *string `json:"display_name,omitempty"`
+
+	// Principal Either a service account, or issuer and subject of the tokens of a person or a program.
+	Principal Principal `json:"principal"`
+	Roles     []struct {
+		// ProjectID Absent for a role in the whole tenant.
+		ProjectID     *string `json:"project_id,omitempty"`
+		RoleBindingID string  `json:"role_binding_id"`
+		RoleID        string  `json:"role_id"`
+	} `json:"roles"`
+}
+
+// MemberList defines model for MemberList.
+type MemberList struct {
+	Items         []Member `json:"items"`
+	NextPageToken string   `json:"next_page_token"`
+}
+
 // Name defines model for Name.
 type Name = string
 
 // Network defines model for Network.
 type Network struct {
-	CreatedAt   time.Time `json:"created_at"`
-	Description string    `json:"description"`
-	ID          string    `json:"id"`
-	Name        string    `json:"name"`
+	CreatedAt   time.Time       `json:"created_at"`
+	Description string          `json:"description"`
+	ID          string          `json:"id"`
+	Name        string          `json:"name"`
+	Subnets     []SubnetSummary `json:"subnets"`
 }
 
 // NetworkAttachment defines model for NetworkAttachment.
 type NetworkAttachment struct {
-	// IPAddress The guest is told this address; without it DHCP.
+	// IPAddress The guest is told this address. Without it, one of the network's subnet, or DHCP where it has none.
 	IPAddress *string `json:"ip_address,omitempty"`
 
 	// NetworkID Opaque.
@@ -1327,6 +1723,21 @@ type NetworkBindingType string
 type NetworkList struct {
 	Items         []Network `json:"items"`
 	NextPageToken string    `json:"next_page_token"`
+}
+
+// NewServiceAccountKey defines model for NewServiceAccountKey.
+type NewServiceAccountKey struct {
+	// ClientID The client_id of the token endpoint.
+	ClientID string `json:"client_id"`
+
+	// ClientSecret Shown once.
+	ClientSecret *string    `json:"client_secret,omitempty"`
+	CreatedAt    time.Time  `json:"created_at"`
+	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
+	ID           string     `json:"id"`
+
+	// LastUsedAt To the minute.
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
 }
 
 // NoParameters defines model for NoParameters.
@@ -1358,6 +1769,23 @@ type NodeList struct {
 
 // OSType defines model for OSType.
 type OSType string
+
+// OpsCreateRoleBindingRequest defines model for OpsCreateRoleBindingRequest.
+type OpsCreateRoleBindingRequest struct {
+	DisplayName *Name `json:"display_name,omitempty"`
+
+	// Principal Either a service account, or issuer and subject of the tokens of a person or a program.
+	Principal Principal `json:"principal"`
+
+	// ProjectID One project of the tenant.
+	ProjectID *ID `json:"project_id,omitempty"`
+
+	// RoleID Opaque.
+	RoleID ID `json:"role_id"`
+
+	// TenantID The tenant; without it the role is one of the ops plane.
+	TenantID *ID `json:"tenant_id,omitempty"`
+}
 
 // OpsImage defines model for OpsImage.
 type OpsImage struct {
@@ -1431,6 +1859,7 @@ type OpsNetwork struct {
 	Description string           `json:"description"`
 	ID          string           `json:"id"`
 	Name        string           `json:"name"`
+	Subnets     []SubnetSummary  `json:"subnets"`
 }
 
 // OpsNetworkList defines model for OpsNetworkList.
@@ -1492,6 +1921,11 @@ type OpsVMList struct {
 	NextPageToken string  `json:"next_page_token"`
 }
 
+// Permission An action on a kind of thing; vm.* is all of them.
+//
+// Example: vm.start
+type Permission = string
+
 // Placement defines model for Placement.
 type Placement struct {
 	Location *Name `json:"location,omitempty"`
@@ -1503,6 +1937,15 @@ type Placement struct {
 // PowerState defines model for PowerState.
 type PowerState string
 
+// Principal Either a service account, or issuer and subject of the tokens of a person or a program.
+type Principal struct {
+	Issuer *string `json:"issuer,omitempty"`
+
+	// ServiceAccountID Opaque.
+	ServiceAccountID *ID     `json:"service_account_id,omitempty"`
+	Subject          *string `json:"subject,omitempty"`
+}
+
 // Problem defines model for Problem.
 type Problem struct {
 	// Capability Example: supports_cloud_init
@@ -1512,25 +1955,41 @@ type Problem struct {
 	Code string `json:"code"`
 
 	// CurrentJobID The job that is at work on the VM.
-	CurrentJobID *string `json:"current_job_id,omitempty"`
-	Detail       *string `json:"detail,omitempty"`
+	CurrentJobID *string         `json:"current_job_id,omitempty"`
+	Detail       *string         `json:"detail,omitempty"`
+	Dimension    *QuotaDimension `json:"dimension,omitempty"`
 	Errors       *[]struct {
 		Detail string `json:"detail"`
 
 		// Pointer JSON pointer into the body; for parameters /query/NAME or /header/NAME.
 		Pointer string `json:"pointer"`
 	} `json:"errors,omitempty"`
-	Instance  *string `json:"instance,omitempty"`
-	RequestID string  `json:"request_id"`
+	Instance *string `json:"instance,omitempty"`
+
+	// Limit With QUOTA_EXCEEDED: the limit that would be passed.
+	Limit     *int64 `json:"limit,omitempty"`
+	RequestID string `json:"request_id"`
+
+	// Requested With QUOTA_EXCEEDED: what the request would add.
+	Requested *int64 `json:"requested,omitempty"`
 
 	// Retryable Whether the same request may succeed later.
-	Retryable bool   `json:"retryable"`
-	Status    int    `json:"status"`
-	Title     string `json:"title"`
+	Retryable bool `json:"retryable"`
+
+	// Scope With QUOTA_EXCEEDED: whose limit it is.
+	Scope  *ProblemScope `json:"scope,omitempty"`
+	Status int           `json:"status"`
+	Title  string        `json:"title"`
 
 	// Type A link to the description of the code.
 	Type string `json:"type"`
+
+	// Used With QUOTA_EXCEEDED: what is used now.
+	Used *int64 `json:"used,omitempty"`
 }
+
+// ProblemScope With QUOTA_EXCEEDED: whose limit it is.
+type ProblemScope string
 
 // Project defines model for Project.
 type Project struct {
@@ -1588,6 +2047,46 @@ type ProviderRef struct {
 	ProviderID string `json:"provider_id"`
 }
 
+// QuotaDimension defines model for QuotaDimension.
+type QuotaDimension string
+
+// QuotaLimits A dimension that is absent is without limit.
+type QuotaLimits struct {
+	Addresses *int64 `json:"addresses,omitempty"`
+	DiskGib   *int64 `json:"disk_gib,omitempty"`
+	MemoryMib *int64 `json:"memory_mib,omitempty"`
+	Snapshots *int64 `json:"snapshots,omitempty"`
+	Vcpus     *int64 `json:"vcpus,omitempty"`
+	Vms       *int64 `json:"vms,omitempty"`
+}
+
+// QuotaReport defines model for QuotaReport.
+type QuotaReport struct {
+	// Limits A dimension that is absent is without limit.
+	Limits QuotaLimits `json:"limits"`
+
+	// Parent The tenant's, for a project.
+	Parent  *QuotaReport     `json:"parent,omitempty"`
+	Scope   QuotaReportScope `json:"scope"`
+	ScopeID string           `json:"scope_id"`
+
+	// Used The sum of the live reservations.
+	Used QuotaUsage `json:"used"`
+}
+
+// QuotaReportScope defines model for QuotaReport.Scope.
+type QuotaReportScope string
+
+// QuotaUsage The sum of the live reservations.
+type QuotaUsage struct {
+	Addresses int64 `json:"addresses"`
+	DiskGib   int64 `json:"disk_gib"`
+	MemoryMib int64 `json:"memory_mib"`
+	Snapshots int64 `json:"snapshots"`
+	Vcpus     int64 `json:"vcpus"`
+	Vms       int64 `json:"vms"`
+}
+
 // RebootVMRequest defines model for RebootVMRequest.
 type RebootVMRequest struct {
 	Mode *RebootVMRequestMode `json:"mode,omitempty"`
@@ -1599,8 +2098,132 @@ type RebootVMRequest struct {
 // RebootVMRequestMode defines model for RebootVMRequest.Mode.
 type RebootVMRequestMode string
 
+// Role defines model for Role.
+type Role struct {
+	BuiltIn     bool       `json:"built_in"`
+	CreatedAt   *time.Time `json:"created_at,omitempty"`
+	Description string     `json:"description"`
+
+	// ID The name, for a built-in role.
+	ID          string       `json:"id"`
+	Name        string       `json:"name"`
+	Permissions []Permission `json:"permissions"`
+	Plane       RolePlane    `json:"plane"`
+	UpdatedAt   *time.Time   `json:"updated_at,omitempty"`
+}
+
+// RolePlane defines model for Role.Plane.
+type RolePlane string
+
+// RoleBinding defines model for RoleBinding.
+type RoleBinding struct {
+	CreatedAt   time.Time        `json:"created_at"`
+	CreatedBy   string           `json:"created_by"`
+	DisplayName *string          `json:"display_name,omitempty"`
+	ID          string           `json:"id"`
+	Plane       RoleBindingPlane `json:"plane"`
+
+	// Principal Either a service account, or issuer and subject of the tokens of a person or a program.
+	Principal Principal `json:"principal"`
+
+	// ProjectID Absent for a role in the whole tenant.
+	ProjectID *string `json:"project_id,omitempty"`
+
+	// RoleID The name of a built-in role, or the ID of a custom one.
+	RoleID string `json:"role_id"`
+
+	// TenantID Absent on the ops plane.
+	TenantID *string `json:"tenant_id,omitempty"`
+}
+
+// RoleBindingPlane defines model for RoleBinding.Plane.
+type RoleBindingPlane string
+
+// RoleBindingList defines model for RoleBindingList.
+type RoleBindingList struct {
+	Items         []RoleBinding `json:"items"`
+	NextPageToken string        `json:"next_page_token"`
+}
+
+// RoleList defines model for RoleList.
+type RoleList struct {
+	Items         []Role `json:"items"`
+	NextPageToken string `json:"next_page_token"`
+}
+
+// SSHKey defines model for SSHKey.
+type SSHKey struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Fingerprint Example: SHA256:jq4Nqb2kY8S3bSqTDRlSWAuO4bSuaD3Z4pnlA2bPpkE
+	Fingerprint string `json:"fingerprint"`
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	ProjectID   string `json:"project_id"`
+	PublicKey   string `json:"public_key"`
+}
+
+// SSHKeyList defines model for SSHKeyList.
+type SSHKeyList struct {
+	Items         []SSHKey `json:"items"`
+	NextPageToken string   `json:"next_page_token"`
+}
+
+// ServiceAccount defines model for ServiceAccount.
+type ServiceAccount struct {
+	CreatedAt   time.Time `json:"created_at"`
+	Description string    `json:"description"`
+	Disabled    bool      `json:"disabled"`
+	Generation  int       `json:"generation"`
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	ProjectID   string    `json:"project_id"`
+	UpdatedAt   time.Time `json:"updated_at"`
+}
+
+// ServiceAccountKey defines model for ServiceAccountKey.
+type ServiceAccountKey struct {
+	// ClientID The client_id of the token endpoint.
+	ClientID  string     `json:"client_id"`
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	ID        string     `json:"id"`
+
+	// LastUsedAt To the minute.
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+}
+
+// ServiceAccountKeyList defines model for ServiceAccountKeyList.
+type ServiceAccountKeyList struct {
+	Items         []ServiceAccountKey `json:"items"`
+	NextPageToken string              `json:"next_page_token"`
+}
+
+// ServiceAccountList defines model for ServiceAccountList.
+type ServiceAccountList struct {
+	Items         []ServiceAccount `json:"items"`
+	NextPageToken string           `json:"next_page_token"`
+}
+
 // Slug An ID of the operator's choice; without it one is made.
 type Slug = string
+
+// Status defines model for Status.
+type Status struct {
+	Components []struct {
+		// Name Example: database
+		Name  string      `json:"name"`
+		State StatusState `json:"state"`
+	} `json:"components"`
+	State StatusState `json:"state"`
+	Zones []struct {
+		State  StatusState `json:"state"`
+		ZoneID string      `json:"zone_id"`
+	} `json:"zones"`
+}
+
+// StatusState defines model for StatusState.
+type StatusState string
 
 // StepCompensation The undoing of a step; a read at verified_at has proved it.
 type StepCompensation struct {
@@ -1624,6 +2247,39 @@ type StopVMRequest struct {
 // StopVMRequestMode defines model for StopVMRequest.Mode.
 type StopVMRequestMode string
 
+// Subnet defines model for Subnet.
+type Subnet struct {
+	// Allocated How many addresses of it are taken.
+	Allocated int64 `json:"allocated"`
+
+	// Cidr Example: 10.20.0.0/24
+	Cidr       string    `json:"cidr"`
+	CreatedAt  time.Time `json:"created_at"`
+	DNSServers []string  `json:"dns_servers"`
+	Gateway    *string   `json:"gateway,omitempty"`
+	ID         string    `json:"id"`
+	NetworkID  string    `json:"network_id"`
+
+	// PoolEnd Last address that is given out.
+	PoolEnd string `json:"pool_end"`
+
+	// PoolStart First address that is given out.
+	PoolStart string `json:"pool_start"`
+}
+
+// SubnetList defines model for SubnetList.
+type SubnetList struct {
+	Items         []Subnet `json:"items"`
+	NextPageToken string   `json:"next_page_token"`
+}
+
+// SubnetSummary defines model for SubnetSummary.
+type SubnetSummary struct {
+	Cidr       string    `json:"cidr"`
+	DNSServers *[]string `json:"dns_servers,omitempty"`
+	Gateway    *string   `json:"gateway,omitempty"`
+}
+
 // Tenant defines model for Tenant.
 type Tenant struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -1635,6 +2291,73 @@ type Tenant struct {
 type TenantList struct {
 	Items         []Tenant `json:"items"`
 	NextPageToken string   `json:"next_page_token"`
+}
+
+// UpdateFlavorRequest defines model for UpdateFlavorRequest.
+type UpdateFlavorRequest struct {
+	Name *Name `json:"name,omitempty"`
+}
+
+// UpdateImageRequest defines model for UpdateImageRequest.
+type UpdateImageRequest struct {
+	Bindings    *[]ImageBinding `json:"bindings,omitempty"`
+	Description *Description    `json:"description,omitempty"`
+	MinDiskGib  *int            `json:"min_disk_gib,omitempty"`
+	Name        *Name           `json:"name,omitempty"`
+	OsType      *OSType         `json:"os_type,omitempty"`
+}
+
+// UpdateNetworkRequest defines model for UpdateNetworkRequest.
+type UpdateNetworkRequest struct {
+	Bindings    *[]NetworkBinding `json:"bindings,omitempty"`
+	Description *Description      `json:"description,omitempty"`
+	Name        *Name             `json:"name,omitempty"`
+}
+
+// UpdateProjectRequest defines model for UpdateProjectRequest.
+type UpdateProjectRequest struct {
+	Name *Name `json:"name,omitempty"`
+}
+
+// UpdateRoleRequest defines model for UpdateRoleRequest.
+type UpdateRoleRequest struct {
+	Description *Description  `json:"description,omitempty"`
+	Name        *Name         `json:"name,omitempty"`
+	Permissions *[]Permission `json:"permissions,omitempty"`
+}
+
+// UpdateServiceAccountRequest defines model for UpdateServiceAccountRequest.
+type UpdateServiceAccountRequest struct {
+	Description *Description `json:"description,omitempty"`
+	Disabled    *bool        `json:"disabled,omitempty"`
+	Name        *Name        `json:"name,omitempty"`
+}
+
+// UpdateTenantRequest defines model for UpdateTenantRequest.
+type UpdateTenantRequest struct {
+	Name *Name `json:"name,omitempty"`
+}
+
+// UpdateVMRequest defines model for UpdateVMRequest.
+type UpdateVMRequest struct {
+	DeleteProtection *bool        `json:"delete_protection,omitempty"`
+	Description      *Description `json:"description,omitempty"`
+
+	// Metadata Keys are 1 to 63 of A-Z a-z 0-9 . _ / -; a null removes the key.
+	Metadata *LabelsPatch `json:"metadata,omitempty"`
+
+	// Name A DNS label; the guest's hostname.
+	Name *VMName `json:"name,omitempty"`
+
+	// Tags Keys are 1 to 63 of A-Z a-z 0-9 . _ / -; a null removes the key.
+	Tags *LabelsPatch `json:"tags,omitempty"`
+}
+
+// UpdateZoneRequest defines model for UpdateZoneRequest.
+type UpdateZoneRequest struct {
+	Description *Description `json:"description,omitempty"`
+	Location    *Name        `json:"location,omitempty"`
+	Name        *Name        `json:"name,omitempty"`
 }
 
 // VM defines model for VM.
@@ -1691,6 +2414,7 @@ type VMName = string
 
 // VMNetwork defines model for VMNetwork.
 type VMNetwork struct {
+	// IPAddress The address that is allocated to the interface.
 	IPAddress *string `json:"ip_address,omitempty"`
 	Mac       string  `json:"mac"`
 	NetworkID string  `json:"network_id"`
@@ -1704,6 +2428,32 @@ type Version struct {
 	APIVersion string `json:"api_version"`
 	Version    string `json:"version"`
 }
+
+// WhoAmI defines model for WhoAmI.
+type WhoAmI struct {
+	ExpiresAt time.Time `json:"expires_at"`
+	Issuer    string    `json:"issuer"`
+
+	// Permissions What the roles allow in the whole tenant or on the ops plane.
+	Permissions []Permission `json:"permissions"`
+	Plane       WhoAmIPlane  `json:"plane"`
+
+	// ProjectID The one project that the token is limited to.
+	ProjectID *string `json:"project_id,omitempty"`
+	Roles     []struct {
+		ProjectID *string           `json:"project_id,omitempty"`
+		RoleID    string            `json:"role_id"`
+		Source    WhoAmIRolesSource `json:"source"`
+	} `json:"roles"`
+	Subject  string  `json:"subject"`
+	TenantID *string `json:"tenant_id,omitempty"`
+}
+
+// WhoAmIPlane defines model for WhoAmI.Plane.
+type WhoAmIPlane string
+
+// WhoAmIRolesSource defines model for WhoAmI.Roles.Source.
+type WhoAmIRolesSource string
 
 // Zone defines model for Zone.
 type Zone struct {
@@ -1755,6 +2505,9 @@ type ByResource = ID
 // ByTag defines model for byTag.
 type ByTag = []string
 
+// ByTenant Opaque.
+type ByTenant = ID
+
 // ByVMStatus defines model for byVMStatus.
 type ByVMStatus = []VMStatus
 
@@ -1779,6 +2532,9 @@ type IdempotencyKey = string
 // IfMatch defines model for ifMatch.
 type IfMatch = string
 
+// IfMatchRequired defines model for ifMatchRequired.
+type IfMatchRequired = string
+
 // IfNoneMatch defines model for ifNoneMatch.
 type IfNoneMatch = string
 
@@ -1790,6 +2546,12 @@ type JobID = ID
 
 // JobSort defines model for jobSort.
 type JobSort string
+
+// KeyID Opaque.
+type KeyID = ID
+
+// LastEventID defines model for lastEventId.
+type LastEventID = string
 
 // Limit defines model for limit.
 type Limit = int
@@ -1806,6 +2568,24 @@ type ProjectID = ID
 // ProviderID Opaque.
 type ProviderID = ID
 
+// RoleBindingID Opaque.
+type RoleBindingID = ID
+
+// RoleID Opaque.
+type RoleID = ID
+
+// Scope Opaque.
+type Scope = ID
+
+// ServiceAccountID Opaque.
+type ServiceAccountID = ID
+
+// SSHKeyID Opaque.
+type SSHKeyID = ID
+
+// SubnetID Opaque.
+type SubnetID = ID
+
 // TenantID Opaque.
 type TenantID = ID
 
@@ -1814,6 +2594,11 @@ type VMID = ID
 
 // VMSort defines model for vmSort.
 type VMSort string
+
+// Wait ISO 8601: hours, minutes and seconds.
+//
+// Example: PT1M30S
+type Wait = Duration
 
 // ZoneID Opaque.
 type ZoneID = ID
@@ -1906,10 +2691,28 @@ type OpsCreateFlavorParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsDeleteFlavorParams defines parameters for OpsDeleteFlavor.
+type OpsDeleteFlavorParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // OpsGetFlavorParams defines parameters for OpsGetFlavor.
 type OpsGetFlavorParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsUpdateFlavorParams defines parameters for OpsUpdateFlavor.
+type OpsUpdateFlavorParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // OpsListImagesParams defines parameters for OpsListImages.
@@ -1933,10 +2736,28 @@ type OpsCreateImageParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsDeleteImageParams defines parameters for OpsDeleteImage.
+type OpsDeleteImageParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // OpsGetImageParams defines parameters for OpsGetImage.
 type OpsGetImageParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsUpdateImageParams defines parameters for OpsUpdateImage.
+type OpsUpdateImageParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // OpsListJobsParams defines parameters for OpsListJobs.
@@ -1966,6 +2787,36 @@ type OpsListJobsParamsSort string
 // OpsListJobsParamsOutcome defines parameters for OpsListJobs.
 type OpsListJobsParamsOutcome string
 
+// OpsGetJobParams defines parameters for OpsGetJob.
+type OpsGetJobParams struct {
+	// Wait Answer when the job has changed, or after this time (at most PT60S), whichever comes first.
+	Wait *Wait `form:"wait,omitempty" json:"wait,omitempty"`
+}
+
+// OpsStreamJobEventsParams defines parameters for OpsStreamJobEvents.
+type OpsStreamJobEventsParams struct {
+	// LastEventID The ID of the last event that the caller has seen.
+	LastEventID *LastEventID `json:"Last-Event-ID,omitempty"`
+}
+
+// OpsAbandonJobParams defines parameters for OpsAbandonJob.
+type OpsAbandonJobParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// OpsCancelJobParams defines parameters for OpsCancelJob.
+type OpsCancelJobParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// OpsRetryJobParams defines parameters for OpsRetryJob.
+type OpsRetryJobParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // OpsListNetworksParams defines parameters for OpsListNetworks.
 type OpsListNetworksParams struct {
 	// Limit Items a page.
@@ -1987,8 +2838,65 @@ type OpsCreateNetworkParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsDeleteNetworkParams defines parameters for OpsDeleteNetwork.
+type OpsDeleteNetworkParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // OpsGetNetworkParams defines parameters for OpsGetNetwork.
 type OpsGetNetworkParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsUpdateNetworkParams defines parameters for OpsUpdateNetwork.
+type OpsUpdateNetworkParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// OpsListAddressesParams defines parameters for OpsListAddresses.
+type OpsListAddressesParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// OpsListSubnetsParams defines parameters for OpsListSubnets.
+type OpsListSubnetsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// OpsCreateSubnetParams defines parameters for OpsCreateSubnet.
+type OpsCreateSubnetParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// OpsDeleteSubnetParams defines parameters for OpsDeleteSubnet.
+type OpsDeleteSubnetParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// OpsGetSubnetParams defines parameters for OpsGetSubnet.
+type OpsGetSubnetParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
@@ -2030,10 +2938,28 @@ type OpsCreateProjectParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsDeleteProjectParams defines parameters for OpsDeleteProject.
+type OpsDeleteProjectParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // OpsGetProjectParams defines parameters for OpsGetProject.
 type OpsGetProjectParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsUpdateProjectParams defines parameters for OpsUpdateProject.
+type OpsUpdateProjectParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // OpsListProvidersParams defines parameters for OpsListProviders.
@@ -2069,6 +2995,58 @@ type OpsTestProviderParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsGetQuotaParams defines parameters for OpsGetQuota.
+type OpsGetQuotaParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsPutQuotaParams defines parameters for OpsPutQuota.
+type OpsPutQuotaParams struct {
+	// IfMatch The ETag that the caller has seen; without it 428, with another one than now 412.
+	IfMatch *IfMatchRequired `json:"If-Match,omitempty"`
+}
+
+// OpsListRoleBindingsParams defines parameters for OpsListRoleBindings.
+type OpsListRoleBindingsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+	TenantID  *ByTenant  `form:"tenant_id,omitempty" json:"tenant_id,omitempty"`
+}
+
+// OpsCreateRoleBindingParams defines parameters for OpsCreateRoleBinding.
+type OpsCreateRoleBindingParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// OpsDeleteRoleBindingParams defines parameters for OpsDeleteRoleBinding.
+type OpsDeleteRoleBindingParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// OpsGetRoleBindingParams defines parameters for OpsGetRoleBinding.
+type OpsGetRoleBindingParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsListRolesParams defines parameters for OpsListRoles.
+type OpsListRolesParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
 // OpsListTenantsParams defines parameters for OpsListTenants.
 type OpsListTenantsParams struct {
 	// Limit Items a page.
@@ -2090,10 +3068,28 @@ type OpsCreateTenantParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsDeleteTenantParams defines parameters for OpsDeleteTenant.
+type OpsDeleteTenantParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // OpsGetTenantParams defines parameters for OpsGetTenant.
 type OpsGetTenantParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsUpdateTenantParams defines parameters for OpsUpdateTenant.
+type OpsUpdateTenantParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // OpsListVMsParams defines parameters for OpsListVMs.
@@ -2154,10 +3150,28 @@ type OpsCreateZoneParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// OpsDeleteZoneParams defines parameters for OpsDeleteZone.
+type OpsDeleteZoneParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // OpsGetZoneParams defines parameters for OpsGetZone.
 type OpsGetZoneParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsUpdateZoneParams defines parameters for OpsUpdateZone.
+type OpsUpdateZoneParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListJobsParams defines parameters for ListJobs.
@@ -2187,6 +3201,33 @@ type ListJobsParamsSort string
 // ListJobsParamsOutcome defines parameters for ListJobs.
 type ListJobsParamsOutcome string
 
+// GetJobParams defines parameters for GetJob.
+type GetJobParams struct {
+	// Wait Answer when the job has changed, or after this time (at most PT60S), whichever comes first.
+	Wait *Wait `form:"wait,omitempty" json:"wait,omitempty"`
+}
+
+// StreamJobEventsParams defines parameters for StreamJobEvents.
+type StreamJobEventsParams struct {
+	// LastEventID The ID of the last event that the caller has seen.
+	LastEventID *LastEventID `json:"Last-Event-ID,omitempty"`
+}
+
+// CancelJobParams defines parameters for CancelJob.
+type CancelJobParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListMembersParams defines parameters for ListMembers.
+type ListMembersParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
 // ListProjectsParams defines parameters for ListProjects.
 type ListProjectsParams struct {
 	// Limit Items a page.
@@ -2208,6 +3249,15 @@ type GetProjectParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// ListProjectMembersParams defines parameters for ListProjectMembers.
+type ListProjectMembersParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
 // ListProjectNetworksParams defines parameters for ListProjectNetworks.
 type ListProjectNetworksParams struct {
 	// Limit Items a page.
@@ -2222,6 +3272,147 @@ type ListProjectNetworksParams struct {
 
 // ListProjectNetworksParamsSort defines parameters for ListProjectNetworks.
 type ListProjectNetworksParamsSort string
+
+// GetProjectNetworkParams defines parameters for GetProjectNetwork.
+type GetProjectNetworkParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListProjectRoleBindingsParams defines parameters for ListProjectRoleBindings.
+type ListProjectRoleBindingsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// CreateProjectRoleBindingParams defines parameters for CreateProjectRoleBinding.
+type CreateProjectRoleBindingParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteProjectRoleBindingParams defines parameters for DeleteProjectRoleBinding.
+type DeleteProjectRoleBindingParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetProjectRoleBindingParams defines parameters for GetProjectRoleBinding.
+type GetProjectRoleBindingParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListServiceAccountsParams defines parameters for ListServiceAccounts.
+type ListServiceAccountsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+
+	// Sort Order of the list; a minus sign is descending.
+	Sort *ListServiceAccountsParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+}
+
+// ListServiceAccountsParamsSort defines parameters for ListServiceAccounts.
+type ListServiceAccountsParamsSort string
+
+// CreateServiceAccountParams defines parameters for CreateServiceAccount.
+type CreateServiceAccountParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteServiceAccountParams defines parameters for DeleteServiceAccount.
+type DeleteServiceAccountParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetServiceAccountParams defines parameters for GetServiceAccount.
+type GetServiceAccountParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateServiceAccountParams defines parameters for UpdateServiceAccount.
+type UpdateServiceAccountParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListServiceAccountKeysParams defines parameters for ListServiceAccountKeys.
+type ListServiceAccountKeysParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// CreateServiceAccountKeyParams defines parameters for CreateServiceAccountKey.
+type CreateServiceAccountKeyParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteServiceAccountKeyParams defines parameters for DeleteServiceAccountKey.
+type DeleteServiceAccountKeyParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListSSHKeysParams defines parameters for ListSSHKeys.
+type ListSSHKeysParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+
+	// Sort Order of the list; a minus sign is descending.
+	Sort *ListSSHKeysParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+}
+
+// ListSSHKeysParamsSort defines parameters for ListSSHKeys.
+type ListSSHKeysParamsSort string
+
+// CreateSSHKeyParams defines parameters for CreateSSHKey.
+type CreateSSHKeyParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteSSHKeyParams defines parameters for DeleteSSHKey.
+type DeleteSSHKeyParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetSSHKeyParams defines parameters for GetSSHKey.
+type GetSSHKeyParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
 
 // ListVMsParams defines parameters for ListVMs.
 type ListVMsParams struct {
@@ -2275,6 +3466,15 @@ type GetVMParams struct {
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// UpdateVMParams defines parameters for UpdateVM.
+type UpdateVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListVMJobsParams defines parameters for ListVMJobs.
 type ListVMJobsParams struct {
 	// Limit Items a page.
@@ -2326,17 +3526,113 @@ type StopVMParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListTenantRoleBindingsParams defines parameters for ListTenantRoleBindings.
+type ListTenantRoleBindingsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// CreateTenantRoleBindingParams defines parameters for CreateTenantRoleBinding.
+type CreateTenantRoleBindingParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteTenantRoleBindingParams defines parameters for DeleteTenantRoleBinding.
+type DeleteTenantRoleBindingParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetTenantRoleBindingParams defines parameters for GetTenantRoleBinding.
+type GetTenantRoleBindingParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ListRolesParams defines parameters for ListRoles.
+type ListRolesParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// CreateRoleParams defines parameters for CreateRole.
+type CreateRoleParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteRoleParams defines parameters for DeleteRole.
+type DeleteRoleParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRoleParams defines parameters for GetRole.
+type GetRoleParams struct {
+	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateRoleParams defines parameters for UpdateRole.
+type UpdateRoleParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// OpsExplainAuthzJSONRequestBody defines body for OpsExplainAuthz for application/json ContentType.
+type OpsExplainAuthzJSONRequestBody = ExplainRequest
+
 // OpsCreateFlavorJSONRequestBody defines body for OpsCreateFlavor for application/json ContentType.
 type OpsCreateFlavorJSONRequestBody = CreateFlavorRequest
+
+// OpsUpdateFlavorJSONRequestBody defines body for OpsUpdateFlavor for application/json ContentType.
+type OpsUpdateFlavorJSONRequestBody = UpdateFlavorRequest
 
 // OpsCreateImageJSONRequestBody defines body for OpsCreateImage for application/json ContentType.
 type OpsCreateImageJSONRequestBody = CreateImageRequest
 
+// OpsUpdateImageJSONRequestBody defines body for OpsUpdateImage for application/json ContentType.
+type OpsUpdateImageJSONRequestBody = UpdateImageRequest
+
+// OpsAbandonJobJSONRequestBody defines body for OpsAbandonJob for application/json ContentType.
+type OpsAbandonJobJSONRequestBody = AbandonJobRequest
+
+// OpsCancelJobJSONRequestBody defines body for OpsCancelJob for application/json ContentType.
+type OpsCancelJobJSONRequestBody = NoParameters
+
+// OpsRetryJobJSONRequestBody defines body for OpsRetryJob for application/json ContentType.
+type OpsRetryJobJSONRequestBody = NoParameters
+
 // OpsCreateNetworkJSONRequestBody defines body for OpsCreateNetwork for application/json ContentType.
 type OpsCreateNetworkJSONRequestBody = CreateNetworkRequest
 
+// OpsUpdateNetworkJSONRequestBody defines body for OpsUpdateNetwork for application/json ContentType.
+type OpsUpdateNetworkJSONRequestBody = UpdateNetworkRequest
+
+// OpsCreateSubnetJSONRequestBody defines body for OpsCreateSubnet for application/json ContentType.
+type OpsCreateSubnetJSONRequestBody = CreateSubnetRequest
+
 // OpsCreateProjectJSONRequestBody defines body for OpsCreateProject for application/json ContentType.
 type OpsCreateProjectJSONRequestBody = CreateProjectRequest
+
+// OpsUpdateProjectJSONRequestBody defines body for OpsUpdateProject for application/json ContentType.
+type OpsUpdateProjectJSONRequestBody = UpdateProjectRequest
 
 // OpsCreateProviderJSONRequestBody defines body for OpsCreateProvider for application/json ContentType.
 type OpsCreateProviderJSONRequestBody = CreateProviderRequest
@@ -2344,14 +3640,47 @@ type OpsCreateProviderJSONRequestBody = CreateProviderRequest
 // OpsTestProviderJSONRequestBody defines body for OpsTestProvider for application/json ContentType.
 type OpsTestProviderJSONRequestBody = NoParameters
 
+// OpsPutQuotaJSONRequestBody defines body for OpsPutQuota for application/json ContentType.
+type OpsPutQuotaJSONRequestBody = QuotaLimits
+
+// OpsCreateRoleBindingJSONRequestBody defines body for OpsCreateRoleBinding for application/json ContentType.
+type OpsCreateRoleBindingJSONRequestBody = OpsCreateRoleBindingRequest
+
 // OpsCreateTenantJSONRequestBody defines body for OpsCreateTenant for application/json ContentType.
 type OpsCreateTenantJSONRequestBody = CreateTenantRequest
+
+// OpsUpdateTenantJSONRequestBody defines body for OpsUpdateTenant for application/json ContentType.
+type OpsUpdateTenantJSONRequestBody = UpdateTenantRequest
 
 // OpsCreateZoneJSONRequestBody defines body for OpsCreateZone for application/json ContentType.
 type OpsCreateZoneJSONRequestBody = CreateZoneRequest
 
+// OpsUpdateZoneJSONRequestBody defines body for OpsUpdateZone for application/json ContentType.
+type OpsUpdateZoneJSONRequestBody = UpdateZoneRequest
+
+// CancelJobJSONRequestBody defines body for CancelJob for application/json ContentType.
+type CancelJobJSONRequestBody = NoParameters
+
+// CreateProjectRoleBindingJSONRequestBody defines body for CreateProjectRoleBinding for application/json ContentType.
+type CreateProjectRoleBindingJSONRequestBody = CreateRoleBindingRequest
+
+// CreateServiceAccountJSONRequestBody defines body for CreateServiceAccount for application/json ContentType.
+type CreateServiceAccountJSONRequestBody = CreateServiceAccountRequest
+
+// UpdateServiceAccountJSONRequestBody defines body for UpdateServiceAccount for application/json ContentType.
+type UpdateServiceAccountJSONRequestBody = UpdateServiceAccountRequest
+
+// CreateServiceAccountKeyJSONRequestBody defines body for CreateServiceAccountKey for application/json ContentType.
+type CreateServiceAccountKeyJSONRequestBody = CreateServiceAccountKeyRequest
+
+// CreateSSHKeyJSONRequestBody defines body for CreateSSHKey for application/json ContentType.
+type CreateSSHKeyJSONRequestBody = CreateSSHKeyRequest
+
 // CreateVMJSONRequestBody defines body for CreateVM for application/json ContentType.
 type CreateVMJSONRequestBody = CreateVMRequest
+
+// UpdateVMJSONRequestBody defines body for UpdateVM for application/json ContentType.
+type UpdateVMJSONRequestBody = UpdateVMRequest
 
 // RebootVMJSONRequestBody defines body for RebootVM for application/json ContentType.
 type RebootVMJSONRequestBody = RebootVMRequest
@@ -2361,6 +3690,15 @@ type StartVMJSONRequestBody = NoParameters
 
 // StopVMJSONRequestBody defines body for StopVM for application/json ContentType.
 type StopVMJSONRequestBody = StopVMRequest
+
+// CreateTenantRoleBindingJSONRequestBody defines body for CreateTenantRoleBinding for application/json ContentType.
+type CreateTenantRoleBindingJSONRequestBody = CreateRoleBindingRequest
+
+// CreateRoleJSONRequestBody defines body for CreateRole for application/json ContentType.
+type CreateRoleJSONRequestBody = CreateRoleRequest
+
+// UpdateRoleJSONRequestBody defines body for UpdateRole for application/json ContentType.
+type UpdateRoleJSONRequestBody = UpdateRoleRequest
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -2382,12 +3720,21 @@ type ServerInterface interface {
 	// GetOpenAPI This description
 	// (GET /common/v1/openapi.json)
 	GetOpenAPI(ctx echo.Context) error
+	// GetStatus Whether the control plane and the zones work
+	// (GET /common/v1/status)
+	GetStatus(ctx echo.Context) error
 	// GetVersion Version of the control plane
 	// (GET /common/v1/version)
 	GetVersion(ctx echo.Context) error
+	// GetWhoAmI Who the token stands for and what it may do
+	// (GET /common/v1/whoami)
+	GetWhoAmI(ctx echo.Context) error
 	// ListZones List zones
 	// (GET /common/v1/zones)
 	ListZones(ctx echo.Context, params ListZonesParams) error
+	// OpsExplainAuthz Say which rule decides a request
+	// (POST /ops/v1/authz:explain)
+	OpsExplainAuthz(ctx echo.Context) error
 	// OpsListClusters List clusters
 	// (GET /ops/v1/clusters)
 	OpsListClusters(ctx echo.Context, params OpsListClustersParams) error
@@ -2397,33 +3744,78 @@ type ServerInterface interface {
 	// OpsCreateFlavor Create a flavor
 	// (POST /ops/v1/flavors)
 	OpsCreateFlavor(ctx echo.Context, params OpsCreateFlavorParams) error
+	// OpsDeleteFlavor Delete a flavor
+	// (DELETE /ops/v1/flavors/{flavorId})
+	OpsDeleteFlavor(ctx echo.Context, flavorID FlavorID, params OpsDeleteFlavorParams) error
 	// OpsGetFlavor Read a flavor
 	// (GET /ops/v1/flavors/{flavorId})
 	OpsGetFlavor(ctx echo.Context, flavorID FlavorID, params OpsGetFlavorParams) error
+	// OpsUpdateFlavor Change a flavor
+	// (PATCH /ops/v1/flavors/{flavorId})
+	OpsUpdateFlavor(ctx echo.Context, flavorID FlavorID, params OpsUpdateFlavorParams) error
 	// OpsListImages List images
 	// (GET /ops/v1/images)
 	OpsListImages(ctx echo.Context, params OpsListImagesParams) error
 	// OpsCreateImage Create an image
 	// (POST /ops/v1/images)
 	OpsCreateImage(ctx echo.Context, params OpsCreateImageParams) error
+	// OpsDeleteImage Delete an image
+	// (DELETE /ops/v1/images/{imageId})
+	OpsDeleteImage(ctx echo.Context, imageID ImageID, params OpsDeleteImageParams) error
 	// OpsGetImage Read an image
 	// (GET /ops/v1/images/{imageId})
 	OpsGetImage(ctx echo.Context, imageID ImageID, params OpsGetImageParams) error
+	// OpsUpdateImage Change an image
+	// (PATCH /ops/v1/images/{imageId})
+	OpsUpdateImage(ctx echo.Context, imageID ImageID, params OpsUpdateImageParams) error
 	// OpsListJobs List jobs of every tenant and of operators
 	// (GET /ops/v1/jobs)
 	OpsListJobs(ctx echo.Context, params OpsListJobsParams) error
 	// OpsGetJob Read a job with its steps and the causes of its errors
 	// (GET /ops/v1/jobs/{jobId})
-	OpsGetJob(ctx echo.Context, jobID JobID) error
+	OpsGetJob(ctx echo.Context, jobID JobID, params OpsGetJobParams) error
+	// OpsStreamJobEvents Follow a job as server-sent events
+	// (GET /ops/v1/jobs/{jobId}/events)
+	OpsStreamJobEvents(ctx echo.Context, jobID JobID, params OpsStreamJobEventsParams) error
+	// OpsAbandonJob End a job that cannot undo what it did
+	// (POST /ops/v1/jobs/{jobId}:abandon)
+	OpsAbandonJob(ctx echo.Context, jobID JobID, params OpsAbandonJobParams) error
+	// OpsCancelJob Cancel a job of any tenant
+	// (POST /ops/v1/jobs/{jobId}:cancel)
+	OpsCancelJob(ctx echo.Context, jobID JobID, params OpsCancelJobParams) error
+	// OpsRetryJob Run a failed or cancelled job again
+	// (POST /ops/v1/jobs/{jobId}:retry)
+	OpsRetryJob(ctx echo.Context, jobID JobID, params OpsRetryJobParams) error
 	// OpsListNetworks List networks
 	// (GET /ops/v1/networks)
 	OpsListNetworks(ctx echo.Context, params OpsListNetworksParams) error
 	// OpsCreateNetwork Create a network
 	// (POST /ops/v1/networks)
 	OpsCreateNetwork(ctx echo.Context, params OpsCreateNetworkParams) error
+	// OpsDeleteNetwork Delete a network
+	// (DELETE /ops/v1/networks/{networkId})
+	OpsDeleteNetwork(ctx echo.Context, networkID NetworkID, params OpsDeleteNetworkParams) error
 	// OpsGetNetwork Read a network
 	// (GET /ops/v1/networks/{networkId})
 	OpsGetNetwork(ctx echo.Context, networkID NetworkID, params OpsGetNetworkParams) error
+	// OpsUpdateNetwork Change a network
+	// (PATCH /ops/v1/networks/{networkId})
+	OpsUpdateNetwork(ctx echo.Context, networkID NetworkID, params OpsUpdateNetworkParams) error
+	// OpsListAddresses List the addresses of a network that are taken
+	// (GET /ops/v1/networks/{networkId}/addresses)
+	OpsListAddresses(ctx echo.Context, networkID NetworkID, params OpsListAddressesParams) error
+	// OpsListSubnets List the subnets of a network
+	// (GET /ops/v1/networks/{networkId}/subnets)
+	OpsListSubnets(ctx echo.Context, networkID NetworkID, params OpsListSubnetsParams) error
+	// OpsCreateSubnet Add a subnet to a network
+	// (POST /ops/v1/networks/{networkId}/subnets)
+	OpsCreateSubnet(ctx echo.Context, networkID NetworkID, params OpsCreateSubnetParams) error
+	// OpsDeleteSubnet Delete a subnet of which no address is taken
+	// (DELETE /ops/v1/networks/{networkId}/subnets/{subnetId})
+	OpsDeleteSubnet(ctx echo.Context, networkID NetworkID, subnetID SubnetID, params OpsDeleteSubnetParams) error
+	// OpsGetSubnet Read a subnet
+	// (GET /ops/v1/networks/{networkId}/subnets/{subnetId})
+	OpsGetSubnet(ctx echo.Context, networkID NetworkID, subnetID SubnetID, params OpsGetSubnetParams) error
 	// OpsListNodes List nodes
 	// (GET /ops/v1/nodes)
 	OpsListNodes(ctx echo.Context, params OpsListNodesParams) error
@@ -2433,9 +3825,15 @@ type ServerInterface interface {
 	// OpsCreateProject Create a project
 	// (POST /ops/v1/projects)
 	OpsCreateProject(ctx echo.Context, params OpsCreateProjectParams) error
+	// OpsDeleteProject Delete a project
+	// (DELETE /ops/v1/projects/{projectId})
+	OpsDeleteProject(ctx echo.Context, projectID ProjectID, params OpsDeleteProjectParams) error
 	// OpsGetProject Read a project
 	// (GET /ops/v1/projects/{projectId})
 	OpsGetProject(ctx echo.Context, projectID ProjectID, params OpsGetProjectParams) error
+	// OpsUpdateProject Change a project
+	// (PATCH /ops/v1/projects/{projectId})
+	OpsUpdateProject(ctx echo.Context, projectID ProjectID, params OpsUpdateProjectParams) error
 	// OpsListProviders List providers
 	// (GET /ops/v1/providers)
 	OpsListProviders(ctx echo.Context, params OpsListProvidersParams) error
@@ -2448,15 +3846,42 @@ type ServerInterface interface {
 	// OpsTestProvider Connect to a provider and read its inventory
 	// (POST /ops/v1/providers/{providerId}:test)
 	OpsTestProvider(ctx echo.Context, providerID ProviderID, params OpsTestProviderParams) error
+	// OpsGetQuota Read the quota of a tenant or a project
+	// (GET /ops/v1/quotas/{scope})
+	OpsGetQuota(ctx echo.Context, scope Scope, params OpsGetQuotaParams) error
+	// OpsPutQuota Set the quota of a tenant or a project
+	// (PUT /ops/v1/quotas/{scope})
+	OpsPutQuota(ctx echo.Context, scope Scope, params OpsPutQuotaParams) error
+	// OpsListRoleBindings List the role bindings of every plane and tenant
+	// (GET /ops/v1/role-bindings)
+	OpsListRoleBindings(ctx echo.Context, params OpsListRoleBindingsParams) error
+	// OpsCreateRoleBinding Give a role
+	// (POST /ops/v1/role-bindings)
+	OpsCreateRoleBinding(ctx echo.Context, params OpsCreateRoleBindingParams) error
+	// OpsDeleteRoleBinding Take a role back
+	// (DELETE /ops/v1/role-bindings/{roleBindingId})
+	OpsDeleteRoleBinding(ctx echo.Context, roleBindingID RoleBindingID, params OpsDeleteRoleBindingParams) error
+	// OpsGetRoleBinding Read a role binding
+	// (GET /ops/v1/role-bindings/{roleBindingId})
+	OpsGetRoleBinding(ctx echo.Context, roleBindingID RoleBindingID, params OpsGetRoleBindingParams) error
+	// OpsListRoles List the roles of the ops plane
+	// (GET /ops/v1/roles)
+	OpsListRoles(ctx echo.Context, params OpsListRolesParams) error
 	// OpsListTenants List tenants
 	// (GET /ops/v1/tenants)
 	OpsListTenants(ctx echo.Context, params OpsListTenantsParams) error
 	// OpsCreateTenant Create a tenant
 	// (POST /ops/v1/tenants)
 	OpsCreateTenant(ctx echo.Context, params OpsCreateTenantParams) error
+	// OpsDeleteTenant Delete a tenant
+	// (DELETE /ops/v1/tenants/{tenantId})
+	OpsDeleteTenant(ctx echo.Context, tenantID TenantID, params OpsDeleteTenantParams) error
 	// OpsGetTenant Read a tenant
 	// (GET /ops/v1/tenants/{tenantId})
 	OpsGetTenant(ctx echo.Context, tenantID TenantID, params OpsGetTenantParams) error
+	// OpsUpdateTenant Change a tenant
+	// (PATCH /ops/v1/tenants/{tenantId})
+	OpsUpdateTenant(ctx echo.Context, tenantID TenantID, params OpsUpdateTenantParams) error
 	// OpsListVMs List VMs of every tenant
 	// (GET /ops/v1/vms)
 	OpsListVMs(ctx echo.Context, params OpsListVMsParams) error
@@ -2469,24 +3894,96 @@ type ServerInterface interface {
 	// OpsCreateZone Create a zone
 	// (POST /ops/v1/zones)
 	OpsCreateZone(ctx echo.Context, params OpsCreateZoneParams) error
+	// OpsDeleteZone Delete a zone
+	// (DELETE /ops/v1/zones/{zoneId})
+	OpsDeleteZone(ctx echo.Context, zoneID ZoneID, params OpsDeleteZoneParams) error
 	// OpsGetZone Read a zone
 	// (GET /ops/v1/zones/{zoneId})
 	OpsGetZone(ctx echo.Context, zoneID ZoneID, params OpsGetZoneParams) error
+	// OpsUpdateZone Change a zone
+	// (PATCH /ops/v1/zones/{zoneId})
+	OpsUpdateZone(ctx echo.Context, zoneID ZoneID, params OpsUpdateZoneParams) error
 	// ListJobs List the tenant's jobs
 	// (GET /tenant/v1/jobs)
 	ListJobs(ctx echo.Context, params ListJobsParams) error
 	// GetJob Read a job with its steps
 	// (GET /tenant/v1/jobs/{jobId})
-	GetJob(ctx echo.Context, jobID JobID) error
+	GetJob(ctx echo.Context, jobID JobID, params GetJobParams) error
+	// StreamJobEvents Follow a job as server-sent events
+	// (GET /tenant/v1/jobs/{jobId}/events)
+	StreamJobEvents(ctx echo.Context, jobID JobID, params StreamJobEventsParams) error
+	// CancelJob Cancel a job
+	// (POST /tenant/v1/jobs/{jobId}:cancel)
+	CancelJob(ctx echo.Context, jobID JobID, params CancelJobParams) error
+	// ListMembers List who holds a role in the tenant
+	// (GET /tenant/v1/members)
+	ListMembers(ctx echo.Context, params ListMembersParams) error
 	// ListProjects List the tenant's projects
 	// (GET /tenant/v1/projects)
 	ListProjects(ctx echo.Context, params ListProjectsParams) error
 	// GetProject Read a project
 	// (GET /tenant/v1/projects/{projectId})
 	GetProject(ctx echo.Context, projectID ProjectID, params GetProjectParams) error
+	// ListProjectMembers List who holds a role in the project
+	// (GET /tenant/v1/projects/{projectId}/members)
+	ListProjectMembers(ctx echo.Context, projectID ProjectID, params ListProjectMembersParams) error
 	// ListProjectNetworks List the networks that VMs of the project may be attached to
 	// (GET /tenant/v1/projects/{projectId}/networks)
 	ListProjectNetworks(ctx echo.Context, projectID ProjectID, params ListProjectNetworksParams) error
+	// GetProjectNetwork Read a network
+	// (GET /tenant/v1/projects/{projectId}/networks/{networkId})
+	GetProjectNetwork(ctx echo.Context, projectID ProjectID, networkID NetworkID, params GetProjectNetworkParams) error
+	// GetProjectQuota Read what the project may use and uses
+	// (GET /tenant/v1/projects/{projectId}/quota)
+	GetProjectQuota(ctx echo.Context, projectID ProjectID) error
+	// ListProjectRoleBindings List the role bindings of the project
+	// (GET /tenant/v1/projects/{projectId}/role-bindings)
+	ListProjectRoleBindings(ctx echo.Context, projectID ProjectID, params ListProjectRoleBindingsParams) error
+	// CreateProjectRoleBinding Give a role in the project
+	// (POST /tenant/v1/projects/{projectId}/role-bindings)
+	CreateProjectRoleBinding(ctx echo.Context, projectID ProjectID, params CreateProjectRoleBindingParams) error
+	// DeleteProjectRoleBinding Take a role back
+	// (DELETE /tenant/v1/projects/{projectId}/role-bindings/{roleBindingId})
+	DeleteProjectRoleBinding(ctx echo.Context, projectID ProjectID, roleBindingID RoleBindingID, params DeleteProjectRoleBindingParams) error
+	// GetProjectRoleBinding Read a role binding
+	// (GET /tenant/v1/projects/{projectId}/role-bindings/{roleBindingId})
+	GetProjectRoleBinding(ctx echo.Context, projectID ProjectID, roleBindingID RoleBindingID, params GetProjectRoleBindingParams) error
+	// ListServiceAccounts List the project's service accounts
+	// (GET /tenant/v1/projects/{projectId}/service-accounts)
+	ListServiceAccounts(ctx echo.Context, projectID ProjectID, params ListServiceAccountsParams) error
+	// CreateServiceAccount Create a service account
+	// (POST /tenant/v1/projects/{projectId}/service-accounts)
+	CreateServiceAccount(ctx echo.Context, projectID ProjectID, params CreateServiceAccountParams) error
+	// DeleteServiceAccount Delete a service account with its keys and role bindings
+	// (DELETE /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId})
+	DeleteServiceAccount(ctx echo.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params DeleteServiceAccountParams) error
+	// GetServiceAccount Read a service account
+	// (GET /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId})
+	GetServiceAccount(ctx echo.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params GetServiceAccountParams) error
+	// UpdateServiceAccount Change, disable or enable a service account
+	// (PATCH /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId})
+	UpdateServiceAccount(ctx echo.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params UpdateServiceAccountParams) error
+	// ListServiceAccountKeys List the keys of a service account, without their secrets
+	// (GET /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys)
+	ListServiceAccountKeys(ctx echo.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params ListServiceAccountKeysParams) error
+	// CreateServiceAccountKey Make a key
+	// (POST /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys)
+	CreateServiceAccountKey(ctx echo.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params CreateServiceAccountKeyParams) error
+	// DeleteServiceAccountKey Revoke a key
+	// (DELETE /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys/{keyId})
+	DeleteServiceAccountKey(ctx echo.Context, projectID ProjectID, serviceAccountID ServiceAccountID, keyID KeyID, params DeleteServiceAccountKeyParams) error
+	// ListSSHKeys List the project's SSH keys
+	// (GET /tenant/v1/projects/{projectId}/ssh-keys)
+	ListSSHKeys(ctx echo.Context, projectID ProjectID, params ListSSHKeysParams) error
+	// CreateSSHKey Store a public SSH key
+	// (POST /tenant/v1/projects/{projectId}/ssh-keys)
+	CreateSSHKey(ctx echo.Context, projectID ProjectID, params CreateSSHKeyParams) error
+	// DeleteSSHKey Delete an SSH key
+	// (DELETE /tenant/v1/projects/{projectId}/ssh-keys/{sshKeyId})
+	DeleteSSHKey(ctx echo.Context, projectID ProjectID, sshKeyID SSHKeyID, params DeleteSSHKeyParams) error
+	// GetSSHKey Read an SSH key
+	// (GET /tenant/v1/projects/{projectId}/ssh-keys/{sshKeyId})
+	GetSSHKey(ctx echo.Context, projectID ProjectID, sshKeyID SSHKeyID, params GetSSHKeyParams) error
 	// ListVMs List the project's VMs
 	// (GET /tenant/v1/projects/{projectId}/vms)
 	ListVMs(ctx echo.Context, projectID ProjectID, params ListVMsParams) error
@@ -2499,6 +3996,9 @@ type ServerInterface interface {
 	// GetVM Read a VM
 	// (GET /tenant/v1/projects/{projectId}/vms/{vmId})
 	GetVM(ctx echo.Context, projectID ProjectID, vmid VMID, params GetVMParams) error
+	// UpdateVM Change a VM's name, description, tags, metadata or delete protection
+	// (PATCH /tenant/v1/projects/{projectId}/vms/{vmId})
+	UpdateVM(ctx echo.Context, projectID ProjectID, vmid VMID, params UpdateVMParams) error
 	// ListVMJobs List the jobs of a VM
 	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/jobs)
 	ListVMJobs(ctx echo.Context, projectID ProjectID, vmid VMID, params ListVMJobsParams) error
@@ -2511,6 +4011,36 @@ type ServerInterface interface {
 	// StopVM Power a VM off
 	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:stop)
 	StopVM(ctx echo.Context, projectID ProjectID, vmid VMID, params StopVMParams) error
+	// GetTenantQuota Read what the tenant may use and uses
+	// (GET /tenant/v1/quota)
+	GetTenantQuota(ctx echo.Context) error
+	// ListTenantRoleBindings List the role bindings of the tenant
+	// (GET /tenant/v1/role-bindings)
+	ListTenantRoleBindings(ctx echo.Context, params ListTenantRoleBindingsParams) error
+	// CreateTenantRoleBinding Give a role in the tenant
+	// (POST /tenant/v1/role-bindings)
+	CreateTenantRoleBinding(ctx echo.Context, params CreateTenantRoleBindingParams) error
+	// DeleteTenantRoleBinding Take a role back
+	// (DELETE /tenant/v1/role-bindings/{roleBindingId})
+	DeleteTenantRoleBinding(ctx echo.Context, roleBindingID RoleBindingID, params DeleteTenantRoleBindingParams) error
+	// GetTenantRoleBinding Read a role binding
+	// (GET /tenant/v1/role-bindings/{roleBindingId})
+	GetTenantRoleBinding(ctx echo.Context, roleBindingID RoleBindingID, params GetTenantRoleBindingParams) error
+	// ListRoles List the built-in roles and the tenant's own
+	// (GET /tenant/v1/roles)
+	ListRoles(ctx echo.Context, params ListRolesParams) error
+	// CreateRole Create a role
+	// (POST /tenant/v1/roles)
+	CreateRole(ctx echo.Context, params CreateRoleParams) error
+	// DeleteRole Delete a role that nobody holds
+	// (DELETE /tenant/v1/roles/{roleId})
+	DeleteRole(ctx echo.Context, roleID RoleID, params DeleteRoleParams) error
+	// GetRole Read a role
+	// (GET /tenant/v1/roles/{roleId})
+	GetRole(ctx echo.Context, roleID RoleID, params GetRoleParams) error
+	// UpdateRole Change a role
+	// (PATCH /tenant/v1/roles/{roleId})
+	UpdateRole(ctx echo.Context, roleID RoleID, params UpdateRoleParams) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2627,12 +4157,30 @@ func (w *ServerInterfaceWrapper) GetOpenAPI(ctx echo.Context) error {
 	return err
 }
 
+// GetStatus converts echo context to params.
+func (w *ServerInterfaceWrapper) GetStatus(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetStatus(ctx)
+	return err
+}
+
 // GetVersion converts echo context to params.
 func (w *ServerInterfaceWrapper) GetVersion(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetVersion(ctx)
+	return err
+}
+
+// GetWhoAmI converts echo context to params.
+func (w *ServerInterfaceWrapper) GetWhoAmI(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetWhoAmI(ctx)
 	return err
 }
 
@@ -2665,6 +4213,15 @@ func (w *ServerInterfaceWrapper) ListZones(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListZones(ctx, params)
+	return err
+}
+
+// OpsExplainAuthz converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsExplainAuthz(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsExplainAuthz(ctx)
 	return err
 }
 
@@ -2768,6 +4325,57 @@ func (w *ServerInterfaceWrapper) OpsCreateFlavor(ctx echo.Context) error {
 	return err
 }
 
+// OpsDeleteFlavor converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsDeleteFlavor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "flavorId" -------------
+	var flavorID FlavorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "flavorId", ctx.Param("flavorId"), &flavorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter flavorId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsDeleteFlavorParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsDeleteFlavor(ctx, flavorID, params)
+	return err
+}
+
 // OpsGetFlavor converts echo context to params.
 func (w *ServerInterfaceWrapper) OpsGetFlavor(ctx echo.Context) error {
 	var err error
@@ -2801,6 +4409,57 @@ func (w *ServerInterfaceWrapper) OpsGetFlavor(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.OpsGetFlavor(ctx, flavorID, params)
+	return err
+}
+
+// OpsUpdateFlavor converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsUpdateFlavor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "flavorId" -------------
+	var flavorID FlavorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "flavorId", ctx.Param("flavorId"), &flavorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter flavorId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsUpdateFlavorParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsUpdateFlavor(ctx, flavorID, params)
 	return err
 }
 
@@ -2865,6 +4524,57 @@ func (w *ServerInterfaceWrapper) OpsCreateImage(ctx echo.Context) error {
 	return err
 }
 
+// OpsDeleteImage converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsDeleteImage(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "imageId" -------------
+	var imageID ImageID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "imageId", ctx.Param("imageId"), &imageID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter imageId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsDeleteImageParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsDeleteImage(ctx, imageID, params)
+	return err
+}
+
 // OpsGetImage converts echo context to params.
 func (w *ServerInterfaceWrapper) OpsGetImage(ctx echo.Context) error {
 	var err error
@@ -2898,6 +4608,57 @@ func (w *ServerInterfaceWrapper) OpsGetImage(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.OpsGetImage(ctx, imageID, params)
+	return err
+}
+
+// OpsUpdateImage converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsUpdateImage(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "imageId" -------------
+	var imageID ImageID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "imageId", ctx.Param("imageId"), &imageID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter imageId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsUpdateImageParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsUpdateImage(ctx, imageID, params)
 	return err
 }
 
@@ -2979,8 +4740,161 @@ func (w *ServerInterfaceWrapper) OpsGetJob(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter jobId: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsGetJobParams
+	// ------------- Optional query parameter "wait" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", ctx.QueryParams(), &params.Wait, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter wait: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.OpsGetJob(ctx, jobID)
+	err = w.Handler.OpsGetJob(ctx, jobID, params)
+	return err
+}
+
+// OpsStreamJobEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsStreamJobEvents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "jobId" -------------
+	var jobID JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "jobId", ctx.Param("jobId"), &jobID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter jobId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsStreamJobEventsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID LastEventID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Last-Event-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Last-Event-ID: %s", err))
+		}
+
+		params.LastEventID = &LastEventID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsStreamJobEvents(ctx, jobID, params)
+	return err
+}
+
+// OpsAbandonJob converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsAbandonJob(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "jobId" -------------
+	var jobID JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "jobId", ctx.Param("jobId"), &jobID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter jobId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsAbandonJobParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsAbandonJob(ctx, jobID, params)
+	return err
+}
+
+// OpsCancelJob converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsCancelJob(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "jobId" -------------
+	var jobID JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "jobId", ctx.Param("jobId"), &jobID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter jobId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsCancelJobParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsCancelJob(ctx, jobID, params)
+	return err
+}
+
+// OpsRetryJob converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsRetryJob(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "jobId" -------------
+	var jobID JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "jobId", ctx.Param("jobId"), &jobID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter jobId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsRetryJobParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsRetryJob(ctx, jobID, params)
 	return err
 }
 
@@ -3045,6 +4959,57 @@ func (w *ServerInterfaceWrapper) OpsCreateNetwork(ctx echo.Context) error {
 	return err
 }
 
+// OpsDeleteNetwork converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsDeleteNetwork(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "networkId" -------------
+	var networkID NetworkID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "networkId", ctx.Param("networkId"), &networkID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter networkId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsDeleteNetworkParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsDeleteNetwork(ctx, networkID, params)
+	return err
+}
+
 // OpsGetNetwork converts echo context to params.
 func (w *ServerInterfaceWrapper) OpsGetNetwork(ctx echo.Context) error {
 	var err error
@@ -3078,6 +5043,260 @@ func (w *ServerInterfaceWrapper) OpsGetNetwork(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.OpsGetNetwork(ctx, networkID, params)
+	return err
+}
+
+// OpsUpdateNetwork converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsUpdateNetwork(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "networkId" -------------
+	var networkID NetworkID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "networkId", ctx.Param("networkId"), &networkID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter networkId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsUpdateNetworkParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsUpdateNetwork(ctx, networkID, params)
+	return err
+}
+
+// OpsListAddresses converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsListAddresses(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "networkId" -------------
+	var networkID NetworkID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "networkId", ctx.Param("networkId"), &networkID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter networkId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsListAddressesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsListAddresses(ctx, networkID, params)
+	return err
+}
+
+// OpsListSubnets converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsListSubnets(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "networkId" -------------
+	var networkID NetworkID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "networkId", ctx.Param("networkId"), &networkID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter networkId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsListSubnetsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsListSubnets(ctx, networkID, params)
+	return err
+}
+
+// OpsCreateSubnet converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsCreateSubnet(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "networkId" -------------
+	var networkID NetworkID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "networkId", ctx.Param("networkId"), &networkID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter networkId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsCreateSubnetParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsCreateSubnet(ctx, networkID, params)
+	return err
+}
+
+// OpsDeleteSubnet converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsDeleteSubnet(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "networkId" -------------
+	var networkID NetworkID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "networkId", ctx.Param("networkId"), &networkID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter networkId: %s", err))
+	}
+
+	// ------------- Path parameter "subnetId" -------------
+	var subnetID SubnetID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "subnetId", ctx.Param("subnetId"), &subnetID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter subnetId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsDeleteSubnetParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsDeleteSubnet(ctx, networkID, subnetID, params)
+	return err
+}
+
+// OpsGetSubnet converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsGetSubnet(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "networkId" -------------
+	var networkID NetworkID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "networkId", ctx.Param("networkId"), &networkID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter networkId: %s", err))
+	}
+
+	// ------------- Path parameter "subnetId" -------------
+	var subnetID SubnetID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "subnetId", ctx.Param("subnetId"), &subnetID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter subnetId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsGetSubnetParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsGetSubnet(ctx, networkID, subnetID, params)
 	return err
 }
 
@@ -3181,6 +5400,57 @@ func (w *ServerInterfaceWrapper) OpsCreateProject(ctx echo.Context) error {
 	return err
 }
 
+// OpsDeleteProject converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsDeleteProject(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsDeleteProjectParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsDeleteProject(ctx, projectID, params)
+	return err
+}
+
 // OpsGetProject converts echo context to params.
 func (w *ServerInterfaceWrapper) OpsGetProject(ctx echo.Context) error {
 	var err error
@@ -3214,6 +5484,57 @@ func (w *ServerInterfaceWrapper) OpsGetProject(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.OpsGetProject(ctx, projectID, params)
+	return err
+}
+
+// OpsUpdateProject converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsUpdateProject(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsUpdateProjectParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsUpdateProject(ctx, projectID, params)
 	return err
 }
 
@@ -3350,6 +5671,251 @@ func (w *ServerInterfaceWrapper) OpsTestProvider(ctx echo.Context) error {
 	return err
 }
 
+// OpsGetQuota converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsGetQuota(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scope" -------------
+	var scope Scope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", ctx.Param("scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsGetQuotaParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsGetQuota(ctx, scope, params)
+	return err
+}
+
+// OpsPutQuota converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsPutQuota(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "scope" -------------
+	var scope Scope
+
+	err = runtime.BindStyledParameterWithOptions("simple", "scope", ctx.Param("scope"), &scope, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsPutQuotaParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatchRequired
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsPutQuota(ctx, scope, params)
+	return err
+}
+
+// OpsListRoleBindings converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsListRoleBindings(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsListRoleBindingsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// ------------- Optional query parameter "tenant_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tenant_id", ctx.QueryParams(), &params.TenantID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenant_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsListRoleBindings(ctx, params)
+	return err
+}
+
+// OpsCreateRoleBinding converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsCreateRoleBinding(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsCreateRoleBindingParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsCreateRoleBinding(ctx, params)
+	return err
+}
+
+// OpsDeleteRoleBinding converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsDeleteRoleBinding(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "roleBindingId" -------------
+	var roleBindingID RoleBindingID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "roleBindingId", ctx.Param("roleBindingId"), &roleBindingID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter roleBindingId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsDeleteRoleBindingParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsDeleteRoleBinding(ctx, roleBindingID, params)
+	return err
+}
+
+// OpsGetRoleBinding converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsGetRoleBinding(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "roleBindingId" -------------
+	var roleBindingID RoleBindingID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "roleBindingId", ctx.Param("roleBindingId"), &roleBindingID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter roleBindingId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsGetRoleBindingParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsGetRoleBinding(ctx, roleBindingID, params)
+	return err
+}
+
+// OpsListRoles converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsListRoles(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsListRolesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsListRoles(ctx, params)
+	return err
+}
+
 // OpsListTenants converts echo context to params.
 func (w *ServerInterfaceWrapper) OpsListTenants(ctx echo.Context) error {
 	var err error
@@ -3411,6 +5977,57 @@ func (w *ServerInterfaceWrapper) OpsCreateTenant(ctx echo.Context) error {
 	return err
 }
 
+// OpsDeleteTenant converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsDeleteTenant(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID TenantID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsDeleteTenantParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsDeleteTenant(ctx, tenantID, params)
+	return err
+}
+
 // OpsGetTenant converts echo context to params.
 func (w *ServerInterfaceWrapper) OpsGetTenant(ctx echo.Context) error {
 	var err error
@@ -3444,6 +6061,57 @@ func (w *ServerInterfaceWrapper) OpsGetTenant(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.OpsGetTenant(ctx, tenantID, params)
+	return err
+}
+
+// OpsUpdateTenant converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsUpdateTenant(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID TenantID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsUpdateTenantParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsUpdateTenant(ctx, tenantID, params)
 	return err
 }
 
@@ -3632,6 +6300,57 @@ func (w *ServerInterfaceWrapper) OpsCreateZone(ctx echo.Context) error {
 	return err
 }
 
+// OpsDeleteZone converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsDeleteZone(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "zoneId" -------------
+	var zoneID ZoneID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "zoneId", ctx.Param("zoneId"), &zoneID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter zoneId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsDeleteZoneParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsDeleteZone(ctx, zoneID, params)
+	return err
+}
+
 // OpsGetZone converts echo context to params.
 func (w *ServerInterfaceWrapper) OpsGetZone(ctx echo.Context) error {
 	var err error
@@ -3665,6 +6384,57 @@ func (w *ServerInterfaceWrapper) OpsGetZone(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.OpsGetZone(ctx, zoneID, params)
+	return err
+}
+
+// OpsUpdateZone converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsUpdateZone(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "zoneId" -------------
+	var zoneID ZoneID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "zoneId", ctx.Param("zoneId"), &zoneID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter zoneId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsUpdateZoneParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsUpdateZone(ctx, zoneID, params)
 	return err
 }
 
@@ -3746,8 +6516,114 @@ func (w *ServerInterfaceWrapper) GetJob(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter jobId: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetJobParams
+	// ------------- Optional query parameter "wait" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", ctx.QueryParams(), &params.Wait, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter wait: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.GetJob(ctx, jobID)
+	err = w.Handler.GetJob(ctx, jobID, params)
+	return err
+}
+
+// StreamJobEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) StreamJobEvents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "jobId" -------------
+	var jobID JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "jobId", ctx.Param("jobId"), &jobID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter jobId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamJobEventsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID LastEventID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Last-Event-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Last-Event-ID: %s", err))
+		}
+
+		params.LastEventID = &LastEventID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StreamJobEvents(ctx, jobID, params)
+	return err
+}
+
+// CancelJob converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelJob(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "jobId" -------------
+	var jobID JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "jobId", ctx.Param("jobId"), &jobID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter jobId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelJobParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelJob(ctx, jobID, params)
+	return err
+}
+
+// ListMembers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMembers(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMembersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMembers(ctx, params)
 	return err
 }
 
@@ -3819,6 +6695,38 @@ func (w *ServerInterfaceWrapper) GetProject(ctx echo.Context) error {
 	return err
 }
 
+// ListProjectMembers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProjectMembers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProjectMembersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProjectMembers(ctx, projectID, params)
+	return err
+}
+
 // ListProjectNetworks converts echo context to params.
 func (w *ServerInterfaceWrapper) ListProjectNetworks(ctx echo.Context) error {
 	var err error
@@ -3855,6 +6763,803 @@ func (w *ServerInterfaceWrapper) ListProjectNetworks(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListProjectNetworks(ctx, projectID, params)
+	return err
+}
+
+// GetProjectNetwork converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProjectNetwork(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "networkId" -------------
+	var networkID NetworkID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "networkId", ctx.Param("networkId"), &networkID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter networkId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetProjectNetworkParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProjectNetwork(ctx, projectID, networkID, params)
+	return err
+}
+
+// GetProjectQuota converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProjectQuota(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProjectQuota(ctx, projectID)
+	return err
+}
+
+// ListProjectRoleBindings converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProjectRoleBindings(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProjectRoleBindingsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProjectRoleBindings(ctx, projectID, params)
+	return err
+}
+
+// CreateProjectRoleBinding converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateProjectRoleBinding(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateProjectRoleBindingParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateProjectRoleBinding(ctx, projectID, params)
+	return err
+}
+
+// DeleteProjectRoleBinding converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteProjectRoleBinding(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "roleBindingId" -------------
+	var roleBindingID RoleBindingID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "roleBindingId", ctx.Param("roleBindingId"), &roleBindingID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter roleBindingId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteProjectRoleBindingParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteProjectRoleBinding(ctx, projectID, roleBindingID, params)
+	return err
+}
+
+// GetProjectRoleBinding converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProjectRoleBinding(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "roleBindingId" -------------
+	var roleBindingID RoleBindingID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "roleBindingId", ctx.Param("roleBindingId"), &roleBindingID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter roleBindingId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetProjectRoleBindingParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProjectRoleBinding(ctx, projectID, roleBindingID, params)
+	return err
+}
+
+// ListServiceAccounts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListServiceAccounts(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListServiceAccountsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListServiceAccounts(ctx, projectID, params)
+	return err
+}
+
+// CreateServiceAccount converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateServiceAccount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateServiceAccountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateServiceAccount(ctx, projectID, params)
+	return err
+}
+
+// DeleteServiceAccount converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteServiceAccount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "serviceAccountId" -------------
+	var serviceAccountID ServiceAccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "serviceAccountId", ctx.Param("serviceAccountId"), &serviceAccountID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter serviceAccountId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteServiceAccountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteServiceAccount(ctx, projectID, serviceAccountID, params)
+	return err
+}
+
+// GetServiceAccount converts echo context to params.
+func (w *ServerInterfaceWrapper) GetServiceAccount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "serviceAccountId" -------------
+	var serviceAccountID ServiceAccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "serviceAccountId", ctx.Param("serviceAccountId"), &serviceAccountID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter serviceAccountId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetServiceAccountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetServiceAccount(ctx, projectID, serviceAccountID, params)
+	return err
+}
+
+// UpdateServiceAccount converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateServiceAccount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "serviceAccountId" -------------
+	var serviceAccountID ServiceAccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "serviceAccountId", ctx.Param("serviceAccountId"), &serviceAccountID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter serviceAccountId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateServiceAccountParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateServiceAccount(ctx, projectID, serviceAccountID, params)
+	return err
+}
+
+// ListServiceAccountKeys converts echo context to params.
+func (w *ServerInterfaceWrapper) ListServiceAccountKeys(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "serviceAccountId" -------------
+	var serviceAccountID ServiceAccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "serviceAccountId", ctx.Param("serviceAccountId"), &serviceAccountID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter serviceAccountId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListServiceAccountKeysParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListServiceAccountKeys(ctx, projectID, serviceAccountID, params)
+	return err
+}
+
+// CreateServiceAccountKey converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateServiceAccountKey(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "serviceAccountId" -------------
+	var serviceAccountID ServiceAccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "serviceAccountId", ctx.Param("serviceAccountId"), &serviceAccountID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter serviceAccountId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateServiceAccountKeyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateServiceAccountKey(ctx, projectID, serviceAccountID, params)
+	return err
+}
+
+// DeleteServiceAccountKey converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteServiceAccountKey(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "serviceAccountId" -------------
+	var serviceAccountID ServiceAccountID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "serviceAccountId", ctx.Param("serviceAccountId"), &serviceAccountID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter serviceAccountId: %s", err))
+	}
+
+	// ------------- Path parameter "keyId" -------------
+	var keyID KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyId", ctx.Param("keyId"), &keyID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter keyId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteServiceAccountKeyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteServiceAccountKey(ctx, projectID, serviceAccountID, keyID, params)
+	return err
+}
+
+// ListSSHKeys converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSSHKeys(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSSHKeysParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSSHKeys(ctx, projectID, params)
+	return err
+}
+
+// CreateSSHKey converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateSSHKey(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateSSHKeyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateSSHKey(ctx, projectID, params)
+	return err
+}
+
+// DeleteSSHKey converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteSSHKey(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "sshKeyId" -------------
+	var sshKeyID SSHKeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sshKeyId", ctx.Param("sshKeyId"), &sshKeyID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sshKeyId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteSSHKeyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteSSHKey(ctx, projectID, sshKeyID, params)
+	return err
+}
+
+// GetSSHKey converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSSHKey(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "sshKeyId" -------------
+	var sshKeyID SSHKeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sshKeyId", ctx.Param("sshKeyId"), &sshKeyID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sshKeyId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSSHKeyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSSHKey(ctx, projectID, sshKeyID, params)
 	return err
 }
 
@@ -4089,6 +7794,65 @@ func (w *ServerInterfaceWrapper) GetVM(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetVM(ctx, projectID, vmid, params)
+	return err
+}
+
+// UpdateVM converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateVM(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateVMParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateVM(ctx, projectID, vmid, params)
 	return err
 }
 
@@ -4330,6 +8094,348 @@ func (w *ServerInterfaceWrapper) StopVM(ctx echo.Context) error {
 	return err
 }
 
+// GetTenantQuota converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTenantQuota(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTenantQuota(ctx)
+	return err
+}
+
+// ListTenantRoleBindings converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTenantRoleBindings(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTenantRoleBindingsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTenantRoleBindings(ctx, params)
+	return err
+}
+
+// CreateTenantRoleBinding converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateTenantRoleBinding(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateTenantRoleBindingParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateTenantRoleBinding(ctx, params)
+	return err
+}
+
+// DeleteTenantRoleBinding converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteTenantRoleBinding(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "roleBindingId" -------------
+	var roleBindingID RoleBindingID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "roleBindingId", ctx.Param("roleBindingId"), &roleBindingID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter roleBindingId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteTenantRoleBindingParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteTenantRoleBinding(ctx, roleBindingID, params)
+	return err
+}
+
+// GetTenantRoleBinding converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTenantRoleBinding(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "roleBindingId" -------------
+	var roleBindingID RoleBindingID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "roleBindingId", ctx.Param("roleBindingId"), &roleBindingID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter roleBindingId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTenantRoleBindingParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTenantRoleBinding(ctx, roleBindingID, params)
+	return err
+}
+
+// ListRoles converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRoles(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRolesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRoles(ctx, params)
+	return err
+}
+
+// CreateRole converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateRole(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateRoleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateRole(ctx, params)
+	return err
+}
+
+// DeleteRole converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteRole(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "roleId" -------------
+	var roleID RoleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "roleId", ctx.Param("roleId"), &roleID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter roleId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteRoleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteRole(ctx, roleID, params)
+	return err
+}
+
+// GetRole converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRole(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "roleId" -------------
+	var roleID RoleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "roleId", ctx.Param("roleId"), &roleID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter roleId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRoleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRole(ctx, roleID, params)
+	return err
+}
+
+// UpdateRole converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateRole(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "roleId" -------------
+	var roleID RoleID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "roleId", ctx.Param("roleId"), &roleID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter roleId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateRoleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateRole(ctx, roleID, params)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -4384,12 +8490,45 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms", wrapper.CreateVM, options.OperationMiddlewares["createVM"]...)
 	router.DELETE(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId", wrapper.DeleteVM, options.OperationMiddlewares["deleteVM"]...)
 	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId", wrapper.GetVM, options.OperationMiddlewares["getVM"]...)
+	router.PATCH(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId", wrapper.UpdateVM, options.OperationMiddlewares["updateVM"]...)
 	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:start", wrapper.StartVM, options.OperationMiddlewares["startVM"]...)
 	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:stop", wrapper.StopVM, options.OperationMiddlewares["stopVM"]...)
 	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:reboot", wrapper.RebootVM, options.OperationMiddlewares["rebootVM"]...)
 	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/jobs", wrapper.ListVMJobs, options.OperationMiddlewares["listVMJobs"]...)
 	router.GET(options.BaseURL+"/tenant/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.GET(options.BaseURL+"/tenant/v1/jobs/:jobId", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/quota", wrapper.GetProjectQuota, options.OperationMiddlewares["getProjectQuota"]...)
+	router.GET(options.BaseURL+"/tenant/v1/quota", wrapper.GetTenantQuota, options.OperationMiddlewares["getTenantQuota"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/networks/:networkId", wrapper.GetProjectNetwork, options.OperationMiddlewares["getProjectNetwork"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/members", wrapper.ListProjectMembers, options.OperationMiddlewares["listProjectMembers"]...)
+	router.GET(options.BaseURL+"/tenant/v1/members", wrapper.ListMembers, options.OperationMiddlewares["listMembers"]...)
+	router.GET(options.BaseURL+"/tenant/v1/role-bindings", wrapper.ListTenantRoleBindings, options.OperationMiddlewares["listTenantRoleBindings"]...)
+	router.POST(options.BaseURL+"/tenant/v1/role-bindings", wrapper.CreateTenantRoleBinding, options.OperationMiddlewares["createTenantRoleBinding"]...)
+	router.DELETE(options.BaseURL+"/tenant/v1/role-bindings/:roleBindingId", wrapper.DeleteTenantRoleBinding, options.OperationMiddlewares["deleteTenantRoleBinding"]...)
+	router.GET(options.BaseURL+"/tenant/v1/role-bindings/:roleBindingId", wrapper.GetTenantRoleBinding, options.OperationMiddlewares["getTenantRoleBinding"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/role-bindings", wrapper.ListProjectRoleBindings, options.OperationMiddlewares["listProjectRoleBindings"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/role-bindings", wrapper.CreateProjectRoleBinding, options.OperationMiddlewares["createProjectRoleBinding"]...)
+	router.DELETE(options.BaseURL+"/tenant/v1/projects/:projectId/role-bindings/:roleBindingId", wrapper.DeleteProjectRoleBinding, options.OperationMiddlewares["deleteProjectRoleBinding"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/role-bindings/:roleBindingId", wrapper.GetProjectRoleBinding, options.OperationMiddlewares["getProjectRoleBinding"]...)
+	router.GET(options.BaseURL+"/tenant/v1/roles", wrapper.ListRoles, options.OperationMiddlewares["listRoles"]...)
+	router.POST(options.BaseURL+"/tenant/v1/roles", wrapper.CreateRole, options.OperationMiddlewares["createRole"]...)
+	router.DELETE(options.BaseURL+"/tenant/v1/roles/:roleId", wrapper.DeleteRole, options.OperationMiddlewares["deleteRole"]...)
+	router.GET(options.BaseURL+"/tenant/v1/roles/:roleId", wrapper.GetRole, options.OperationMiddlewares["getRole"]...)
+	router.PATCH(options.BaseURL+"/tenant/v1/roles/:roleId", wrapper.UpdateRole, options.OperationMiddlewares["updateRole"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/service-accounts", wrapper.ListServiceAccounts, options.OperationMiddlewares["listServiceAccounts"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/service-accounts", wrapper.CreateServiceAccount, options.OperationMiddlewares["createServiceAccount"]...)
+	router.DELETE(options.BaseURL+"/tenant/v1/projects/:projectId/service-accounts/:serviceAccountId", wrapper.DeleteServiceAccount, options.OperationMiddlewares["deleteServiceAccount"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/service-accounts/:serviceAccountId", wrapper.GetServiceAccount, options.OperationMiddlewares["getServiceAccount"]...)
+	router.PATCH(options.BaseURL+"/tenant/v1/projects/:projectId/service-accounts/:serviceAccountId", wrapper.UpdateServiceAccount, options.OperationMiddlewares["updateServiceAccount"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/service-accounts/:serviceAccountId/keys", wrapper.ListServiceAccountKeys, options.OperationMiddlewares["listServiceAccountKeys"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/service-accounts/:serviceAccountId/keys", wrapper.CreateServiceAccountKey, options.OperationMiddlewares["createServiceAccountKey"]...)
+	router.DELETE(options.BaseURL+"/tenant/v1/projects/:projectId/service-accounts/:serviceAccountId/keys/:keyId", wrapper.DeleteServiceAccountKey, options.OperationMiddlewares["deleteServiceAccountKey"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/ssh-keys", wrapper.ListSSHKeys, options.OperationMiddlewares["listSSHKeys"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/ssh-keys", wrapper.CreateSSHKey, options.OperationMiddlewares["createSSHKey"]...)
+	router.DELETE(options.BaseURL+"/tenant/v1/projects/:projectId/ssh-keys/:sshKeyId", wrapper.DeleteSSHKey, options.OperationMiddlewares["deleteSSHKey"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/ssh-keys/:sshKeyId", wrapper.GetSSHKey, options.OperationMiddlewares["getSSHKey"]...)
+	router.GET(options.BaseURL+"/tenant/v1/jobs/:jobId/events", wrapper.StreamJobEvents, options.OperationMiddlewares["streamJobEvents"]...)
+	router.POST(options.BaseURL+"/tenant/v1/jobs/:jobId\\:cancel", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
 	router.GET(options.BaseURL+"/common/v1/version", wrapper.GetVersion, options.OperationMiddlewares["getVersion"]...)
 	router.GET(options.BaseURL+"/common/v1/openapi.json", wrapper.GetOpenAPI, options.OperationMiddlewares["getOpenAPI"]...)
 	router.GET(options.BaseURL+"/common/v1/error-codes", wrapper.ListErrorCodes, options.OperationMiddlewares["listErrorCodes"]...)
@@ -4398,6 +8537,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/common/v1/flavors", wrapper.ListFlavors, options.OperationMiddlewares["listFlavors"]...)
 	router.GET(options.BaseURL+"/common/v1/zones", wrapper.ListZones, options.OperationMiddlewares["listZones"]...)
 	router.GET(options.BaseURL+"/common/v1/capabilities", wrapper.ListCapabilities, options.OperationMiddlewares["listCapabilities"]...)
+	router.GET(options.BaseURL+"/common/v1/status", wrapper.GetStatus, options.OperationMiddlewares["getStatus"]...)
+	router.GET(options.BaseURL+"/common/v1/whoami", wrapper.GetWhoAmI, options.OperationMiddlewares["getWhoAmI"]...)
 	router.GET(options.BaseURL+"/ops/v1/providers", wrapper.OpsListProviders, options.OperationMiddlewares["opsListProviders"]...)
 	router.POST(options.BaseURL+"/ops/v1/providers", wrapper.OpsCreateProvider, options.OperationMiddlewares["opsCreateProvider"]...)
 	router.GET(options.BaseURL+"/ops/v1/providers/:providerId", wrapper.OpsGetProvider, options.OperationMiddlewares["opsGetProvider"]...)
@@ -4406,26 +8547,55 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/ops/v1/nodes", wrapper.OpsListNodes, options.OperationMiddlewares["opsListNodes"]...)
 	router.GET(options.BaseURL+"/ops/v1/zones", wrapper.OpsListZones, options.OperationMiddlewares["opsListZones"]...)
 	router.POST(options.BaseURL+"/ops/v1/zones", wrapper.OpsCreateZone, options.OperationMiddlewares["opsCreateZone"]...)
+	router.DELETE(options.BaseURL+"/ops/v1/zones/:zoneId", wrapper.OpsDeleteZone, options.OperationMiddlewares["opsDeleteZone"]...)
 	router.GET(options.BaseURL+"/ops/v1/zones/:zoneId", wrapper.OpsGetZone, options.OperationMiddlewares["opsGetZone"]...)
+	router.PATCH(options.BaseURL+"/ops/v1/zones/:zoneId", wrapper.OpsUpdateZone, options.OperationMiddlewares["opsUpdateZone"]...)
 	router.GET(options.BaseURL+"/ops/v1/flavors", wrapper.OpsListFlavors, options.OperationMiddlewares["opsListFlavors"]...)
 	router.POST(options.BaseURL+"/ops/v1/flavors", wrapper.OpsCreateFlavor, options.OperationMiddlewares["opsCreateFlavor"]...)
+	router.DELETE(options.BaseURL+"/ops/v1/flavors/:flavorId", wrapper.OpsDeleteFlavor, options.OperationMiddlewares["opsDeleteFlavor"]...)
 	router.GET(options.BaseURL+"/ops/v1/flavors/:flavorId", wrapper.OpsGetFlavor, options.OperationMiddlewares["opsGetFlavor"]...)
+	router.PATCH(options.BaseURL+"/ops/v1/flavors/:flavorId", wrapper.OpsUpdateFlavor, options.OperationMiddlewares["opsUpdateFlavor"]...)
 	router.GET(options.BaseURL+"/ops/v1/images", wrapper.OpsListImages, options.OperationMiddlewares["opsListImages"]...)
 	router.POST(options.BaseURL+"/ops/v1/images", wrapper.OpsCreateImage, options.OperationMiddlewares["opsCreateImage"]...)
+	router.DELETE(options.BaseURL+"/ops/v1/images/:imageId", wrapper.OpsDeleteImage, options.OperationMiddlewares["opsDeleteImage"]...)
 	router.GET(options.BaseURL+"/ops/v1/images/:imageId", wrapper.OpsGetImage, options.OperationMiddlewares["opsGetImage"]...)
+	router.PATCH(options.BaseURL+"/ops/v1/images/:imageId", wrapper.OpsUpdateImage, options.OperationMiddlewares["opsUpdateImage"]...)
 	router.GET(options.BaseURL+"/ops/v1/networks", wrapper.OpsListNetworks, options.OperationMiddlewares["opsListNetworks"]...)
 	router.POST(options.BaseURL+"/ops/v1/networks", wrapper.OpsCreateNetwork, options.OperationMiddlewares["opsCreateNetwork"]...)
+	router.DELETE(options.BaseURL+"/ops/v1/networks/:networkId", wrapper.OpsDeleteNetwork, options.OperationMiddlewares["opsDeleteNetwork"]...)
 	router.GET(options.BaseURL+"/ops/v1/networks/:networkId", wrapper.OpsGetNetwork, options.OperationMiddlewares["opsGetNetwork"]...)
+	router.PATCH(options.BaseURL+"/ops/v1/networks/:networkId", wrapper.OpsUpdateNetwork, options.OperationMiddlewares["opsUpdateNetwork"]...)
 	router.GET(options.BaseURL+"/ops/v1/tenants", wrapper.OpsListTenants, options.OperationMiddlewares["opsListTenants"]...)
 	router.POST(options.BaseURL+"/ops/v1/tenants", wrapper.OpsCreateTenant, options.OperationMiddlewares["opsCreateTenant"]...)
+	router.DELETE(options.BaseURL+"/ops/v1/tenants/:tenantId", wrapper.OpsDeleteTenant, options.OperationMiddlewares["opsDeleteTenant"]...)
 	router.GET(options.BaseURL+"/ops/v1/tenants/:tenantId", wrapper.OpsGetTenant, options.OperationMiddlewares["opsGetTenant"]...)
+	router.PATCH(options.BaseURL+"/ops/v1/tenants/:tenantId", wrapper.OpsUpdateTenant, options.OperationMiddlewares["opsUpdateTenant"]...)
 	router.GET(options.BaseURL+"/ops/v1/projects", wrapper.OpsListProjects, options.OperationMiddlewares["opsListProjects"]...)
 	router.POST(options.BaseURL+"/ops/v1/projects", wrapper.OpsCreateProject, options.OperationMiddlewares["opsCreateProject"]...)
+	router.DELETE(options.BaseURL+"/ops/v1/projects/:projectId", wrapper.OpsDeleteProject, options.OperationMiddlewares["opsDeleteProject"]...)
 	router.GET(options.BaseURL+"/ops/v1/projects/:projectId", wrapper.OpsGetProject, options.OperationMiddlewares["opsGetProject"]...)
+	router.PATCH(options.BaseURL+"/ops/v1/projects/:projectId", wrapper.OpsUpdateProject, options.OperationMiddlewares["opsUpdateProject"]...)
 	router.GET(options.BaseURL+"/ops/v1/jobs", wrapper.OpsListJobs, options.OperationMiddlewares["opsListJobs"]...)
 	router.GET(options.BaseURL+"/ops/v1/jobs/:jobId", wrapper.OpsGetJob, options.OperationMiddlewares["opsGetJob"]...)
 	router.GET(options.BaseURL+"/ops/v1/vms", wrapper.OpsListVMs, options.OperationMiddlewares["opsListVMs"]...)
 	router.GET(options.BaseURL+"/ops/v1/vms/:vmId", wrapper.OpsGetVM, options.OperationMiddlewares["opsGetVM"]...)
+	router.GET(options.BaseURL+"/ops/v1/networks/:networkId/subnets", wrapper.OpsListSubnets, options.OperationMiddlewares["opsListSubnets"]...)
+	router.POST(options.BaseURL+"/ops/v1/networks/:networkId/subnets", wrapper.OpsCreateSubnet, options.OperationMiddlewares["opsCreateSubnet"]...)
+	router.DELETE(options.BaseURL+"/ops/v1/networks/:networkId/subnets/:subnetId", wrapper.OpsDeleteSubnet, options.OperationMiddlewares["opsDeleteSubnet"]...)
+	router.GET(options.BaseURL+"/ops/v1/networks/:networkId/subnets/:subnetId", wrapper.OpsGetSubnet, options.OperationMiddlewares["opsGetSubnet"]...)
+	router.GET(options.BaseURL+"/ops/v1/networks/:networkId/addresses", wrapper.OpsListAddresses, options.OperationMiddlewares["opsListAddresses"]...)
+	router.GET(options.BaseURL+"/ops/v1/quotas/:scope", wrapper.OpsGetQuota, options.OperationMiddlewares["opsGetQuota"]...)
+	router.PUT(options.BaseURL+"/ops/v1/quotas/:scope", wrapper.OpsPutQuota, options.OperationMiddlewares["opsPutQuota"]...)
+	router.GET(options.BaseURL+"/ops/v1/role-bindings", wrapper.OpsListRoleBindings, options.OperationMiddlewares["opsListRoleBindings"]...)
+	router.POST(options.BaseURL+"/ops/v1/role-bindings", wrapper.OpsCreateRoleBinding, options.OperationMiddlewares["opsCreateRoleBinding"]...)
+	router.DELETE(options.BaseURL+"/ops/v1/role-bindings/:roleBindingId", wrapper.OpsDeleteRoleBinding, options.OperationMiddlewares["opsDeleteRoleBinding"]...)
+	router.GET(options.BaseURL+"/ops/v1/role-bindings/:roleBindingId", wrapper.OpsGetRoleBinding, options.OperationMiddlewares["opsGetRoleBinding"]...)
+	router.GET(options.BaseURL+"/ops/v1/roles", wrapper.OpsListRoles, options.OperationMiddlewares["opsListRoles"]...)
+	router.POST(options.BaseURL+"/ops/v1/authz\\:explain", wrapper.OpsExplainAuthz, options.OperationMiddlewares["opsExplainAuthz"]...)
+	router.GET(options.BaseURL+"/ops/v1/jobs/:jobId/events", wrapper.OpsStreamJobEvents, options.OperationMiddlewares["opsStreamJobEvents"]...)
+	router.POST(options.BaseURL+"/ops/v1/jobs/:jobId\\:cancel", wrapper.OpsCancelJob, options.OperationMiddlewares["opsCancelJob"]...)
+	router.POST(options.BaseURL+"/ops/v1/jobs/:jobId\\:retry", wrapper.OpsRetryJob, options.OperationMiddlewares["opsRetryJob"]...)
+	router.POST(options.BaseURL+"/ops/v1/jobs/:jobId\\:abandon", wrapper.OpsAbandonJob, options.OperationMiddlewares["opsAbandonJob"]...)
 
 }
 
@@ -4669,6 +8839,44 @@ func (response GetOpenAPIdefaultApplicationProblemPlusJSONResponse) VisitGetOpen
 	return err
 }
 
+type GetStatusRequestObject struct {
+}
+
+type GetStatusResponseObject interface {
+	VisitGetStatusResponse(w http.ResponseWriter) error
+}
+
+type GetStatus200JSONResponse Status
+
+func (response GetStatus200JSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatusdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetStatusdefaultApplicationProblemPlusJSONResponse) VisitGetStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetVersionRequestObject struct {
 }
 
@@ -4696,6 +8904,44 @@ type GetVersiondefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetVersiondefaultApplicationProblemPlusJSONResponse) VisitGetVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWhoAmIRequestObject struct {
+}
+
+type GetWhoAmIResponseObject interface {
+	VisitGetWhoAmIResponse(w http.ResponseWriter) error
+}
+
+type GetWhoAmI200JSONResponse WhoAmI
+
+func (response GetWhoAmI200JSONResponse) VisitGetWhoAmIResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWhoAmIdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetWhoAmIdefaultApplicationProblemPlusJSONResponse) VisitGetWhoAmIResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4735,6 +8981,45 @@ type ListZonesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListZonesdefaultApplicationProblemPlusJSONResponse) VisitListZonesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsExplainAuthzRequestObject struct {
+	Body *OpsExplainAuthzJSONRequestBody
+}
+
+type OpsExplainAuthzResponseObject interface {
+	VisitOpsExplainAuthzResponse(w http.ResponseWriter) error
+}
+
+type OpsExplainAuthz200JSONResponse Explanation
+
+func (response OpsExplainAuthz200JSONResponse) VisitOpsExplainAuthzResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsExplainAuthzdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsExplainAuthzdefaultApplicationProblemPlusJSONResponse) VisitOpsExplainAuthzResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4878,6 +9163,48 @@ func (response OpsCreateFlavordefaultApplicationProblemPlusJSONResponse) VisitOp
 	return err
 }
 
+type OpsDeleteFlavorRequestObject struct {
+	FlavorID FlavorID `json:"flavorId"`
+	Params   OpsDeleteFlavorParams
+}
+
+type OpsDeleteFlavorResponseObject interface {
+	VisitOpsDeleteFlavorResponse(w http.ResponseWriter) error
+}
+
+type OpsDeleteFlavor204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteFlavor204Response struct {
+	Headers OpsDeleteFlavor204ResponseHeaders
+}
+
+func (response OpsDeleteFlavor204Response) VisitOpsDeleteFlavorResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type OpsDeleteFlavordefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsDeleteFlavordefaultApplicationProblemPlusJSONResponse) VisitOpsDeleteFlavorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type OpsGetFlavorRequestObject struct {
 	FlavorID FlavorID `json:"flavorId"`
 	Params   OpsGetFlavorParams
@@ -4923,6 +9250,59 @@ type OpsGetFlavordefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response OpsGetFlavordefaultApplicationProblemPlusJSONResponse) VisitOpsGetFlavorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsUpdateFlavorRequestObject struct {
+	FlavorID FlavorID `json:"flavorId"`
+	Params   OpsUpdateFlavorParams
+	Body     *OpsUpdateFlavorJSONRequestBody
+}
+
+type OpsUpdateFlavorResponseObject interface {
+	VisitOpsUpdateFlavorResponse(w http.ResponseWriter) error
+}
+
+type OpsUpdateFlavor200ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsUpdateFlavor200JSONResponse struct {
+	Body    Flavor
+	Headers OpsUpdateFlavor200ResponseHeaders
+}
+
+func (response OpsUpdateFlavor200JSONResponse) VisitOpsUpdateFlavorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsUpdateFlavordefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsUpdateFlavordefaultApplicationProblemPlusJSONResponse) VisitOpsUpdateFlavorResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5027,6 +9407,48 @@ func (response OpsCreateImagedefaultApplicationProblemPlusJSONResponse) VisitOps
 	return err
 }
 
+type OpsDeleteImageRequestObject struct {
+	ImageID ImageID `json:"imageId"`
+	Params  OpsDeleteImageParams
+}
+
+type OpsDeleteImageResponseObject interface {
+	VisitOpsDeleteImageResponse(w http.ResponseWriter) error
+}
+
+type OpsDeleteImage204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteImage204Response struct {
+	Headers OpsDeleteImage204ResponseHeaders
+}
+
+func (response OpsDeleteImage204Response) VisitOpsDeleteImageResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type OpsDeleteImagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsDeleteImagedefaultApplicationProblemPlusJSONResponse) VisitOpsDeleteImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type OpsGetImageRequestObject struct {
 	ImageID ImageID `json:"imageId"`
 	Params  OpsGetImageParams
@@ -5083,6 +9505,59 @@ func (response OpsGetImagedefaultApplicationProblemPlusJSONResponse) VisitOpsGet
 	return err
 }
 
+type OpsUpdateImageRequestObject struct {
+	ImageID ImageID `json:"imageId"`
+	Params  OpsUpdateImageParams
+	Body    *OpsUpdateImageJSONRequestBody
+}
+
+type OpsUpdateImageResponseObject interface {
+	VisitOpsUpdateImageResponse(w http.ResponseWriter) error
+}
+
+type OpsUpdateImage200ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsUpdateImage200JSONResponse struct {
+	Body    OpsImage
+	Headers OpsUpdateImage200ResponseHeaders
+}
+
+func (response OpsUpdateImage200JSONResponse) VisitOpsUpdateImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsUpdateImagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsUpdateImagedefaultApplicationProblemPlusJSONResponse) VisitOpsUpdateImageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type OpsListJobsRequestObject struct {
 	Params OpsListJobsParams
 }
@@ -5123,7 +9598,8 @@ func (response OpsListJobsdefaultApplicationProblemPlusJSONResponse) VisitOpsLis
 }
 
 type OpsGetJobRequestObject struct {
-	JobID JobID `json:"jobId"`
+	JobID  JobID `json:"jobId"`
+	Params OpsGetJobParams
 }
 
 type OpsGetJobResponseObject interface {
@@ -5150,6 +9626,240 @@ type OpsGetJobdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response OpsGetJobdefaultApplicationProblemPlusJSONResponse) VisitOpsGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsStreamJobEventsRequestObject struct {
+	JobID  JobID `json:"jobId"`
+	Params OpsStreamJobEventsParams
+}
+
+type OpsStreamJobEventsResponseObject interface {
+	VisitOpsStreamJobEventsResponse(w http.ResponseWriter) error
+}
+
+type OpsStreamJobEvents200TextEventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response OpsStreamJobEvents200TextEventStreamResponse) VisitOpsStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type OpsStreamJobEventsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsStreamJobEventsdefaultApplicationProblemPlusJSONResponse) VisitOpsStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsAbandonJobRequestObject struct {
+	JobID  JobID `json:"jobId"`
+	Params OpsAbandonJobParams
+	Body   *OpsAbandonJobJSONRequestBody
+}
+
+type OpsAbandonJobResponseObject interface {
+	VisitOpsAbandonJobResponse(w http.ResponseWriter) error
+}
+
+type OpsAbandonJob202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpsAbandonJob202JSONResponse struct {
+	Body    Accepted
+	Headers OpsAbandonJob202ResponseHeaders
+}
+
+func (response OpsAbandonJob202JSONResponse) VisitOpsAbandonJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsAbandonJobdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsAbandonJobdefaultApplicationProblemPlusJSONResponse) VisitOpsAbandonJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsCancelJobRequestObject struct {
+	JobID  JobID `json:"jobId"`
+	Params OpsCancelJobParams
+	Body   *OpsCancelJobJSONRequestBody
+}
+
+type OpsCancelJobResponseObject interface {
+	VisitOpsCancelJobResponse(w http.ResponseWriter) error
+}
+
+type OpsCancelJob202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpsCancelJob202JSONResponse struct {
+	Body    Accepted
+	Headers OpsCancelJob202ResponseHeaders
+}
+
+func (response OpsCancelJob202JSONResponse) VisitOpsCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsCancelJobdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsCancelJobdefaultApplicationProblemPlusJSONResponse) VisitOpsCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsRetryJobRequestObject struct {
+	JobID  JobID `json:"jobId"`
+	Params OpsRetryJobParams
+	Body   *OpsRetryJobJSONRequestBody
+}
+
+type OpsRetryJobResponseObject interface {
+	VisitOpsRetryJobResponse(w http.ResponseWriter) error
+}
+
+type OpsRetryJob202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpsRetryJob202JSONResponse struct {
+	Body    Accepted
+	Headers OpsRetryJob202ResponseHeaders
+}
+
+func (response OpsRetryJob202JSONResponse) VisitOpsRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsRetryJobdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsRetryJobdefaultApplicationProblemPlusJSONResponse) VisitOpsRetryJobResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5254,6 +9964,48 @@ func (response OpsCreateNetworkdefaultApplicationProblemPlusJSONResponse) VisitO
 	return err
 }
 
+type OpsDeleteNetworkRequestObject struct {
+	NetworkID NetworkID `json:"networkId"`
+	Params    OpsDeleteNetworkParams
+}
+
+type OpsDeleteNetworkResponseObject interface {
+	VisitOpsDeleteNetworkResponse(w http.ResponseWriter) error
+}
+
+type OpsDeleteNetwork204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteNetwork204Response struct {
+	Headers OpsDeleteNetwork204ResponseHeaders
+}
+
+func (response OpsDeleteNetwork204Response) VisitOpsDeleteNetworkResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type OpsDeleteNetworkdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsDeleteNetworkdefaultApplicationProblemPlusJSONResponse) VisitOpsDeleteNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type OpsGetNetworkRequestObject struct {
 	NetworkID NetworkID `json:"networkId"`
 	Params    OpsGetNetworkParams
@@ -5299,6 +10051,294 @@ type OpsGetNetworkdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response OpsGetNetworkdefaultApplicationProblemPlusJSONResponse) VisitOpsGetNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsUpdateNetworkRequestObject struct {
+	NetworkID NetworkID `json:"networkId"`
+	Params    OpsUpdateNetworkParams
+	Body      *OpsUpdateNetworkJSONRequestBody
+}
+
+type OpsUpdateNetworkResponseObject interface {
+	VisitOpsUpdateNetworkResponse(w http.ResponseWriter) error
+}
+
+type OpsUpdateNetwork200ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsUpdateNetwork200JSONResponse struct {
+	Body    OpsNetwork
+	Headers OpsUpdateNetwork200ResponseHeaders
+}
+
+func (response OpsUpdateNetwork200JSONResponse) VisitOpsUpdateNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsUpdateNetworkdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsUpdateNetworkdefaultApplicationProblemPlusJSONResponse) VisitOpsUpdateNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsListAddressesRequestObject struct {
+	NetworkID NetworkID `json:"networkId"`
+	Params    OpsListAddressesParams
+}
+
+type OpsListAddressesResponseObject interface {
+	VisitOpsListAddressesResponse(w http.ResponseWriter) error
+}
+
+type OpsListAddresses200JSONResponse AllocatedAddressList
+
+func (response OpsListAddresses200JSONResponse) VisitOpsListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsListAddressesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsListAddressesdefaultApplicationProblemPlusJSONResponse) VisitOpsListAddressesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsListSubnetsRequestObject struct {
+	NetworkID NetworkID `json:"networkId"`
+	Params    OpsListSubnetsParams
+}
+
+type OpsListSubnetsResponseObject interface {
+	VisitOpsListSubnetsResponse(w http.ResponseWriter) error
+}
+
+type OpsListSubnets200JSONResponse SubnetList
+
+func (response OpsListSubnets200JSONResponse) VisitOpsListSubnetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsListSubnetsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsListSubnetsdefaultApplicationProblemPlusJSONResponse) VisitOpsListSubnetsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsCreateSubnetRequestObject struct {
+	NetworkID NetworkID `json:"networkId"`
+	Params    OpsCreateSubnetParams
+	Body      *OpsCreateSubnetJSONRequestBody
+}
+
+type OpsCreateSubnetResponseObject interface {
+	VisitOpsCreateSubnetResponse(w http.ResponseWriter) error
+}
+
+type OpsCreateSubnet201ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type OpsCreateSubnet201JSONResponse struct {
+	Body    Subnet
+	Headers OpsCreateSubnet201ResponseHeaders
+}
+
+func (response OpsCreateSubnet201JSONResponse) VisitOpsCreateSubnetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsCreateSubnetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsCreateSubnetdefaultApplicationProblemPlusJSONResponse) VisitOpsCreateSubnetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsDeleteSubnetRequestObject struct {
+	NetworkID NetworkID `json:"networkId"`
+	SubnetID  SubnetID  `json:"subnetId"`
+	Params    OpsDeleteSubnetParams
+}
+
+type OpsDeleteSubnetResponseObject interface {
+	VisitOpsDeleteSubnetResponse(w http.ResponseWriter) error
+}
+
+type OpsDeleteSubnet204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteSubnet204Response struct {
+	Headers OpsDeleteSubnet204ResponseHeaders
+}
+
+func (response OpsDeleteSubnet204Response) VisitOpsDeleteSubnetResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type OpsDeleteSubnetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsDeleteSubnetdefaultApplicationProblemPlusJSONResponse) VisitOpsDeleteSubnetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsGetSubnetRequestObject struct {
+	NetworkID NetworkID `json:"networkId"`
+	SubnetID  SubnetID  `json:"subnetId"`
+	Params    OpsGetSubnetParams
+}
+
+type OpsGetSubnetResponseObject interface {
+	VisitOpsGetSubnetResponse(w http.ResponseWriter) error
+}
+
+type OpsGetSubnet200ResponseHeaders struct {
+	ETag string
+}
+
+type OpsGetSubnet200JSONResponse struct {
+	Body    Subnet
+	Headers OpsGetSubnet200ResponseHeaders
+}
+
+func (response OpsGetSubnet200JSONResponse) VisitOpsGetSubnetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsGetSubnet304Response = NotModifiedResponse
+
+func (response OpsGetSubnet304Response) VisitOpsGetSubnetResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type OpsGetSubnetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsGetSubnetdefaultApplicationProblemPlusJSONResponse) VisitOpsGetSubnetResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5442,6 +10482,48 @@ func (response OpsCreateProjectdefaultApplicationProblemPlusJSONResponse) VisitO
 	return err
 }
 
+type OpsDeleteProjectRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	Params    OpsDeleteProjectParams
+}
+
+type OpsDeleteProjectResponseObject interface {
+	VisitOpsDeleteProjectResponse(w http.ResponseWriter) error
+}
+
+type OpsDeleteProject204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteProject204Response struct {
+	Headers OpsDeleteProject204ResponseHeaders
+}
+
+func (response OpsDeleteProject204Response) VisitOpsDeleteProjectResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type OpsDeleteProjectdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsDeleteProjectdefaultApplicationProblemPlusJSONResponse) VisitOpsDeleteProjectResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type OpsGetProjectRequestObject struct {
 	ProjectID ProjectID `json:"projectId"`
 	Params    OpsGetProjectParams
@@ -5487,6 +10569,59 @@ type OpsGetProjectdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response OpsGetProjectdefaultApplicationProblemPlusJSONResponse) VisitOpsGetProjectResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsUpdateProjectRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	Params    OpsUpdateProjectParams
+	Body      *OpsUpdateProjectJSONRequestBody
+}
+
+type OpsUpdateProjectResponseObject interface {
+	VisitOpsUpdateProjectResponse(w http.ResponseWriter) error
+}
+
+type OpsUpdateProject200ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsUpdateProject200JSONResponse struct {
+	Body    Project
+	Headers OpsUpdateProject200ResponseHeaders
+}
+
+func (response OpsUpdateProject200JSONResponse) VisitOpsUpdateProjectResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsUpdateProjectdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsUpdateProjectdefaultApplicationProblemPlusJSONResponse) VisitOpsUpdateProjectResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5702,6 +10837,345 @@ func (response OpsTestProviderdefaultApplicationProblemPlusJSONResponse) VisitOp
 	return err
 }
 
+type OpsGetQuotaRequestObject struct {
+	Scope  Scope `json:"scope"`
+	Params OpsGetQuotaParams
+}
+
+type OpsGetQuotaResponseObject interface {
+	VisitOpsGetQuotaResponse(w http.ResponseWriter) error
+}
+
+type OpsGetQuota200ResponseHeaders struct {
+	ETag string
+}
+
+type OpsGetQuota200JSONResponse struct {
+	Body    QuotaReport
+	Headers OpsGetQuota200ResponseHeaders
+}
+
+func (response OpsGetQuota200JSONResponse) VisitOpsGetQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsGetQuota304Response = NotModifiedResponse
+
+func (response OpsGetQuota304Response) VisitOpsGetQuotaResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type OpsGetQuotadefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsGetQuotadefaultApplicationProblemPlusJSONResponse) VisitOpsGetQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsPutQuotaRequestObject struct {
+	Scope  Scope `json:"scope"`
+	Params OpsPutQuotaParams
+	Body   *OpsPutQuotaJSONRequestBody
+}
+
+type OpsPutQuotaResponseObject interface {
+	VisitOpsPutQuotaResponse(w http.ResponseWriter) error
+}
+
+type OpsPutQuota200ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsPutQuota200JSONResponse struct {
+	Body    QuotaReport
+	Headers OpsPutQuota200ResponseHeaders
+}
+
+func (response OpsPutQuota200JSONResponse) VisitOpsPutQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsPutQuotadefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsPutQuotadefaultApplicationProblemPlusJSONResponse) VisitOpsPutQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsListRoleBindingsRequestObject struct {
+	Params OpsListRoleBindingsParams
+}
+
+type OpsListRoleBindingsResponseObject interface {
+	VisitOpsListRoleBindingsResponse(w http.ResponseWriter) error
+}
+
+type OpsListRoleBindings200JSONResponse RoleBindingList
+
+func (response OpsListRoleBindings200JSONResponse) VisitOpsListRoleBindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsListRoleBindingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsListRoleBindingsdefaultApplicationProblemPlusJSONResponse) VisitOpsListRoleBindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsCreateRoleBindingRequestObject struct {
+	Params OpsCreateRoleBindingParams
+	Body   *OpsCreateRoleBindingJSONRequestBody
+}
+
+type OpsCreateRoleBindingResponseObject interface {
+	VisitOpsCreateRoleBindingResponse(w http.ResponseWriter) error
+}
+
+type OpsCreateRoleBinding201ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type OpsCreateRoleBinding201JSONResponse struct {
+	Body    RoleBinding
+	Headers OpsCreateRoleBinding201ResponseHeaders
+}
+
+func (response OpsCreateRoleBinding201JSONResponse) VisitOpsCreateRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsCreateRoleBindingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsCreateRoleBindingdefaultApplicationProblemPlusJSONResponse) VisitOpsCreateRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsDeleteRoleBindingRequestObject struct {
+	RoleBindingID RoleBindingID `json:"roleBindingId"`
+	Params        OpsDeleteRoleBindingParams
+}
+
+type OpsDeleteRoleBindingResponseObject interface {
+	VisitOpsDeleteRoleBindingResponse(w http.ResponseWriter) error
+}
+
+type OpsDeleteRoleBinding204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteRoleBinding204Response struct {
+	Headers OpsDeleteRoleBinding204ResponseHeaders
+}
+
+func (response OpsDeleteRoleBinding204Response) VisitOpsDeleteRoleBindingResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type OpsDeleteRoleBindingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsDeleteRoleBindingdefaultApplicationProblemPlusJSONResponse) VisitOpsDeleteRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsGetRoleBindingRequestObject struct {
+	RoleBindingID RoleBindingID `json:"roleBindingId"`
+	Params        OpsGetRoleBindingParams
+}
+
+type OpsGetRoleBindingResponseObject interface {
+	VisitOpsGetRoleBindingResponse(w http.ResponseWriter) error
+}
+
+type OpsGetRoleBinding200ResponseHeaders struct {
+	ETag string
+}
+
+type OpsGetRoleBinding200JSONResponse struct {
+	Body    RoleBinding
+	Headers OpsGetRoleBinding200ResponseHeaders
+}
+
+func (response OpsGetRoleBinding200JSONResponse) VisitOpsGetRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsGetRoleBinding304Response = NotModifiedResponse
+
+func (response OpsGetRoleBinding304Response) VisitOpsGetRoleBindingResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type OpsGetRoleBindingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsGetRoleBindingdefaultApplicationProblemPlusJSONResponse) VisitOpsGetRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsListRolesRequestObject struct {
+	Params OpsListRolesParams
+}
+
+type OpsListRolesResponseObject interface {
+	VisitOpsListRolesResponse(w http.ResponseWriter) error
+}
+
+type OpsListRoles200JSONResponse RoleList
+
+func (response OpsListRoles200JSONResponse) VisitOpsListRolesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsListRolesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsListRolesdefaultApplicationProblemPlusJSONResponse) VisitOpsListRolesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type OpsListTenantsRequestObject struct {
 	Params OpsListTenantsParams
 }
@@ -5795,6 +11269,48 @@ func (response OpsCreateTenantdefaultApplicationProblemPlusJSONResponse) VisitOp
 	return err
 }
 
+type OpsDeleteTenantRequestObject struct {
+	TenantID TenantID `json:"tenantId"`
+	Params   OpsDeleteTenantParams
+}
+
+type OpsDeleteTenantResponseObject interface {
+	VisitOpsDeleteTenantResponse(w http.ResponseWriter) error
+}
+
+type OpsDeleteTenant204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteTenant204Response struct {
+	Headers OpsDeleteTenant204ResponseHeaders
+}
+
+func (response OpsDeleteTenant204Response) VisitOpsDeleteTenantResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type OpsDeleteTenantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsDeleteTenantdefaultApplicationProblemPlusJSONResponse) VisitOpsDeleteTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type OpsGetTenantRequestObject struct {
 	TenantID TenantID `json:"tenantId"`
 	Params   OpsGetTenantParams
@@ -5840,6 +11356,59 @@ type OpsGetTenantdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response OpsGetTenantdefaultApplicationProblemPlusJSONResponse) VisitOpsGetTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsUpdateTenantRequestObject struct {
+	TenantID TenantID `json:"tenantId"`
+	Params   OpsUpdateTenantParams
+	Body     *OpsUpdateTenantJSONRequestBody
+}
+
+type OpsUpdateTenantResponseObject interface {
+	VisitOpsUpdateTenantResponse(w http.ResponseWriter) error
+}
+
+type OpsUpdateTenant200ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsUpdateTenant200JSONResponse struct {
+	Body    Tenant
+	Headers OpsUpdateTenant200ResponseHeaders
+}
+
+func (response OpsUpdateTenant200JSONResponse) VisitOpsUpdateTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsUpdateTenantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsUpdateTenantdefaultApplicationProblemPlusJSONResponse) VisitOpsUpdateTenantResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6039,6 +11608,48 @@ func (response OpsCreateZonedefaultApplicationProblemPlusJSONResponse) VisitOpsC
 	return err
 }
 
+type OpsDeleteZoneRequestObject struct {
+	ZoneID ZoneID `json:"zoneId"`
+	Params OpsDeleteZoneParams
+}
+
+type OpsDeleteZoneResponseObject interface {
+	VisitOpsDeleteZoneResponse(w http.ResponseWriter) error
+}
+
+type OpsDeleteZone204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type OpsDeleteZone204Response struct {
+	Headers OpsDeleteZone204ResponseHeaders
+}
+
+func (response OpsDeleteZone204Response) VisitOpsDeleteZoneResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type OpsDeleteZonedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsDeleteZonedefaultApplicationProblemPlusJSONResponse) VisitOpsDeleteZoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type OpsGetZoneRequestObject struct {
 	ZoneID ZoneID `json:"zoneId"`
 	Params OpsGetZoneParams
@@ -6095,6 +11706,59 @@ func (response OpsGetZonedefaultApplicationProblemPlusJSONResponse) VisitOpsGetZ
 	return err
 }
 
+type OpsUpdateZoneRequestObject struct {
+	ZoneID ZoneID `json:"zoneId"`
+	Params OpsUpdateZoneParams
+	Body   *OpsUpdateZoneJSONRequestBody
+}
+
+type OpsUpdateZoneResponseObject interface {
+	VisitOpsUpdateZoneResponse(w http.ResponseWriter) error
+}
+
+type OpsUpdateZone200ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type OpsUpdateZone200JSONResponse struct {
+	Body    Zone
+	Headers OpsUpdateZone200ResponseHeaders
+}
+
+func (response OpsUpdateZone200JSONResponse) VisitOpsUpdateZoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsUpdateZonedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsUpdateZonedefaultApplicationProblemPlusJSONResponse) VisitOpsUpdateZoneResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListJobsRequestObject struct {
 	Params ListJobsParams
 }
@@ -6135,7 +11799,8 @@ func (response ListJobsdefaultApplicationProblemPlusJSONResponse) VisitListJobsR
 }
 
 type GetJobRequestObject struct {
-	JobID JobID `json:"jobId"`
+	JobID  JobID `json:"jobId"`
+	Params GetJobParams
 }
 
 type GetJobResponseObject interface {
@@ -6162,6 +11827,169 @@ type GetJobdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetJobdefaultApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamJobEventsRequestObject struct {
+	JobID  JobID `json:"jobId"`
+	Params StreamJobEventsParams
+}
+
+type StreamJobEventsResponseObject interface {
+	VisitStreamJobEventsResponse(w http.ResponseWriter) error
+}
+
+type StreamJobEvents200TextEventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response StreamJobEvents200TextEventStreamResponse) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type StreamJobEventsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response StreamJobEventsdefaultApplicationProblemPlusJSONResponse) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJobRequestObject struct {
+	JobID  JobID `json:"jobId"`
+	Params CancelJobParams
+	Body   *CancelJobJSONRequestBody
+}
+
+type CancelJobResponseObject interface {
+	VisitCancelJobResponse(w http.ResponseWriter) error
+}
+
+type CancelJob202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type CancelJob202JSONResponse struct {
+	Body    Accepted
+	Headers CancelJob202ResponseHeaders
+}
+
+func (response CancelJob202JSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJobdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CancelJobdefaultApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMembersRequestObject struct {
+	Params ListMembersParams
+}
+
+type ListMembersResponseObject interface {
+	VisitListMembersResponse(w http.ResponseWriter) error
+}
+
+type ListMembers200JSONResponse MemberList
+
+func (response ListMembers200JSONResponse) VisitListMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMembersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMembersdefaultApplicationProblemPlusJSONResponse) VisitListMembersResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6268,6 +12096,46 @@ func (response GetProjectdefaultApplicationProblemPlusJSONResponse) VisitGetProj
 	return err
 }
 
+type ListProjectMembersRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	Params    ListProjectMembersParams
+}
+
+type ListProjectMembersResponseObject interface {
+	VisitListProjectMembersResponse(w http.ResponseWriter) error
+}
+
+type ListProjectMembers200JSONResponse MemberList
+
+func (response ListProjectMembers200JSONResponse) VisitListProjectMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProjectMembersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListProjectMembersdefaultApplicationProblemPlusJSONResponse) VisitListProjectMembersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListProjectNetworksRequestObject struct {
 	ProjectID ProjectID `json:"projectId"`
 	Params    ListProjectNetworksParams
@@ -6297,6 +12165,882 @@ type ListProjectNetworksdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListProjectNetworksdefaultApplicationProblemPlusJSONResponse) VisitListProjectNetworksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProjectNetworkRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	NetworkID NetworkID `json:"networkId"`
+	Params    GetProjectNetworkParams
+}
+
+type GetProjectNetworkResponseObject interface {
+	VisitGetProjectNetworkResponse(w http.ResponseWriter) error
+}
+
+type GetProjectNetwork200ResponseHeaders struct {
+	ETag string
+}
+
+type GetProjectNetwork200JSONResponse struct {
+	Body    Network
+	Headers GetProjectNetwork200ResponseHeaders
+}
+
+func (response GetProjectNetwork200JSONResponse) VisitGetProjectNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProjectNetwork304Response = NotModifiedResponse
+
+func (response GetProjectNetwork304Response) VisitGetProjectNetworkResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetProjectNetworkdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetProjectNetworkdefaultApplicationProblemPlusJSONResponse) VisitGetProjectNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProjectQuotaRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+}
+
+type GetProjectQuotaResponseObject interface {
+	VisitGetProjectQuotaResponse(w http.ResponseWriter) error
+}
+
+type GetProjectQuota200JSONResponse QuotaReport
+
+func (response GetProjectQuota200JSONResponse) VisitGetProjectQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProjectQuotadefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetProjectQuotadefaultApplicationProblemPlusJSONResponse) VisitGetProjectQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProjectRoleBindingsRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	Params    ListProjectRoleBindingsParams
+}
+
+type ListProjectRoleBindingsResponseObject interface {
+	VisitListProjectRoleBindingsResponse(w http.ResponseWriter) error
+}
+
+type ListProjectRoleBindings200JSONResponse RoleBindingList
+
+func (response ListProjectRoleBindings200JSONResponse) VisitListProjectRoleBindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProjectRoleBindingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListProjectRoleBindingsdefaultApplicationProblemPlusJSONResponse) VisitListProjectRoleBindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProjectRoleBindingRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	Params    CreateProjectRoleBindingParams
+	Body      *CreateProjectRoleBindingJSONRequestBody
+}
+
+type CreateProjectRoleBindingResponseObject interface {
+	VisitCreateProjectRoleBindingResponse(w http.ResponseWriter) error
+}
+
+type CreateProjectRoleBinding201ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type CreateProjectRoleBinding201JSONResponse struct {
+	Body    RoleBinding
+	Headers CreateProjectRoleBinding201ResponseHeaders
+}
+
+func (response CreateProjectRoleBinding201JSONResponse) VisitCreateProjectRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProjectRoleBindingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateProjectRoleBindingdefaultApplicationProblemPlusJSONResponse) VisitCreateProjectRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProjectRoleBindingRequestObject struct {
+	ProjectID     ProjectID     `json:"projectId"`
+	RoleBindingID RoleBindingID `json:"roleBindingId"`
+	Params        DeleteProjectRoleBindingParams
+}
+
+type DeleteProjectRoleBindingResponseObject interface {
+	VisitDeleteProjectRoleBindingResponse(w http.ResponseWriter) error
+}
+
+type DeleteProjectRoleBinding204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type DeleteProjectRoleBinding204Response struct {
+	Headers DeleteProjectRoleBinding204ResponseHeaders
+}
+
+func (response DeleteProjectRoleBinding204Response) VisitDeleteProjectRoleBindingResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteProjectRoleBindingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteProjectRoleBindingdefaultApplicationProblemPlusJSONResponse) VisitDeleteProjectRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProjectRoleBindingRequestObject struct {
+	ProjectID     ProjectID     `json:"projectId"`
+	RoleBindingID RoleBindingID `json:"roleBindingId"`
+	Params        GetProjectRoleBindingParams
+}
+
+type GetProjectRoleBindingResponseObject interface {
+	VisitGetProjectRoleBindingResponse(w http.ResponseWriter) error
+}
+
+type GetProjectRoleBinding200ResponseHeaders struct {
+	ETag string
+}
+
+type GetProjectRoleBinding200JSONResponse struct {
+	Body    RoleBinding
+	Headers GetProjectRoleBinding200ResponseHeaders
+}
+
+func (response GetProjectRoleBinding200JSONResponse) VisitGetProjectRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProjectRoleBinding304Response = NotModifiedResponse
+
+func (response GetProjectRoleBinding304Response) VisitGetProjectRoleBindingResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetProjectRoleBindingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetProjectRoleBindingdefaultApplicationProblemPlusJSONResponse) VisitGetProjectRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServiceAccountsRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	Params    ListServiceAccountsParams
+}
+
+type ListServiceAccountsResponseObject interface {
+	VisitListServiceAccountsResponse(w http.ResponseWriter) error
+}
+
+type ListServiceAccounts200JSONResponse ServiceAccountList
+
+func (response ListServiceAccounts200JSONResponse) VisitListServiceAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServiceAccountsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListServiceAccountsdefaultApplicationProblemPlusJSONResponse) VisitListServiceAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateServiceAccountRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	Params    CreateServiceAccountParams
+	Body      *CreateServiceAccountJSONRequestBody
+}
+
+type CreateServiceAccountResponseObject interface {
+	VisitCreateServiceAccountResponse(w http.ResponseWriter) error
+}
+
+type CreateServiceAccount201ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type CreateServiceAccount201JSONResponse struct {
+	Body    ServiceAccount
+	Headers CreateServiceAccount201ResponseHeaders
+}
+
+func (response CreateServiceAccount201JSONResponse) VisitCreateServiceAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateServiceAccountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateServiceAccountdefaultApplicationProblemPlusJSONResponse) VisitCreateServiceAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteServiceAccountRequestObject struct {
+	ProjectID        ProjectID        `json:"projectId"`
+	ServiceAccountID ServiceAccountID `json:"serviceAccountId"`
+	Params           DeleteServiceAccountParams
+}
+
+type DeleteServiceAccountResponseObject interface {
+	VisitDeleteServiceAccountResponse(w http.ResponseWriter) error
+}
+
+type DeleteServiceAccount204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type DeleteServiceAccount204Response struct {
+	Headers DeleteServiceAccount204ResponseHeaders
+}
+
+func (response DeleteServiceAccount204Response) VisitDeleteServiceAccountResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteServiceAccountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteServiceAccountdefaultApplicationProblemPlusJSONResponse) VisitDeleteServiceAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceAccountRequestObject struct {
+	ProjectID        ProjectID        `json:"projectId"`
+	ServiceAccountID ServiceAccountID `json:"serviceAccountId"`
+	Params           GetServiceAccountParams
+}
+
+type GetServiceAccountResponseObject interface {
+	VisitGetServiceAccountResponse(w http.ResponseWriter) error
+}
+
+type GetServiceAccount200ResponseHeaders struct {
+	ETag string
+}
+
+type GetServiceAccount200JSONResponse struct {
+	Body    ServiceAccount
+	Headers GetServiceAccount200ResponseHeaders
+}
+
+func (response GetServiceAccount200JSONResponse) VisitGetServiceAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceAccount304Response = NotModifiedResponse
+
+func (response GetServiceAccount304Response) VisitGetServiceAccountResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetServiceAccountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetServiceAccountdefaultApplicationProblemPlusJSONResponse) VisitGetServiceAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateServiceAccountRequestObject struct {
+	ProjectID        ProjectID        `json:"projectId"`
+	ServiceAccountID ServiceAccountID `json:"serviceAccountId"`
+	Params           UpdateServiceAccountParams
+	Body             *UpdateServiceAccountJSONRequestBody
+}
+
+type UpdateServiceAccountResponseObject interface {
+	VisitUpdateServiceAccountResponse(w http.ResponseWriter) error
+}
+
+type UpdateServiceAccount200ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type UpdateServiceAccount200JSONResponse struct {
+	Body    ServiceAccount
+	Headers UpdateServiceAccount200ResponseHeaders
+}
+
+func (response UpdateServiceAccount200JSONResponse) VisitUpdateServiceAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateServiceAccountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateServiceAccountdefaultApplicationProblemPlusJSONResponse) VisitUpdateServiceAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServiceAccountKeysRequestObject struct {
+	ProjectID        ProjectID        `json:"projectId"`
+	ServiceAccountID ServiceAccountID `json:"serviceAccountId"`
+	Params           ListServiceAccountKeysParams
+}
+
+type ListServiceAccountKeysResponseObject interface {
+	VisitListServiceAccountKeysResponse(w http.ResponseWriter) error
+}
+
+type ListServiceAccountKeys200JSONResponse ServiceAccountKeyList
+
+func (response ListServiceAccountKeys200JSONResponse) VisitListServiceAccountKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListServiceAccountKeysdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListServiceAccountKeysdefaultApplicationProblemPlusJSONResponse) VisitListServiceAccountKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateServiceAccountKeyRequestObject struct {
+	ProjectID        ProjectID        `json:"projectId"`
+	ServiceAccountID ServiceAccountID `json:"serviceAccountId"`
+	Params           CreateServiceAccountKeyParams
+	Body             *CreateServiceAccountKeyJSONRequestBody
+}
+
+type CreateServiceAccountKeyResponseObject interface {
+	VisitCreateServiceAccountKeyResponse(w http.ResponseWriter) error
+}
+
+type CreateServiceAccountKey201ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type CreateServiceAccountKey201JSONResponse struct {
+	Body    NewServiceAccountKey
+	Headers CreateServiceAccountKey201ResponseHeaders
+}
+
+func (response CreateServiceAccountKey201JSONResponse) VisitCreateServiceAccountKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateServiceAccountKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateServiceAccountKeydefaultApplicationProblemPlusJSONResponse) VisitCreateServiceAccountKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteServiceAccountKeyRequestObject struct {
+	ProjectID        ProjectID        `json:"projectId"`
+	ServiceAccountID ServiceAccountID `json:"serviceAccountId"`
+	KeyID            KeyID            `json:"keyId"`
+	Params           DeleteServiceAccountKeyParams
+}
+
+type DeleteServiceAccountKeyResponseObject interface {
+	VisitDeleteServiceAccountKeyResponse(w http.ResponseWriter) error
+}
+
+type DeleteServiceAccountKey204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type DeleteServiceAccountKey204Response struct {
+	Headers DeleteServiceAccountKey204ResponseHeaders
+}
+
+func (response DeleteServiceAccountKey204Response) VisitDeleteServiceAccountKeyResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteServiceAccountKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteServiceAccountKeydefaultApplicationProblemPlusJSONResponse) VisitDeleteServiceAccountKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSSHKeysRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	Params    ListSSHKeysParams
+}
+
+type ListSSHKeysResponseObject interface {
+	VisitListSSHKeysResponse(w http.ResponseWriter) error
+}
+
+type ListSSHKeys200JSONResponse SSHKeyList
+
+func (response ListSSHKeys200JSONResponse) VisitListSSHKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSSHKeysdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSSHKeysdefaultApplicationProblemPlusJSONResponse) VisitListSSHKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSSHKeyRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	Params    CreateSSHKeyParams
+	Body      *CreateSSHKeyJSONRequestBody
+}
+
+type CreateSSHKeyResponseObject interface {
+	VisitCreateSSHKeyResponse(w http.ResponseWriter) error
+}
+
+type CreateSSHKey201ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type CreateSSHKey201JSONResponse struct {
+	Body    SSHKey
+	Headers CreateSSHKey201ResponseHeaders
+}
+
+func (response CreateSSHKey201JSONResponse) VisitCreateSSHKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSSHKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateSSHKeydefaultApplicationProblemPlusJSONResponse) VisitCreateSSHKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSSHKeyRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	SSHKeyID  SSHKeyID  `json:"sshKeyId"`
+	Params    DeleteSSHKeyParams
+}
+
+type DeleteSSHKeyResponseObject interface {
+	VisitDeleteSSHKeyResponse(w http.ResponseWriter) error
+}
+
+type DeleteSSHKey204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type DeleteSSHKey204Response struct {
+	Headers DeleteSSHKey204ResponseHeaders
+}
+
+func (response DeleteSSHKey204Response) VisitDeleteSSHKeyResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteSSHKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteSSHKeydefaultApplicationProblemPlusJSONResponse) VisitDeleteSSHKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSSHKeyRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	SSHKeyID  SSHKeyID  `json:"sshKeyId"`
+	Params    GetSSHKeyParams
+}
+
+type GetSSHKeyResponseObject interface {
+	VisitGetSSHKeyResponse(w http.ResponseWriter) error
+}
+
+type GetSSHKey200ResponseHeaders struct {
+	ETag string
+}
+
+type GetSSHKey200JSONResponse struct {
+	Body    SSHKey
+	Headers GetSSHKey200ResponseHeaders
+}
+
+func (response GetSSHKey200JSONResponse) VisitGetSSHKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSSHKey304Response = NotModifiedResponse
+
+func (response GetSSHKey304Response) VisitGetSSHKeyResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetSSHKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSSHKeydefaultApplicationProblemPlusJSONResponse) VisitGetSSHKeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6504,6 +13248,62 @@ type GetVMdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetVMdefaultApplicationProblemPlusJSONResponse) VisitGetVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateVMRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    UpdateVMParams
+	Body      *UpdateVMJSONRequestBody
+}
+
+type UpdateVMResponseObject interface {
+	VisitUpdateVMResponse(w http.ResponseWriter) error
+}
+
+type UpdateVM202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type UpdateVM202JSONResponse struct {
+	Body    Accepted
+	Headers UpdateVM202ResponseHeaders
+}
+
+func (response UpdateVM202JSONResponse) VisitUpdateVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateVMdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateVMdefaultApplicationProblemPlusJSONResponse) VisitUpdateVMResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6724,6 +13524,479 @@ func (response StopVMdefaultApplicationProblemPlusJSONResponse) VisitStopVMRespo
 	return err
 }
 
+type GetTenantQuotaRequestObject struct {
+}
+
+type GetTenantQuotaResponseObject interface {
+	VisitGetTenantQuotaResponse(w http.ResponseWriter) error
+}
+
+type GetTenantQuota200JSONResponse QuotaReport
+
+func (response GetTenantQuota200JSONResponse) VisitGetTenantQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTenantQuotadefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetTenantQuotadefaultApplicationProblemPlusJSONResponse) VisitGetTenantQuotaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTenantRoleBindingsRequestObject struct {
+	Params ListTenantRoleBindingsParams
+}
+
+type ListTenantRoleBindingsResponseObject interface {
+	VisitListTenantRoleBindingsResponse(w http.ResponseWriter) error
+}
+
+type ListTenantRoleBindings200JSONResponse RoleBindingList
+
+func (response ListTenantRoleBindings200JSONResponse) VisitListTenantRoleBindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTenantRoleBindingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListTenantRoleBindingsdefaultApplicationProblemPlusJSONResponse) VisitListTenantRoleBindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTenantRoleBindingRequestObject struct {
+	Params CreateTenantRoleBindingParams
+	Body   *CreateTenantRoleBindingJSONRequestBody
+}
+
+type CreateTenantRoleBindingResponseObject interface {
+	VisitCreateTenantRoleBindingResponse(w http.ResponseWriter) error
+}
+
+type CreateTenantRoleBinding201ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type CreateTenantRoleBinding201JSONResponse struct {
+	Body    RoleBinding
+	Headers CreateTenantRoleBinding201ResponseHeaders
+}
+
+func (response CreateTenantRoleBinding201JSONResponse) VisitCreateTenantRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateTenantRoleBindingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateTenantRoleBindingdefaultApplicationProblemPlusJSONResponse) VisitCreateTenantRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteTenantRoleBindingRequestObject struct {
+	RoleBindingID RoleBindingID `json:"roleBindingId"`
+	Params        DeleteTenantRoleBindingParams
+}
+
+type DeleteTenantRoleBindingResponseObject interface {
+	VisitDeleteTenantRoleBindingResponse(w http.ResponseWriter) error
+}
+
+type DeleteTenantRoleBinding204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type DeleteTenantRoleBinding204Response struct {
+	Headers DeleteTenantRoleBinding204ResponseHeaders
+}
+
+func (response DeleteTenantRoleBinding204Response) VisitDeleteTenantRoleBindingResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteTenantRoleBindingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteTenantRoleBindingdefaultApplicationProblemPlusJSONResponse) VisitDeleteTenantRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTenantRoleBindingRequestObject struct {
+	RoleBindingID RoleBindingID `json:"roleBindingId"`
+	Params        GetTenantRoleBindingParams
+}
+
+type GetTenantRoleBindingResponseObject interface {
+	VisitGetTenantRoleBindingResponse(w http.ResponseWriter) error
+}
+
+type GetTenantRoleBinding200ResponseHeaders struct {
+	ETag string
+}
+
+type GetTenantRoleBinding200JSONResponse struct {
+	Body    RoleBinding
+	Headers GetTenantRoleBinding200ResponseHeaders
+}
+
+func (response GetTenantRoleBinding200JSONResponse) VisitGetTenantRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTenantRoleBinding304Response = NotModifiedResponse
+
+func (response GetTenantRoleBinding304Response) VisitGetTenantRoleBindingResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetTenantRoleBindingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetTenantRoleBindingdefaultApplicationProblemPlusJSONResponse) VisitGetTenantRoleBindingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRolesRequestObject struct {
+	Params ListRolesParams
+}
+
+type ListRolesResponseObject interface {
+	VisitListRolesResponse(w http.ResponseWriter) error
+}
+
+type ListRoles200JSONResponse RoleList
+
+func (response ListRoles200JSONResponse) VisitListRolesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRolesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRolesdefaultApplicationProblemPlusJSONResponse) VisitListRolesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRoleRequestObject struct {
+	Params CreateRoleParams
+	Body   *CreateRoleJSONRequestBody
+}
+
+type CreateRoleResponseObject interface {
+	VisitCreateRoleResponse(w http.ResponseWriter) error
+}
+
+type CreateRole201ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+	Location            string
+}
+
+type CreateRole201JSONResponse struct {
+	Body    Role
+	Headers CreateRole201ResponseHeaders
+}
+
+func (response CreateRole201JSONResponse) VisitCreateRoleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRoledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateRoledefaultApplicationProblemPlusJSONResponse) VisitCreateRoleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRoleRequestObject struct {
+	RoleID RoleID `json:"roleId"`
+	Params DeleteRoleParams
+}
+
+type DeleteRoleResponseObject interface {
+	VisitDeleteRoleResponse(w http.ResponseWriter) error
+}
+
+type DeleteRole204ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type DeleteRole204Response struct {
+	Headers DeleteRole204ResponseHeaders
+}
+
+func (response DeleteRole204Response) VisitDeleteRoleResponse(w http.ResponseWriter) error {
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteRoledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteRoledefaultApplicationProblemPlusJSONResponse) VisitDeleteRoleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoleRequestObject struct {
+	RoleID RoleID `json:"roleId"`
+	Params GetRoleParams
+}
+
+type GetRoleResponseObject interface {
+	VisitGetRoleResponse(w http.ResponseWriter) error
+}
+
+type GetRole200ResponseHeaders struct {
+	ETag string
+}
+
+type GetRole200JSONResponse struct {
+	Body    Role
+	Headers GetRole200ResponseHeaders
+}
+
+func (response GetRole200JSONResponse) VisitGetRoleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRole304Response = NotModifiedResponse
+
+func (response GetRole304Response) VisitGetRoleResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetRoledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRoledefaultApplicationProblemPlusJSONResponse) VisitGetRoleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateRoleRequestObject struct {
+	RoleID RoleID `json:"roleId"`
+	Params UpdateRoleParams
+	Body   *UpdateRoleJSONRequestBody
+}
+
+type UpdateRoleResponseObject interface {
+	VisitUpdateRoleResponse(w http.ResponseWriter) error
+}
+
+type UpdateRole200ResponseHeaders struct {
+	ETag                string
+	IdempotencyReplayed *string
+}
+
+type UpdateRole200JSONResponse struct {
+	Body    Role
+	Headers UpdateRole200ResponseHeaders
+}
+
+func (response UpdateRole200JSONResponse) VisitUpdateRoleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateRoledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateRoledefaultApplicationProblemPlusJSONResponse) VisitUpdateRoleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListCapabilities What the zones can do
@@ -6744,12 +14017,21 @@ type StrictServerInterface interface {
 	// GetOpenAPI This description
 	// (GET /common/v1/openapi.json)
 	GetOpenAPI(ctx context.Context, request GetOpenAPIRequestObject) (GetOpenAPIResponseObject, error)
+	// GetStatus Whether the control plane and the zones work
+	// (GET /common/v1/status)
+	GetStatus(ctx context.Context, request GetStatusRequestObject) (GetStatusResponseObject, error)
 	// GetVersion Version of the control plane
 	// (GET /common/v1/version)
 	GetVersion(ctx context.Context, request GetVersionRequestObject) (GetVersionResponseObject, error)
+	// GetWhoAmI Who the token stands for and what it may do
+	// (GET /common/v1/whoami)
+	GetWhoAmI(ctx context.Context, request GetWhoAmIRequestObject) (GetWhoAmIResponseObject, error)
 	// ListZones List zones
 	// (GET /common/v1/zones)
 	ListZones(ctx context.Context, request ListZonesRequestObject) (ListZonesResponseObject, error)
+	// OpsExplainAuthz Say which rule decides a request
+	// (POST /ops/v1/authz:explain)
+	OpsExplainAuthz(ctx context.Context, request OpsExplainAuthzRequestObject) (OpsExplainAuthzResponseObject, error)
 	// OpsListClusters List clusters
 	// (GET /ops/v1/clusters)
 	OpsListClusters(ctx context.Context, request OpsListClustersRequestObject) (OpsListClustersResponseObject, error)
@@ -6759,33 +14041,78 @@ type StrictServerInterface interface {
 	// OpsCreateFlavor Create a flavor
 	// (POST /ops/v1/flavors)
 	OpsCreateFlavor(ctx context.Context, request OpsCreateFlavorRequestObject) (OpsCreateFlavorResponseObject, error)
+	// OpsDeleteFlavor Delete a flavor
+	// (DELETE /ops/v1/flavors/{flavorId})
+	OpsDeleteFlavor(ctx context.Context, request OpsDeleteFlavorRequestObject) (OpsDeleteFlavorResponseObject, error)
 	// OpsGetFlavor Read a flavor
 	// (GET /ops/v1/flavors/{flavorId})
 	OpsGetFlavor(ctx context.Context, request OpsGetFlavorRequestObject) (OpsGetFlavorResponseObject, error)
+	// OpsUpdateFlavor Change a flavor
+	// (PATCH /ops/v1/flavors/{flavorId})
+	OpsUpdateFlavor(ctx context.Context, request OpsUpdateFlavorRequestObject) (OpsUpdateFlavorResponseObject, error)
 	// OpsListImages List images
 	// (GET /ops/v1/images)
 	OpsListImages(ctx context.Context, request OpsListImagesRequestObject) (OpsListImagesResponseObject, error)
 	// OpsCreateImage Create an image
 	// (POST /ops/v1/images)
 	OpsCreateImage(ctx context.Context, request OpsCreateImageRequestObject) (OpsCreateImageResponseObject, error)
+	// OpsDeleteImage Delete an image
+	// (DELETE /ops/v1/images/{imageId})
+	OpsDeleteImage(ctx context.Context, request OpsDeleteImageRequestObject) (OpsDeleteImageResponseObject, error)
 	// OpsGetImage Read an image
 	// (GET /ops/v1/images/{imageId})
 	OpsGetImage(ctx context.Context, request OpsGetImageRequestObject) (OpsGetImageResponseObject, error)
+	// OpsUpdateImage Change an image
+	// (PATCH /ops/v1/images/{imageId})
+	OpsUpdateImage(ctx context.Context, request OpsUpdateImageRequestObject) (OpsUpdateImageResponseObject, error)
 	// OpsListJobs List jobs of every tenant and of operators
 	// (GET /ops/v1/jobs)
 	OpsListJobs(ctx context.Context, request OpsListJobsRequestObject) (OpsListJobsResponseObject, error)
 	// OpsGetJob Read a job with its steps and the causes of its errors
 	// (GET /ops/v1/jobs/{jobId})
 	OpsGetJob(ctx context.Context, request OpsGetJobRequestObject) (OpsGetJobResponseObject, error)
+	// OpsStreamJobEvents Follow a job as server-sent events
+	// (GET /ops/v1/jobs/{jobId}/events)
+	OpsStreamJobEvents(ctx context.Context, request OpsStreamJobEventsRequestObject) (OpsStreamJobEventsResponseObject, error)
+	// OpsAbandonJob End a job that cannot undo what it did
+	// (POST /ops/v1/jobs/{jobId}:abandon)
+	OpsAbandonJob(ctx context.Context, request OpsAbandonJobRequestObject) (OpsAbandonJobResponseObject, error)
+	// OpsCancelJob Cancel a job of any tenant
+	// (POST /ops/v1/jobs/{jobId}:cancel)
+	OpsCancelJob(ctx context.Context, request OpsCancelJobRequestObject) (OpsCancelJobResponseObject, error)
+	// OpsRetryJob Run a failed or cancelled job again
+	// (POST /ops/v1/jobs/{jobId}:retry)
+	OpsRetryJob(ctx context.Context, request OpsRetryJobRequestObject) (OpsRetryJobResponseObject, error)
 	// OpsListNetworks List networks
 	// (GET /ops/v1/networks)
 	OpsListNetworks(ctx context.Context, request OpsListNetworksRequestObject) (OpsListNetworksResponseObject, error)
 	// OpsCreateNetwork Create a network
 	// (POST /ops/v1/networks)
 	OpsCreateNetwork(ctx context.Context, request OpsCreateNetworkRequestObject) (OpsCreateNetworkResponseObject, error)
+	// OpsDeleteNetwork Delete a network
+	// (DELETE /ops/v1/networks/{networkId})
+	OpsDeleteNetwork(ctx context.Context, request OpsDeleteNetworkRequestObject) (OpsDeleteNetworkResponseObject, error)
 	// OpsGetNetwork Read a network
 	// (GET /ops/v1/networks/{networkId})
 	OpsGetNetwork(ctx context.Context, request OpsGetNetworkRequestObject) (OpsGetNetworkResponseObject, error)
+	// OpsUpdateNetwork Change a network
+	// (PATCH /ops/v1/networks/{networkId})
+	OpsUpdateNetwork(ctx context.Context, request OpsUpdateNetworkRequestObject) (OpsUpdateNetworkResponseObject, error)
+	// OpsListAddresses List the addresses of a network that are taken
+	// (GET /ops/v1/networks/{networkId}/addresses)
+	OpsListAddresses(ctx context.Context, request OpsListAddressesRequestObject) (OpsListAddressesResponseObject, error)
+	// OpsListSubnets List the subnets of a network
+	// (GET /ops/v1/networks/{networkId}/subnets)
+	OpsListSubnets(ctx context.Context, request OpsListSubnetsRequestObject) (OpsListSubnetsResponseObject, error)
+	// OpsCreateSubnet Add a subnet to a network
+	// (POST /ops/v1/networks/{networkId}/subnets)
+	OpsCreateSubnet(ctx context.Context, request OpsCreateSubnetRequestObject) (OpsCreateSubnetResponseObject, error)
+	// OpsDeleteSubnet Delete a subnet of which no address is taken
+	// (DELETE /ops/v1/networks/{networkId}/subnets/{subnetId})
+	OpsDeleteSubnet(ctx context.Context, request OpsDeleteSubnetRequestObject) (OpsDeleteSubnetResponseObject, error)
+	// OpsGetSubnet Read a subnet
+	// (GET /ops/v1/networks/{networkId}/subnets/{subnetId})
+	OpsGetSubnet(ctx context.Context, request OpsGetSubnetRequestObject) (OpsGetSubnetResponseObject, error)
 	// OpsListNodes List nodes
 	// (GET /ops/v1/nodes)
 	OpsListNodes(ctx context.Context, request OpsListNodesRequestObject) (OpsListNodesResponseObject, error)
@@ -6795,9 +14122,15 @@ type StrictServerInterface interface {
 	// OpsCreateProject Create a project
 	// (POST /ops/v1/projects)
 	OpsCreateProject(ctx context.Context, request OpsCreateProjectRequestObject) (OpsCreateProjectResponseObject, error)
+	// OpsDeleteProject Delete a project
+	// (DELETE /ops/v1/projects/{projectId})
+	OpsDeleteProject(ctx context.Context, request OpsDeleteProjectRequestObject) (OpsDeleteProjectResponseObject, error)
 	// OpsGetProject Read a project
 	// (GET /ops/v1/projects/{projectId})
 	OpsGetProject(ctx context.Context, request OpsGetProjectRequestObject) (OpsGetProjectResponseObject, error)
+	// OpsUpdateProject Change a project
+	// (PATCH /ops/v1/projects/{projectId})
+	OpsUpdateProject(ctx context.Context, request OpsUpdateProjectRequestObject) (OpsUpdateProjectResponseObject, error)
 	// OpsListProviders List providers
 	// (GET /ops/v1/providers)
 	OpsListProviders(ctx context.Context, request OpsListProvidersRequestObject) (OpsListProvidersResponseObject, error)
@@ -6810,15 +14143,42 @@ type StrictServerInterface interface {
 	// OpsTestProvider Connect to a provider and read its inventory
 	// (POST /ops/v1/providers/{providerId}:test)
 	OpsTestProvider(ctx context.Context, request OpsTestProviderRequestObject) (OpsTestProviderResponseObject, error)
+	// OpsGetQuota Read the quota of a tenant or a project
+	// (GET /ops/v1/quotas/{scope})
+	OpsGetQuota(ctx context.Context, request OpsGetQuotaRequestObject) (OpsGetQuotaResponseObject, error)
+	// OpsPutQuota Set the quota of a tenant or a project
+	// (PUT /ops/v1/quotas/{scope})
+	OpsPutQuota(ctx context.Context, request OpsPutQuotaRequestObject) (OpsPutQuotaResponseObject, error)
+	// OpsListRoleBindings List the role bindings of every plane and tenant
+	// (GET /ops/v1/role-bindings)
+	OpsListRoleBindings(ctx context.Context, request OpsListRoleBindingsRequestObject) (OpsListRoleBindingsResponseObject, error)
+	// OpsCreateRoleBinding Give a role
+	// (POST /ops/v1/role-bindings)
+	OpsCreateRoleBinding(ctx context.Context, request OpsCreateRoleBindingRequestObject) (OpsCreateRoleBindingResponseObject, error)
+	// OpsDeleteRoleBinding Take a role back
+	// (DELETE /ops/v1/role-bindings/{roleBindingId})
+	OpsDeleteRoleBinding(ctx context.Context, request OpsDeleteRoleBindingRequestObject) (OpsDeleteRoleBindingResponseObject, error)
+	// OpsGetRoleBinding Read a role binding
+	// (GET /ops/v1/role-bindings/{roleBindingId})
+	OpsGetRoleBinding(ctx context.Context, request OpsGetRoleBindingRequestObject) (OpsGetRoleBindingResponseObject, error)
+	// OpsListRoles List the roles of the ops plane
+	// (GET /ops/v1/roles)
+	OpsListRoles(ctx context.Context, request OpsListRolesRequestObject) (OpsListRolesResponseObject, error)
 	// OpsListTenants List tenants
 	// (GET /ops/v1/tenants)
 	OpsListTenants(ctx context.Context, request OpsListTenantsRequestObject) (OpsListTenantsResponseObject, error)
 	// OpsCreateTenant Create a tenant
 	// (POST /ops/v1/tenants)
 	OpsCreateTenant(ctx context.Context, request OpsCreateTenantRequestObject) (OpsCreateTenantResponseObject, error)
+	// OpsDeleteTenant Delete a tenant
+	// (DELETE /ops/v1/tenants/{tenantId})
+	OpsDeleteTenant(ctx context.Context, request OpsDeleteTenantRequestObject) (OpsDeleteTenantResponseObject, error)
 	// OpsGetTenant Read a tenant
 	// (GET /ops/v1/tenants/{tenantId})
 	OpsGetTenant(ctx context.Context, request OpsGetTenantRequestObject) (OpsGetTenantResponseObject, error)
+	// OpsUpdateTenant Change a tenant
+	// (PATCH /ops/v1/tenants/{tenantId})
+	OpsUpdateTenant(ctx context.Context, request OpsUpdateTenantRequestObject) (OpsUpdateTenantResponseObject, error)
 	// OpsListVMs List VMs of every tenant
 	// (GET /ops/v1/vms)
 	OpsListVMs(ctx context.Context, request OpsListVMsRequestObject) (OpsListVMsResponseObject, error)
@@ -6831,24 +14191,96 @@ type StrictServerInterface interface {
 	// OpsCreateZone Create a zone
 	// (POST /ops/v1/zones)
 	OpsCreateZone(ctx context.Context, request OpsCreateZoneRequestObject) (OpsCreateZoneResponseObject, error)
+	// OpsDeleteZone Delete a zone
+	// (DELETE /ops/v1/zones/{zoneId})
+	OpsDeleteZone(ctx context.Context, request OpsDeleteZoneRequestObject) (OpsDeleteZoneResponseObject, error)
 	// OpsGetZone Read a zone
 	// (GET /ops/v1/zones/{zoneId})
 	OpsGetZone(ctx context.Context, request OpsGetZoneRequestObject) (OpsGetZoneResponseObject, error)
+	// OpsUpdateZone Change a zone
+	// (PATCH /ops/v1/zones/{zoneId})
+	OpsUpdateZone(ctx context.Context, request OpsUpdateZoneRequestObject) (OpsUpdateZoneResponseObject, error)
 	// ListJobs List the tenant's jobs
 	// (GET /tenant/v1/jobs)
 	ListJobs(ctx context.Context, request ListJobsRequestObject) (ListJobsResponseObject, error)
 	// GetJob Read a job with its steps
 	// (GET /tenant/v1/jobs/{jobId})
 	GetJob(ctx context.Context, request GetJobRequestObject) (GetJobResponseObject, error)
+	// StreamJobEvents Follow a job as server-sent events
+	// (GET /tenant/v1/jobs/{jobId}/events)
+	StreamJobEvents(ctx context.Context, request StreamJobEventsRequestObject) (StreamJobEventsResponseObject, error)
+	// CancelJob Cancel a job
+	// (POST /tenant/v1/jobs/{jobId}:cancel)
+	CancelJob(ctx context.Context, request CancelJobRequestObject) (CancelJobResponseObject, error)
+	// ListMembers List who holds a role in the tenant
+	// (GET /tenant/v1/members)
+	ListMembers(ctx context.Context, request ListMembersRequestObject) (ListMembersResponseObject, error)
 	// ListProjects List the tenant's projects
 	// (GET /tenant/v1/projects)
 	ListProjects(ctx context.Context, request ListProjectsRequestObject) (ListProjectsResponseObject, error)
 	// GetProject Read a project
 	// (GET /tenant/v1/projects/{projectId})
 	GetProject(ctx context.Context, request GetProjectRequestObject) (GetProjectResponseObject, error)
+	// ListProjectMembers List who holds a role in the project
+	// (GET /tenant/v1/projects/{projectId}/members)
+	ListProjectMembers(ctx context.Context, request ListProjectMembersRequestObject) (ListProjectMembersResponseObject, error)
 	// ListProjectNetworks List the networks that VMs of the project may be attached to
 	// (GET /tenant/v1/projects/{projectId}/networks)
 	ListProjectNetworks(ctx context.Context, request ListProjectNetworksRequestObject) (ListProjectNetworksResponseObject, error)
+	// GetProjectNetwork Read a network
+	// (GET /tenant/v1/projects/{projectId}/networks/{networkId})
+	GetProjectNetwork(ctx context.Context, request GetProjectNetworkRequestObject) (GetProjectNetworkResponseObject, error)
+	// GetProjectQuota Read what the project may use and uses
+	// (GET /tenant/v1/projects/{projectId}/quota)
+	GetProjectQuota(ctx context.Context, request GetProjectQuotaRequestObject) (GetProjectQuotaResponseObject, error)
+	// ListProjectRoleBindings List the role bindings of the project
+	// (GET /tenant/v1/projects/{projectId}/role-bindings)
+	ListProjectRoleBindings(ctx context.Context, request ListProjectRoleBindingsRequestObject) (ListProjectRoleBindingsResponseObject, error)
+	// CreateProjectRoleBinding Give a role in the project
+	// (POST /tenant/v1/projects/{projectId}/role-bindings)
+	CreateProjectRoleBinding(ctx context.Context, request CreateProjectRoleBindingRequestObject) (CreateProjectRoleBindingResponseObject, error)
+	// DeleteProjectRoleBinding Take a role back
+	// (DELETE /tenant/v1/projects/{projectId}/role-bindings/{roleBindingId})
+	DeleteProjectRoleBinding(ctx context.Context, request DeleteProjectRoleBindingRequestObject) (DeleteProjectRoleBindingResponseObject, error)
+	// GetProjectRoleBinding Read a role binding
+	// (GET /tenant/v1/projects/{projectId}/role-bindings/{roleBindingId})
+	GetProjectRoleBinding(ctx context.Context, request GetProjectRoleBindingRequestObject) (GetProjectRoleBindingResponseObject, error)
+	// ListServiceAccounts List the project's service accounts
+	// (GET /tenant/v1/projects/{projectId}/service-accounts)
+	ListServiceAccounts(ctx context.Context, request ListServiceAccountsRequestObject) (ListServiceAccountsResponseObject, error)
+	// CreateServiceAccount Create a service account
+	// (POST /tenant/v1/projects/{projectId}/service-accounts)
+	CreateServiceAccount(ctx context.Context, request CreateServiceAccountRequestObject) (CreateServiceAccountResponseObject, error)
+	// DeleteServiceAccount Delete a service account with its keys and role bindings
+	// (DELETE /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId})
+	DeleteServiceAccount(ctx context.Context, request DeleteServiceAccountRequestObject) (DeleteServiceAccountResponseObject, error)
+	// GetServiceAccount Read a service account
+	// (GET /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId})
+	GetServiceAccount(ctx context.Context, request GetServiceAccountRequestObject) (GetServiceAccountResponseObject, error)
+	// UpdateServiceAccount Change, disable or enable a service account
+	// (PATCH /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId})
+	UpdateServiceAccount(ctx context.Context, request UpdateServiceAccountRequestObject) (UpdateServiceAccountResponseObject, error)
+	// ListServiceAccountKeys List the keys of a service account, without their secrets
+	// (GET /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys)
+	ListServiceAccountKeys(ctx context.Context, request ListServiceAccountKeysRequestObject) (ListServiceAccountKeysResponseObject, error)
+	// CreateServiceAccountKey Make a key
+	// (POST /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys)
+	CreateServiceAccountKey(ctx context.Context, request CreateServiceAccountKeyRequestObject) (CreateServiceAccountKeyResponseObject, error)
+	// DeleteServiceAccountKey Revoke a key
+	// (DELETE /tenant/v1/projects/{projectId}/service-accounts/{serviceAccountId}/keys/{keyId})
+	DeleteServiceAccountKey(ctx context.Context, request DeleteServiceAccountKeyRequestObject) (DeleteServiceAccountKeyResponseObject, error)
+	// ListSSHKeys List the project's SSH keys
+	// (GET /tenant/v1/projects/{projectId}/ssh-keys)
+	ListSSHKeys(ctx context.Context, request ListSSHKeysRequestObject) (ListSSHKeysResponseObject, error)
+	// CreateSSHKey Store a public SSH key
+	// (POST /tenant/v1/projects/{projectId}/ssh-keys)
+	CreateSSHKey(ctx context.Context, request CreateSSHKeyRequestObject) (CreateSSHKeyResponseObject, error)
+	// DeleteSSHKey Delete an SSH key
+	// (DELETE /tenant/v1/projects/{projectId}/ssh-keys/{sshKeyId})
+	DeleteSSHKey(ctx context.Context, request DeleteSSHKeyRequestObject) (DeleteSSHKeyResponseObject, error)
+	// GetSSHKey Read an SSH key
+	// (GET /tenant/v1/projects/{projectId}/ssh-keys/{sshKeyId})
+	GetSSHKey(ctx context.Context, request GetSSHKeyRequestObject) (GetSSHKeyResponseObject, error)
 	// ListVMs List the project's VMs
 	// (GET /tenant/v1/projects/{projectId}/vms)
 	ListVMs(ctx context.Context, request ListVMsRequestObject) (ListVMsResponseObject, error)
@@ -6861,6 +14293,9 @@ type StrictServerInterface interface {
 	// GetVM Read a VM
 	// (GET /tenant/v1/projects/{projectId}/vms/{vmId})
 	GetVM(ctx context.Context, request GetVMRequestObject) (GetVMResponseObject, error)
+	// UpdateVM Change a VM's name, description, tags, metadata or delete protection
+	// (PATCH /tenant/v1/projects/{projectId}/vms/{vmId})
+	UpdateVM(ctx context.Context, request UpdateVMRequestObject) (UpdateVMResponseObject, error)
 	// ListVMJobs List the jobs of a VM
 	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/jobs)
 	ListVMJobs(ctx context.Context, request ListVMJobsRequestObject) (ListVMJobsResponseObject, error)
@@ -6873,6 +14308,36 @@ type StrictServerInterface interface {
 	// StopVM Power a VM off
 	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:stop)
 	StopVM(ctx context.Context, request StopVMRequestObject) (StopVMResponseObject, error)
+	// GetTenantQuota Read what the tenant may use and uses
+	// (GET /tenant/v1/quota)
+	GetTenantQuota(ctx context.Context, request GetTenantQuotaRequestObject) (GetTenantQuotaResponseObject, error)
+	// ListTenantRoleBindings List the role bindings of the tenant
+	// (GET /tenant/v1/role-bindings)
+	ListTenantRoleBindings(ctx context.Context, request ListTenantRoleBindingsRequestObject) (ListTenantRoleBindingsResponseObject, error)
+	// CreateTenantRoleBinding Give a role in the tenant
+	// (POST /tenant/v1/role-bindings)
+	CreateTenantRoleBinding(ctx context.Context, request CreateTenantRoleBindingRequestObject) (CreateTenantRoleBindingResponseObject, error)
+	// DeleteTenantRoleBinding Take a role back
+	// (DELETE /tenant/v1/role-bindings/{roleBindingId})
+	DeleteTenantRoleBinding(ctx context.Context, request DeleteTenantRoleBindingRequestObject) (DeleteTenantRoleBindingResponseObject, error)
+	// GetTenantRoleBinding Read a role binding
+	// (GET /tenant/v1/role-bindings/{roleBindingId})
+	GetTenantRoleBinding(ctx context.Context, request GetTenantRoleBindingRequestObject) (GetTenantRoleBindingResponseObject, error)
+	// ListRoles List the built-in roles and the tenant's own
+	// (GET /tenant/v1/roles)
+	ListRoles(ctx context.Context, request ListRolesRequestObject) (ListRolesResponseObject, error)
+	// CreateRole Create a role
+	// (POST /tenant/v1/roles)
+	CreateRole(ctx context.Context, request CreateRoleRequestObject) (CreateRoleResponseObject, error)
+	// DeleteRole Delete a role that nobody holds
+	// (DELETE /tenant/v1/roles/{roleId})
+	DeleteRole(ctx context.Context, request DeleteRoleRequestObject) (DeleteRoleResponseObject, error)
+	// GetRole Read a role
+	// (GET /tenant/v1/roles/{roleId})
+	GetRole(ctx context.Context, request GetRoleRequestObject) (GetRoleResponseObject, error)
+	// UpdateRole Change a role
+	// (PATCH /tenant/v1/roles/{roleId})
+	UpdateRole(ctx context.Context, request UpdateRoleRequestObject) (UpdateRoleResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -7031,6 +14496,29 @@ func (sh *strictHandler) GetOpenAPI(ctx echo.Context) error {
 	return nil
 }
 
+// GetStatus operation middleware
+func (sh *strictHandler) GetStatus(ctx echo.Context) error {
+	var request GetStatusRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStatus(ctx.Request().Context(), request.(GetStatusRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStatus")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetStatusResponseObject); ok {
+		return validResponse.VisitGetStatusResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetVersion operation middleware
 func (sh *strictHandler) GetVersion(ctx echo.Context) error {
 	var request GetVersionRequestObject
@@ -7048,6 +14536,29 @@ func (sh *strictHandler) GetVersion(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetVersionResponseObject); ok {
 		return validResponse.VisitGetVersionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetWhoAmI operation middleware
+func (sh *strictHandler) GetWhoAmI(ctx echo.Context) error {
+	var request GetWhoAmIRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWhoAmI(ctx.Request().Context(), request.(GetWhoAmIRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWhoAmI")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetWhoAmIResponseObject); ok {
+		return validResponse.VisitGetWhoAmIResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7073,6 +14584,52 @@ func (sh *strictHandler) ListZones(ctx echo.Context, params ListZonesParams) err
 		return err
 	} else if validResponse, ok := response.(ListZonesResponseObject); ok {
 		return validResponse.VisitListZonesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsExplainAuthz operation middleware
+func (sh *strictHandler) OpsExplainAuthz(ctx echo.Context) error {
+	var request OpsExplainAuthzRequestObject
+
+	var body OpsExplainAuthzJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsExplainAuthz(ctx.Request().Context(), request.(OpsExplainAuthzRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsExplainAuthz")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsExplainAuthzResponseObject); ok {
+		return validResponse.VisitOpsExplainAuthzResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7177,6 +14734,32 @@ func (sh *strictHandler) OpsCreateFlavor(ctx echo.Context, params OpsCreateFlavo
 	return nil
 }
 
+// OpsDeleteFlavor operation middleware
+func (sh *strictHandler) OpsDeleteFlavor(ctx echo.Context, flavorID FlavorID, params OpsDeleteFlavorParams) error {
+	var request OpsDeleteFlavorRequestObject
+
+	request.FlavorID = flavorID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsDeleteFlavor(ctx.Request().Context(), request.(OpsDeleteFlavorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsDeleteFlavor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsDeleteFlavorResponseObject); ok {
+		return validResponse.VisitOpsDeleteFlavorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // OpsGetFlavor operation middleware
 func (sh *strictHandler) OpsGetFlavor(ctx echo.Context, flavorID FlavorID, params OpsGetFlavorParams) error {
 	var request OpsGetFlavorRequestObject
@@ -7197,6 +14780,55 @@ func (sh *strictHandler) OpsGetFlavor(ctx echo.Context, flavorID FlavorID, param
 		return err
 	} else if validResponse, ok := response.(OpsGetFlavorResponseObject); ok {
 		return validResponse.VisitOpsGetFlavorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsUpdateFlavor operation middleware
+func (sh *strictHandler) OpsUpdateFlavor(ctx echo.Context, flavorID FlavorID, params OpsUpdateFlavorParams) error {
+	var request OpsUpdateFlavorRequestObject
+
+	request.FlavorID = flavorID
+	request.Params = params
+
+	var body OpsUpdateFlavorJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsUpdateFlavor(ctx.Request().Context(), request.(OpsUpdateFlavorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsUpdateFlavor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsUpdateFlavorResponseObject); ok {
+		return validResponse.VisitOpsUpdateFlavorResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7276,6 +14908,32 @@ func (sh *strictHandler) OpsCreateImage(ctx echo.Context, params OpsCreateImageP
 	return nil
 }
 
+// OpsDeleteImage operation middleware
+func (sh *strictHandler) OpsDeleteImage(ctx echo.Context, imageID ImageID, params OpsDeleteImageParams) error {
+	var request OpsDeleteImageRequestObject
+
+	request.ImageID = imageID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsDeleteImage(ctx.Request().Context(), request.(OpsDeleteImageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsDeleteImage")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsDeleteImageResponseObject); ok {
+		return validResponse.VisitOpsDeleteImageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // OpsGetImage operation middleware
 func (sh *strictHandler) OpsGetImage(ctx echo.Context, imageID ImageID, params OpsGetImageParams) error {
 	var request OpsGetImageRequestObject
@@ -7296,6 +14954,55 @@ func (sh *strictHandler) OpsGetImage(ctx echo.Context, imageID ImageID, params O
 		return err
 	} else if validResponse, ok := response.(OpsGetImageResponseObject); ok {
 		return validResponse.VisitOpsGetImageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsUpdateImage operation middleware
+func (sh *strictHandler) OpsUpdateImage(ctx echo.Context, imageID ImageID, params OpsUpdateImageParams) error {
+	var request OpsUpdateImageRequestObject
+
+	request.ImageID = imageID
+	request.Params = params
+
+	var body OpsUpdateImageJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsUpdateImage(ctx.Request().Context(), request.(OpsUpdateImageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsUpdateImage")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsUpdateImageResponseObject); ok {
+		return validResponse.VisitOpsUpdateImageResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7328,10 +15035,11 @@ func (sh *strictHandler) OpsListJobs(ctx echo.Context, params OpsListJobsParams)
 }
 
 // OpsGetJob operation middleware
-func (sh *strictHandler) OpsGetJob(ctx echo.Context, jobID JobID) error {
+func (sh *strictHandler) OpsGetJob(ctx echo.Context, jobID JobID, params OpsGetJobParams) error {
 	var request OpsGetJobRequestObject
 
 	request.JobID = jobID
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.OpsGetJob(ctx.Request().Context(), request.(OpsGetJobRequestObject))
@@ -7346,6 +15054,185 @@ func (sh *strictHandler) OpsGetJob(ctx echo.Context, jobID JobID) error {
 		return err
 	} else if validResponse, ok := response.(OpsGetJobResponseObject); ok {
 		return validResponse.VisitOpsGetJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsStreamJobEvents operation middleware
+func (sh *strictHandler) OpsStreamJobEvents(ctx echo.Context, jobID JobID, params OpsStreamJobEventsParams) error {
+	var request OpsStreamJobEventsRequestObject
+
+	request.JobID = jobID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsStreamJobEvents(ctx.Request().Context(), request.(OpsStreamJobEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsStreamJobEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsStreamJobEventsResponseObject); ok {
+		return validResponse.VisitOpsStreamJobEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsAbandonJob operation middleware
+func (sh *strictHandler) OpsAbandonJob(ctx echo.Context, jobID JobID, params OpsAbandonJobParams) error {
+	var request OpsAbandonJobRequestObject
+
+	request.JobID = jobID
+	request.Params = params
+
+	var body OpsAbandonJobJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsAbandonJob(ctx.Request().Context(), request.(OpsAbandonJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsAbandonJob")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsAbandonJobResponseObject); ok {
+		return validResponse.VisitOpsAbandonJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsCancelJob operation middleware
+func (sh *strictHandler) OpsCancelJob(ctx echo.Context, jobID JobID, params OpsCancelJobParams) error {
+	var request OpsCancelJobRequestObject
+
+	request.JobID = jobID
+	request.Params = params
+
+	var body OpsCancelJobJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsCancelJob(ctx.Request().Context(), request.(OpsCancelJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsCancelJob")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsCancelJobResponseObject); ok {
+		return validResponse.VisitOpsCancelJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsRetryJob operation middleware
+func (sh *strictHandler) OpsRetryJob(ctx echo.Context, jobID JobID, params OpsRetryJobParams) error {
+	var request OpsRetryJobRequestObject
+
+	request.JobID = jobID
+	request.Params = params
+
+	var body OpsRetryJobJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsRetryJob(ctx.Request().Context(), request.(OpsRetryJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsRetryJob")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsRetryJobResponseObject); ok {
+		return validResponse.VisitOpsRetryJobResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7425,6 +15312,32 @@ func (sh *strictHandler) OpsCreateNetwork(ctx echo.Context, params OpsCreateNetw
 	return nil
 }
 
+// OpsDeleteNetwork operation middleware
+func (sh *strictHandler) OpsDeleteNetwork(ctx echo.Context, networkID NetworkID, params OpsDeleteNetworkParams) error {
+	var request OpsDeleteNetworkRequestObject
+
+	request.NetworkID = networkID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsDeleteNetwork(ctx.Request().Context(), request.(OpsDeleteNetworkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsDeleteNetwork")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsDeleteNetworkResponseObject); ok {
+		return validResponse.VisitOpsDeleteNetworkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // OpsGetNetwork operation middleware
 func (sh *strictHandler) OpsGetNetwork(ctx echo.Context, networkID NetworkID, params OpsGetNetworkParams) error {
 	var request OpsGetNetworkRequestObject
@@ -7445,6 +15358,210 @@ func (sh *strictHandler) OpsGetNetwork(ctx echo.Context, networkID NetworkID, pa
 		return err
 	} else if validResponse, ok := response.(OpsGetNetworkResponseObject); ok {
 		return validResponse.VisitOpsGetNetworkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsUpdateNetwork operation middleware
+func (sh *strictHandler) OpsUpdateNetwork(ctx echo.Context, networkID NetworkID, params OpsUpdateNetworkParams) error {
+	var request OpsUpdateNetworkRequestObject
+
+	request.NetworkID = networkID
+	request.Params = params
+
+	var body OpsUpdateNetworkJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsUpdateNetwork(ctx.Request().Context(), request.(OpsUpdateNetworkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsUpdateNetwork")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsUpdateNetworkResponseObject); ok {
+		return validResponse.VisitOpsUpdateNetworkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsListAddresses operation middleware
+func (sh *strictHandler) OpsListAddresses(ctx echo.Context, networkID NetworkID, params OpsListAddressesParams) error {
+	var request OpsListAddressesRequestObject
+
+	request.NetworkID = networkID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsListAddresses(ctx.Request().Context(), request.(OpsListAddressesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsListAddresses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsListAddressesResponseObject); ok {
+		return validResponse.VisitOpsListAddressesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsListSubnets operation middleware
+func (sh *strictHandler) OpsListSubnets(ctx echo.Context, networkID NetworkID, params OpsListSubnetsParams) error {
+	var request OpsListSubnetsRequestObject
+
+	request.NetworkID = networkID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsListSubnets(ctx.Request().Context(), request.(OpsListSubnetsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsListSubnets")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsListSubnetsResponseObject); ok {
+		return validResponse.VisitOpsListSubnetsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsCreateSubnet operation middleware
+func (sh *strictHandler) OpsCreateSubnet(ctx echo.Context, networkID NetworkID, params OpsCreateSubnetParams) error {
+	var request OpsCreateSubnetRequestObject
+
+	request.NetworkID = networkID
+	request.Params = params
+
+	var body OpsCreateSubnetJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsCreateSubnet(ctx.Request().Context(), request.(OpsCreateSubnetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsCreateSubnet")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsCreateSubnetResponseObject); ok {
+		return validResponse.VisitOpsCreateSubnetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsDeleteSubnet operation middleware
+func (sh *strictHandler) OpsDeleteSubnet(ctx echo.Context, networkID NetworkID, subnetID SubnetID, params OpsDeleteSubnetParams) error {
+	var request OpsDeleteSubnetRequestObject
+
+	request.NetworkID = networkID
+	request.SubnetID = subnetID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsDeleteSubnet(ctx.Request().Context(), request.(OpsDeleteSubnetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsDeleteSubnet")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsDeleteSubnetResponseObject); ok {
+		return validResponse.VisitOpsDeleteSubnetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsGetSubnet operation middleware
+func (sh *strictHandler) OpsGetSubnet(ctx echo.Context, networkID NetworkID, subnetID SubnetID, params OpsGetSubnetParams) error {
+	var request OpsGetSubnetRequestObject
+
+	request.NetworkID = networkID
+	request.SubnetID = subnetID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsGetSubnet(ctx.Request().Context(), request.(OpsGetSubnetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsGetSubnet")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsGetSubnetResponseObject); ok {
+		return validResponse.VisitOpsGetSubnetResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7549,6 +15666,32 @@ func (sh *strictHandler) OpsCreateProject(ctx echo.Context, params OpsCreateProj
 	return nil
 }
 
+// OpsDeleteProject operation middleware
+func (sh *strictHandler) OpsDeleteProject(ctx echo.Context, projectID ProjectID, params OpsDeleteProjectParams) error {
+	var request OpsDeleteProjectRequestObject
+
+	request.ProjectID = projectID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsDeleteProject(ctx.Request().Context(), request.(OpsDeleteProjectRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsDeleteProject")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsDeleteProjectResponseObject); ok {
+		return validResponse.VisitOpsDeleteProjectResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // OpsGetProject operation middleware
 func (sh *strictHandler) OpsGetProject(ctx echo.Context, projectID ProjectID, params OpsGetProjectParams) error {
 	var request OpsGetProjectRequestObject
@@ -7569,6 +15712,55 @@ func (sh *strictHandler) OpsGetProject(ctx echo.Context, projectID ProjectID, pa
 		return err
 	} else if validResponse, ok := response.(OpsGetProjectResponseObject); ok {
 		return validResponse.VisitOpsGetProjectResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsUpdateProject operation middleware
+func (sh *strictHandler) OpsUpdateProject(ctx echo.Context, projectID ProjectID, params OpsUpdateProjectParams) error {
+	var request OpsUpdateProjectRequestObject
+
+	request.ProjectID = projectID
+	request.Params = params
+
+	var body OpsUpdateProjectJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsUpdateProject(ctx.Request().Context(), request.(OpsUpdateProjectRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsUpdateProject")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsUpdateProjectResponseObject); ok {
+		return validResponse.VisitOpsUpdateProjectResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7726,6 +15918,231 @@ func (sh *strictHandler) OpsTestProvider(ctx echo.Context, providerID ProviderID
 	return nil
 }
 
+// OpsGetQuota operation middleware
+func (sh *strictHandler) OpsGetQuota(ctx echo.Context, scope Scope, params OpsGetQuotaParams) error {
+	var request OpsGetQuotaRequestObject
+
+	request.Scope = scope
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsGetQuota(ctx.Request().Context(), request.(OpsGetQuotaRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsGetQuota")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsGetQuotaResponseObject); ok {
+		return validResponse.VisitOpsGetQuotaResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsPutQuota operation middleware
+func (sh *strictHandler) OpsPutQuota(ctx echo.Context, scope Scope, params OpsPutQuotaParams) error {
+	var request OpsPutQuotaRequestObject
+
+	request.Scope = scope
+	request.Params = params
+
+	var body OpsPutQuotaJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsPutQuota(ctx.Request().Context(), request.(OpsPutQuotaRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsPutQuota")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsPutQuotaResponseObject); ok {
+		return validResponse.VisitOpsPutQuotaResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsListRoleBindings operation middleware
+func (sh *strictHandler) OpsListRoleBindings(ctx echo.Context, params OpsListRoleBindingsParams) error {
+	var request OpsListRoleBindingsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsListRoleBindings(ctx.Request().Context(), request.(OpsListRoleBindingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsListRoleBindings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsListRoleBindingsResponseObject); ok {
+		return validResponse.VisitOpsListRoleBindingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsCreateRoleBinding operation middleware
+func (sh *strictHandler) OpsCreateRoleBinding(ctx echo.Context, params OpsCreateRoleBindingParams) error {
+	var request OpsCreateRoleBindingRequestObject
+
+	request.Params = params
+
+	var body OpsCreateRoleBindingJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsCreateRoleBinding(ctx.Request().Context(), request.(OpsCreateRoleBindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsCreateRoleBinding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsCreateRoleBindingResponseObject); ok {
+		return validResponse.VisitOpsCreateRoleBindingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsDeleteRoleBinding operation middleware
+func (sh *strictHandler) OpsDeleteRoleBinding(ctx echo.Context, roleBindingID RoleBindingID, params OpsDeleteRoleBindingParams) error {
+	var request OpsDeleteRoleBindingRequestObject
+
+	request.RoleBindingID = roleBindingID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsDeleteRoleBinding(ctx.Request().Context(), request.(OpsDeleteRoleBindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsDeleteRoleBinding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsDeleteRoleBindingResponseObject); ok {
+		return validResponse.VisitOpsDeleteRoleBindingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsGetRoleBinding operation middleware
+func (sh *strictHandler) OpsGetRoleBinding(ctx echo.Context, roleBindingID RoleBindingID, params OpsGetRoleBindingParams) error {
+	var request OpsGetRoleBindingRequestObject
+
+	request.RoleBindingID = roleBindingID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsGetRoleBinding(ctx.Request().Context(), request.(OpsGetRoleBindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsGetRoleBinding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsGetRoleBindingResponseObject); ok {
+		return validResponse.VisitOpsGetRoleBindingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsListRoles operation middleware
+func (sh *strictHandler) OpsListRoles(ctx echo.Context, params OpsListRolesParams) error {
+	var request OpsListRolesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsListRoles(ctx.Request().Context(), request.(OpsListRolesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsListRoles")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsListRolesResponseObject); ok {
+		return validResponse.VisitOpsListRolesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // OpsListTenants operation middleware
 func (sh *strictHandler) OpsListTenants(ctx echo.Context, params OpsListTenantsParams) error {
 	var request OpsListTenantsRequestObject
@@ -7799,6 +16216,32 @@ func (sh *strictHandler) OpsCreateTenant(ctx echo.Context, params OpsCreateTenan
 	return nil
 }
 
+// OpsDeleteTenant operation middleware
+func (sh *strictHandler) OpsDeleteTenant(ctx echo.Context, tenantID TenantID, params OpsDeleteTenantParams) error {
+	var request OpsDeleteTenantRequestObject
+
+	request.TenantID = tenantID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsDeleteTenant(ctx.Request().Context(), request.(OpsDeleteTenantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsDeleteTenant")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsDeleteTenantResponseObject); ok {
+		return validResponse.VisitOpsDeleteTenantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // OpsGetTenant operation middleware
 func (sh *strictHandler) OpsGetTenant(ctx echo.Context, tenantID TenantID, params OpsGetTenantParams) error {
 	var request OpsGetTenantRequestObject
@@ -7819,6 +16262,55 @@ func (sh *strictHandler) OpsGetTenant(ctx echo.Context, tenantID TenantID, param
 		return err
 	} else if validResponse, ok := response.(OpsGetTenantResponseObject); ok {
 		return validResponse.VisitOpsGetTenantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsUpdateTenant operation middleware
+func (sh *strictHandler) OpsUpdateTenant(ctx echo.Context, tenantID TenantID, params OpsUpdateTenantParams) error {
+	var request OpsUpdateTenantRequestObject
+
+	request.TenantID = tenantID
+	request.Params = params
+
+	var body OpsUpdateTenantJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsUpdateTenant(ctx.Request().Context(), request.(OpsUpdateTenantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsUpdateTenant")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsUpdateTenantResponseObject); ok {
+		return validResponse.VisitOpsUpdateTenantResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7949,6 +16441,32 @@ func (sh *strictHandler) OpsCreateZone(ctx echo.Context, params OpsCreateZonePar
 	return nil
 }
 
+// OpsDeleteZone operation middleware
+func (sh *strictHandler) OpsDeleteZone(ctx echo.Context, zoneID ZoneID, params OpsDeleteZoneParams) error {
+	var request OpsDeleteZoneRequestObject
+
+	request.ZoneID = zoneID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsDeleteZone(ctx.Request().Context(), request.(OpsDeleteZoneRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsDeleteZone")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsDeleteZoneResponseObject); ok {
+		return validResponse.VisitOpsDeleteZoneResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // OpsGetZone operation middleware
 func (sh *strictHandler) OpsGetZone(ctx echo.Context, zoneID ZoneID, params OpsGetZoneParams) error {
 	var request OpsGetZoneRequestObject
@@ -7969,6 +16487,55 @@ func (sh *strictHandler) OpsGetZone(ctx echo.Context, zoneID ZoneID, params OpsG
 		return err
 	} else if validResponse, ok := response.(OpsGetZoneResponseObject); ok {
 		return validResponse.VisitOpsGetZoneResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsUpdateZone operation middleware
+func (sh *strictHandler) OpsUpdateZone(ctx echo.Context, zoneID ZoneID, params OpsUpdateZoneParams) error {
+	var request OpsUpdateZoneRequestObject
+
+	request.ZoneID = zoneID
+	request.Params = params
+
+	var body OpsUpdateZoneJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsUpdateZone(ctx.Request().Context(), request.(OpsUpdateZoneRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsUpdateZone")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsUpdateZoneResponseObject); ok {
+		return validResponse.VisitOpsUpdateZoneResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -8001,10 +16568,11 @@ func (sh *strictHandler) ListJobs(ctx echo.Context, params ListJobsParams) error
 }
 
 // GetJob operation middleware
-func (sh *strictHandler) GetJob(ctx echo.Context, jobID JobID) error {
+func (sh *strictHandler) GetJob(ctx echo.Context, jobID JobID, params GetJobParams) error {
 	var request GetJobRequestObject
 
 	request.JobID = jobID
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.GetJob(ctx.Request().Context(), request.(GetJobRequestObject))
@@ -8019,6 +16587,109 @@ func (sh *strictHandler) GetJob(ctx echo.Context, jobID JobID) error {
 		return err
 	} else if validResponse, ok := response.(GetJobResponseObject); ok {
 		return validResponse.VisitGetJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StreamJobEvents operation middleware
+func (sh *strictHandler) StreamJobEvents(ctx echo.Context, jobID JobID, params StreamJobEventsParams) error {
+	var request StreamJobEventsRequestObject
+
+	request.JobID = jobID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamJobEvents(ctx.Request().Context(), request.(StreamJobEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamJobEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StreamJobEventsResponseObject); ok {
+		return validResponse.VisitStreamJobEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelJob operation middleware
+func (sh *strictHandler) CancelJob(ctx echo.Context, jobID JobID, params CancelJobParams) error {
+	var request CancelJobRequestObject
+
+	request.JobID = jobID
+	request.Params = params
+
+	var body CancelJobJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelJob(ctx.Request().Context(), request.(CancelJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelJob")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelJobResponseObject); ok {
+		return validResponse.VisitCancelJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMembers operation middleware
+func (sh *strictHandler) ListMembers(ctx echo.Context, params ListMembersParams) error {
+	var request ListMembersRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMembers(ctx.Request().Context(), request.(ListMembersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMembers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMembersResponseObject); ok {
+		return validResponse.VisitListMembersResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -8076,6 +16747,32 @@ func (sh *strictHandler) GetProject(ctx echo.Context, projectID ProjectID, param
 	return nil
 }
 
+// ListProjectMembers operation middleware
+func (sh *strictHandler) ListProjectMembers(ctx echo.Context, projectID ProjectID, params ListProjectMembersParams) error {
+	var request ListProjectMembersRequestObject
+
+	request.ProjectID = projectID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProjectMembers(ctx.Request().Context(), request.(ListProjectMembersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProjectMembers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProjectMembersResponseObject); ok {
+		return validResponse.VisitListProjectMembersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListProjectNetworks operation middleware
 func (sh *strictHandler) ListProjectNetworks(ctx echo.Context, projectID ProjectID, params ListProjectNetworksParams) error {
 	var request ListProjectNetworksRequestObject
@@ -8096,6 +16793,603 @@ func (sh *strictHandler) ListProjectNetworks(ctx echo.Context, projectID Project
 		return err
 	} else if validResponse, ok := response.(ListProjectNetworksResponseObject); ok {
 		return validResponse.VisitListProjectNetworksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProjectNetwork operation middleware
+func (sh *strictHandler) GetProjectNetwork(ctx echo.Context, projectID ProjectID, networkID NetworkID, params GetProjectNetworkParams) error {
+	var request GetProjectNetworkRequestObject
+
+	request.ProjectID = projectID
+	request.NetworkID = networkID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProjectNetwork(ctx.Request().Context(), request.(GetProjectNetworkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProjectNetwork")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProjectNetworkResponseObject); ok {
+		return validResponse.VisitGetProjectNetworkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProjectQuota operation middleware
+func (sh *strictHandler) GetProjectQuota(ctx echo.Context, projectID ProjectID) error {
+	var request GetProjectQuotaRequestObject
+
+	request.ProjectID = projectID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProjectQuota(ctx.Request().Context(), request.(GetProjectQuotaRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProjectQuota")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProjectQuotaResponseObject); ok {
+		return validResponse.VisitGetProjectQuotaResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListProjectRoleBindings operation middleware
+func (sh *strictHandler) ListProjectRoleBindings(ctx echo.Context, projectID ProjectID, params ListProjectRoleBindingsParams) error {
+	var request ListProjectRoleBindingsRequestObject
+
+	request.ProjectID = projectID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProjectRoleBindings(ctx.Request().Context(), request.(ListProjectRoleBindingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProjectRoleBindings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProjectRoleBindingsResponseObject); ok {
+		return validResponse.VisitListProjectRoleBindingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateProjectRoleBinding operation middleware
+func (sh *strictHandler) CreateProjectRoleBinding(ctx echo.Context, projectID ProjectID, params CreateProjectRoleBindingParams) error {
+	var request CreateProjectRoleBindingRequestObject
+
+	request.ProjectID = projectID
+	request.Params = params
+
+	var body CreateProjectRoleBindingJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateProjectRoleBinding(ctx.Request().Context(), request.(CreateProjectRoleBindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateProjectRoleBinding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateProjectRoleBindingResponseObject); ok {
+		return validResponse.VisitCreateProjectRoleBindingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteProjectRoleBinding operation middleware
+func (sh *strictHandler) DeleteProjectRoleBinding(ctx echo.Context, projectID ProjectID, roleBindingID RoleBindingID, params DeleteProjectRoleBindingParams) error {
+	var request DeleteProjectRoleBindingRequestObject
+
+	request.ProjectID = projectID
+	request.RoleBindingID = roleBindingID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteProjectRoleBinding(ctx.Request().Context(), request.(DeleteProjectRoleBindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteProjectRoleBinding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteProjectRoleBindingResponseObject); ok {
+		return validResponse.VisitDeleteProjectRoleBindingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProjectRoleBinding operation middleware
+func (sh *strictHandler) GetProjectRoleBinding(ctx echo.Context, projectID ProjectID, roleBindingID RoleBindingID, params GetProjectRoleBindingParams) error {
+	var request GetProjectRoleBindingRequestObject
+
+	request.ProjectID = projectID
+	request.RoleBindingID = roleBindingID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProjectRoleBinding(ctx.Request().Context(), request.(GetProjectRoleBindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProjectRoleBinding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProjectRoleBindingResponseObject); ok {
+		return validResponse.VisitGetProjectRoleBindingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListServiceAccounts operation middleware
+func (sh *strictHandler) ListServiceAccounts(ctx echo.Context, projectID ProjectID, params ListServiceAccountsParams) error {
+	var request ListServiceAccountsRequestObject
+
+	request.ProjectID = projectID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListServiceAccounts(ctx.Request().Context(), request.(ListServiceAccountsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListServiceAccounts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListServiceAccountsResponseObject); ok {
+		return validResponse.VisitListServiceAccountsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateServiceAccount operation middleware
+func (sh *strictHandler) CreateServiceAccount(ctx echo.Context, projectID ProjectID, params CreateServiceAccountParams) error {
+	var request CreateServiceAccountRequestObject
+
+	request.ProjectID = projectID
+	request.Params = params
+
+	var body CreateServiceAccountJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateServiceAccount(ctx.Request().Context(), request.(CreateServiceAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateServiceAccount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateServiceAccountResponseObject); ok {
+		return validResponse.VisitCreateServiceAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteServiceAccount operation middleware
+func (sh *strictHandler) DeleteServiceAccount(ctx echo.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params DeleteServiceAccountParams) error {
+	var request DeleteServiceAccountRequestObject
+
+	request.ProjectID = projectID
+	request.ServiceAccountID = serviceAccountID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteServiceAccount(ctx.Request().Context(), request.(DeleteServiceAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteServiceAccount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteServiceAccountResponseObject); ok {
+		return validResponse.VisitDeleteServiceAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetServiceAccount operation middleware
+func (sh *strictHandler) GetServiceAccount(ctx echo.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params GetServiceAccountParams) error {
+	var request GetServiceAccountRequestObject
+
+	request.ProjectID = projectID
+	request.ServiceAccountID = serviceAccountID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetServiceAccount(ctx.Request().Context(), request.(GetServiceAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetServiceAccount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetServiceAccountResponseObject); ok {
+		return validResponse.VisitGetServiceAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateServiceAccount operation middleware
+func (sh *strictHandler) UpdateServiceAccount(ctx echo.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params UpdateServiceAccountParams) error {
+	var request UpdateServiceAccountRequestObject
+
+	request.ProjectID = projectID
+	request.ServiceAccountID = serviceAccountID
+	request.Params = params
+
+	var body UpdateServiceAccountJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateServiceAccount(ctx.Request().Context(), request.(UpdateServiceAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateServiceAccount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateServiceAccountResponseObject); ok {
+		return validResponse.VisitUpdateServiceAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListServiceAccountKeys operation middleware
+func (sh *strictHandler) ListServiceAccountKeys(ctx echo.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params ListServiceAccountKeysParams) error {
+	var request ListServiceAccountKeysRequestObject
+
+	request.ProjectID = projectID
+	request.ServiceAccountID = serviceAccountID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListServiceAccountKeys(ctx.Request().Context(), request.(ListServiceAccountKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListServiceAccountKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListServiceAccountKeysResponseObject); ok {
+		return validResponse.VisitListServiceAccountKeysResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateServiceAccountKey operation middleware
+func (sh *strictHandler) CreateServiceAccountKey(ctx echo.Context, projectID ProjectID, serviceAccountID ServiceAccountID, params CreateServiceAccountKeyParams) error {
+	var request CreateServiceAccountKeyRequestObject
+
+	request.ProjectID = projectID
+	request.ServiceAccountID = serviceAccountID
+	request.Params = params
+
+	var body CreateServiceAccountKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateServiceAccountKey(ctx.Request().Context(), request.(CreateServiceAccountKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateServiceAccountKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateServiceAccountKeyResponseObject); ok {
+		return validResponse.VisitCreateServiceAccountKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteServiceAccountKey operation middleware
+func (sh *strictHandler) DeleteServiceAccountKey(ctx echo.Context, projectID ProjectID, serviceAccountID ServiceAccountID, keyID KeyID, params DeleteServiceAccountKeyParams) error {
+	var request DeleteServiceAccountKeyRequestObject
+
+	request.ProjectID = projectID
+	request.ServiceAccountID = serviceAccountID
+	request.KeyID = keyID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteServiceAccountKey(ctx.Request().Context(), request.(DeleteServiceAccountKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteServiceAccountKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteServiceAccountKeyResponseObject); ok {
+		return validResponse.VisitDeleteServiceAccountKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSSHKeys operation middleware
+func (sh *strictHandler) ListSSHKeys(ctx echo.Context, projectID ProjectID, params ListSSHKeysParams) error {
+	var request ListSSHKeysRequestObject
+
+	request.ProjectID = projectID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSSHKeys(ctx.Request().Context(), request.(ListSSHKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSSHKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSSHKeysResponseObject); ok {
+		return validResponse.VisitListSSHKeysResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateSSHKey operation middleware
+func (sh *strictHandler) CreateSSHKey(ctx echo.Context, projectID ProjectID, params CreateSSHKeyParams) error {
+	var request CreateSSHKeyRequestObject
+
+	request.ProjectID = projectID
+	request.Params = params
+
+	var body CreateSSHKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSSHKey(ctx.Request().Context(), request.(CreateSSHKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSSHKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateSSHKeyResponseObject); ok {
+		return validResponse.VisitCreateSSHKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteSSHKey operation middleware
+func (sh *strictHandler) DeleteSSHKey(ctx echo.Context, projectID ProjectID, sshKeyID SSHKeyID, params DeleteSSHKeyParams) error {
+	var request DeleteSSHKeyRequestObject
+
+	request.ProjectID = projectID
+	request.SSHKeyID = sshKeyID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteSSHKey(ctx.Request().Context(), request.(DeleteSSHKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteSSHKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteSSHKeyResponseObject); ok {
+		return validResponse.VisitDeleteSSHKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSSHKey operation middleware
+func (sh *strictHandler) GetSSHKey(ctx echo.Context, projectID ProjectID, sshKeyID SSHKeyID, params GetSSHKeyParams) error {
+	var request GetSSHKeyRequestObject
+
+	request.ProjectID = projectID
+	request.SSHKeyID = sshKeyID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSSHKey(ctx.Request().Context(), request.(GetSSHKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSSHKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSSHKeyResponseObject); ok {
+		return validResponse.VisitGetSSHKeyResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -8225,6 +17519,56 @@ func (sh *strictHandler) GetVM(ctx echo.Context, projectID ProjectID, vmid VMID,
 		return err
 	} else if validResponse, ok := response.(GetVMResponseObject); ok {
 		return validResponse.VisitGetVMResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateVM operation middleware
+func (sh *strictHandler) UpdateVM(ctx echo.Context, projectID ProjectID, vmid VMID, params UpdateVMParams) error {
+	var request UpdateVMRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	var body UpdateVMJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateVM(ctx.Request().Context(), request.(UpdateVMRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateVM")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateVMResponseObject); ok {
+		return validResponse.VisitUpdateVMResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -8411,6 +17755,328 @@ func (sh *strictHandler) StopVM(ctx echo.Context, projectID ProjectID, vmid VMID
 		return err
 	} else if validResponse, ok := response.(StopVMResponseObject); ok {
 		return validResponse.VisitStopVMResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTenantQuota operation middleware
+func (sh *strictHandler) GetTenantQuota(ctx echo.Context) error {
+	var request GetTenantQuotaRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTenantQuota(ctx.Request().Context(), request.(GetTenantQuotaRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTenantQuota")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTenantQuotaResponseObject); ok {
+		return validResponse.VisitGetTenantQuotaResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTenantRoleBindings operation middleware
+func (sh *strictHandler) ListTenantRoleBindings(ctx echo.Context, params ListTenantRoleBindingsParams) error {
+	var request ListTenantRoleBindingsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTenantRoleBindings(ctx.Request().Context(), request.(ListTenantRoleBindingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTenantRoleBindings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTenantRoleBindingsResponseObject); ok {
+		return validResponse.VisitListTenantRoleBindingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateTenantRoleBinding operation middleware
+func (sh *strictHandler) CreateTenantRoleBinding(ctx echo.Context, params CreateTenantRoleBindingParams) error {
+	var request CreateTenantRoleBindingRequestObject
+
+	request.Params = params
+
+	var body CreateTenantRoleBindingJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateTenantRoleBinding(ctx.Request().Context(), request.(CreateTenantRoleBindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateTenantRoleBinding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateTenantRoleBindingResponseObject); ok {
+		return validResponse.VisitCreateTenantRoleBindingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteTenantRoleBinding operation middleware
+func (sh *strictHandler) DeleteTenantRoleBinding(ctx echo.Context, roleBindingID RoleBindingID, params DeleteTenantRoleBindingParams) error {
+	var request DeleteTenantRoleBindingRequestObject
+
+	request.RoleBindingID = roleBindingID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteTenantRoleBinding(ctx.Request().Context(), request.(DeleteTenantRoleBindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteTenantRoleBinding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteTenantRoleBindingResponseObject); ok {
+		return validResponse.VisitDeleteTenantRoleBindingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetTenantRoleBinding operation middleware
+func (sh *strictHandler) GetTenantRoleBinding(ctx echo.Context, roleBindingID RoleBindingID, params GetTenantRoleBindingParams) error {
+	var request GetTenantRoleBindingRequestObject
+
+	request.RoleBindingID = roleBindingID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTenantRoleBinding(ctx.Request().Context(), request.(GetTenantRoleBindingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTenantRoleBinding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetTenantRoleBindingResponseObject); ok {
+		return validResponse.VisitGetTenantRoleBindingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRoles operation middleware
+func (sh *strictHandler) ListRoles(ctx echo.Context, params ListRolesParams) error {
+	var request ListRolesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRoles(ctx.Request().Context(), request.(ListRolesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRoles")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRolesResponseObject); ok {
+		return validResponse.VisitListRolesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateRole operation middleware
+func (sh *strictHandler) CreateRole(ctx echo.Context, params CreateRoleParams) error {
+	var request CreateRoleRequestObject
+
+	request.Params = params
+
+	var body CreateRoleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRole(ctx.Request().Context(), request.(CreateRoleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRole")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateRoleResponseObject); ok {
+		return validResponse.VisitCreateRoleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteRole operation middleware
+func (sh *strictHandler) DeleteRole(ctx echo.Context, roleID RoleID, params DeleteRoleParams) error {
+	var request DeleteRoleRequestObject
+
+	request.RoleID = roleID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteRole(ctx.Request().Context(), request.(DeleteRoleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteRole")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteRoleResponseObject); ok {
+		return validResponse.VisitDeleteRoleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRole operation middleware
+func (sh *strictHandler) GetRole(ctx echo.Context, roleID RoleID, params GetRoleParams) error {
+	var request GetRoleRequestObject
+
+	request.RoleID = roleID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRole(ctx.Request().Context(), request.(GetRoleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRole")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRoleResponseObject); ok {
+		return validResponse.VisitGetRoleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateRole operation middleware
+func (sh *strictHandler) UpdateRole(ctx echo.Context, roleID RoleID, params UpdateRoleParams) error {
+	var request UpdateRoleRequestObject
+
+	request.RoleID = roleID
+	request.Params = params
+
+	var body UpdateRoleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateRole(ctx.Request().Context(), request.(UpdateRoleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateRole")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateRoleResponseObject); ok {
+		return validResponse.VisitUpdateRoleResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
