@@ -102,6 +102,7 @@ func (t *temporal) CheckHealth(context.Context, *client.CheckHealthRequest) (*cl
 // world is a server over a seeded store.
 type world struct {
 	*storetest.Env
+	server     *server.Server
 	handler    http.Handler
 	dispatcher *dispatcher
 	temporal   *temporal
@@ -160,7 +161,7 @@ func newWorld(t testing.TB, env *storetest.Env) *world {
 	}
 	s, err := server.New(w.deps)
 	require.NoError(t, err)
-	w.handler = s.Handler()
+	w.server, w.handler = s, s.Handler()
 	w.doc = description(t)
 	return w
 }

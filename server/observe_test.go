@@ -90,20 +90,6 @@ func TestAccessLog(t *testing.T) {
 	require.Contains(t, found, "took")
 }
 
-func TestSecurityHeaders(t *testing.T) {
-	w := onSQLite(t)
-	for _, res := range []reply{
-		w.do(t, owner(), http.MethodGet, vmsPath, nil), w.send(t, http.MethodGet, vmsPath, nil), w.send(t, http.MethodGet, "/livez", nil), w.send(t, http.MethodGet, "/", nil),
-	} {
-		require.Equal(t, "nosniff", res.Header.Get("X-Content-Type-Options"))
-		require.Equal(t, "DENY", res.Header.Get("X-Frame-Options"))
-		require.Contains(t, res.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'")
-		require.Empty(t, res.Header.Get("Server"))
-	}
-	require.Equal(t, "private, no-cache", w.do(t, owner(), http.MethodGet, vmsPath, nil).Header.Get("Cache-Control"))
-	require.Equal(t, "no-store", w.do(t, owner(), http.MethodPost, vmsPath, createBody("a")).Header.Get("Cache-Control"))
-}
-
 func TestHealth(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		res := w.send(t, http.MethodGet, "/livez", nil)

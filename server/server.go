@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -60,6 +61,18 @@ type Config struct {
 	// PublicMetrics opens /metrics to everybody who can connect. Otherwise it
 	// takes an ops token with the permission metrics.read.
 	PublicMetrics bool
+	// RateLimits are how often each may ask; the zero value sets no limit.
+	RateLimits RateLimits
+	// TrustedProxies are the addresses whose X-Forwarded-For counts.
+	TrustedProxies []netip.Prefix
+	// CORSOrigins are the origins whose pages may use the API, as browsers
+	// write them: "https://console.example.org".
+	CORSOrigins []string
+	// HTTPS says that clients reach the API by https, also where TLS ends
+	// before it.
+	HTTPS bool
+	// HideDocs leaves out /docs, which otherwise needs no token.
+	HideDocs bool
 }
 
 // Deps is what the server works with. All but WebUI, Registry and Logger are required.
@@ -88,6 +101,8 @@ type Server struct {
 	capabilities *capabilityIndex
 	tokens       pageTokens
 	hashKey      []byte
+	status       *statusReport
+	drain        *drain
 	metrics      *metrics
 	logger       *slog.Logger
 	config       Config
@@ -115,7 +130,8 @@ func New(d Deps) (*Server, error) {
 	}
 	s := &Server{
 		store: d.Store, dispatcher: d.Dispatcher, jobs: d.Jobs, temporal: d.Temporal,
-		guard: newGuard(d.Auth, d.Enforcer), capabilities: newCapabilityIndex(d.Store, time.Now),
+		guard:        newGuard(d.Auth, d.Enforcer, newThrottle(d.Config.RateLimits, sourceAddresses{d.Config.TrustedProxies}, time.Now)),
+		capabilities: newCapabilityIndex(d.Store, time.Now), status: newStatusReport(d.Store, d.Temporal, d.Logger, time.Now), drain: newDrain(),
 		logger: d.Logger, config: d.Config,
 	}
 	var err error
@@ -152,7 +168,7 @@ func (s *Server) routes(d Deps) error {
 	}
 	s.echo = newEcho()
 	s.echo.HTTPErrorHandler = s.onError
-	s.echo.Pre(s.observe, splitVerb)
+	s.echo.Pre(s.observe, s.cors, splitVerb)
 
 	guards := make(map[string][]echo.MiddlewareFunc, len(s.operations))
 	for _, op := range s.operations {

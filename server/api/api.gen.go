@@ -329,6 +329,27 @@ func (e QuotaReportScope) Valid() bool {
 	}
 }
 
+// Defines values for RateLimitScope.
+const (
+	RateLimitScopeSource  RateLimitScope = "source"
+	RateLimitScopeSubject RateLimitScope = "subject"
+	RateLimitScopeTenant  RateLimitScope = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the RateLimitScope enum.
+func (e RateLimitScope) Valid() bool {
+	switch e {
+	case RateLimitScopeSource:
+		return true
+	case RateLimitScopeSubject:
+		return true
+	case RateLimitScopeTenant:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RebootVMRequestMode.
 const (
 	RebootVMRequestModeForce    RebootVMRequestMode = "force"
@@ -1656,10 +1677,11 @@ type Limits struct {
 	// IdempotencyLifetime ISO 8601: hours, minutes and seconds.
 	//
 	// Example: PT1M30S
-	IdempotencyLifetime Duration `json:"idempotency_lifetime"`
-	PageSizeDefault     int      `json:"page_size_default"`
-	PageSizeMax         int      `json:"page_size_max"`
-	UserDataBytes       int      `json:"user_data_bytes"`
+	IdempotencyLifetime Duration    `json:"idempotency_lifetime"`
+	PageSizeDefault     int         `json:"page_size_default"`
+	PageSizeMax         int         `json:"page_size_max"`
+	RateLimits          []RateLimit `json:"rate_limits"`
+	UserDataBytes       int         `json:"user_data_bytes"`
 }
 
 // Member defines model for Member.
@@ -2087,6 +2109,17 @@ type QuotaUsage struct {
 	Vms       int64 `json:"vms"`
 }
 
+// RateLimit How often requests may come: per principal, for all of a tenant together, or per address for requests without a valid token. What is not listed is not limited.
+type RateLimit struct {
+	// Burst How many may come at once.
+	Burst             int            `json:"burst"`
+	RequestsPerSecond float64        `json:"requests_per_second"`
+	Scope             RateLimitScope `json:"scope"`
+}
+
+// RateLimitScope defines model for RateLimit.Scope.
+type RateLimitScope string
+
 // RebootVMRequest defines model for RebootVMRequest.
 type RebootVMRequest struct {
 	Mode *RebootVMRequestMode `json:"mode,omitempty"`
@@ -2210,16 +2243,16 @@ type Slug = string
 
 // Status defines model for Status.
 type Status struct {
-	Components []struct {
-		// Name Example: database
-		Name  string      `json:"name"`
-		State StatusState `json:"state"`
-	} `json:"components"`
+	Components []StatusComponent `json:"components"`
+	State      StatusState       `json:"state"`
+	Zones      []ZoneStatus      `json:"zones"`
+}
+
+// StatusComponent defines model for StatusComponent.
+type StatusComponent struct {
+	// Name Example: database
+	Name  string      `json:"name"`
 	State StatusState `json:"state"`
-	Zones []struct {
-		State  StatusState `json:"state"`
-		ZoneID string      `json:"zone_id"`
-	} `json:"zones"`
 }
 
 // StatusState defines model for StatusState.
@@ -2479,6 +2512,12 @@ type ZoneCapabilitiesList struct {
 type ZoneList struct {
 	Items         []Zone `json:"items"`
 	NextPageToken string `json:"next_page_token"`
+}
+
+// ZoneStatus Operational: every provider of the zone answers; degraded: some do; unavailable: none does. Disabled ones do not count.
+type ZoneStatus struct {
+	State  StatusState `json:"state"`
+	ZoneID string      `json:"zone_id"`
 }
 
 // ByJobOutcome defines model for byJobOutcome.
