@@ -85,10 +85,14 @@ func (d *dispatcher) jobs() []string {
 // temporal is a fake of what the server reads from Temporal.
 type temporal struct {
 	job    func(models.Operation) (jobview.Job, error)
+	read   func(context.Context, models.Operation) (jobview.Job, error)
 	health error
 }
 
-func (t *temporal) Job(_ context.Context, op models.Operation) (jobview.Job, error) {
+func (t *temporal) Job(ctx context.Context, op models.Operation) (jobview.Job, error) {
+	if t.read != nil {
+		return t.read(ctx, op)
+	}
 	if t.job == nil {
 		return jobview.FromRow(op), nil
 	}
