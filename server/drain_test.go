@@ -65,7 +65,10 @@ func TestAStopInOrder(t *testing.T) {
 
 	begun := time.Now()
 	stop()
-	require.Eventually(t, func() bool { status, err := get("/readyz"); return err == nil && status == http.StatusServiceUnavailable }, delay, time.Millisecond)
+	require.Eventually(t, func() bool {
+		status, err := get("/readyz")
+		return err == nil && status == http.StatusServiceUnavailable
+	}, delay, time.Millisecond)
 	status, err = get(vmsPath)
 	if time.Since(begun) < delay { // on a machine that is too slow to look, nothing is said
 		require.NoError(t, err)

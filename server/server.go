@@ -13,6 +13,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -75,7 +76,7 @@ type Config struct {
 	HideDocs bool
 }
 
-// Deps is what the server works with. All but WebUI, Registry and Logger are required.
+// Deps is what the server works with. All but WebUI, Docs, Registry and Logger are required.
 type Deps struct {
 	Store      *store.Store
 	Dispatcher Dispatcher
@@ -85,6 +86,9 @@ type Deps struct {
 	Enforcer   *policies.Enforcer
 	// WebUI, if any, serves everything below /temporal/ and guards itself.
 	WebUI http.Handler
+	// Docs are the files of the reference page; nil is what the program was
+	// built with. They are read anew for each request.
+	Docs fs.FS
 	// Registry takes the server's metrics, and /metrics shows it.
 	Registry *prometheus.Registry
 	Logger   *slog.Logger
@@ -180,7 +184,11 @@ func (s *Server) routes(d Deps) error {
 	if len(unguarded) > 0 {
 		return fmt.Errorf("server: routes without a guard: %s", strings.Join(unguarded, ", "))
 	}
-	for _, r := range s.rootRoutes(d) {
+	reference, err := s.docsRoutes(d.Docs)
+	if err != nil {
+		return err
+	}
+	for _, r := range append(s.rootRoutes(d), reference...) {
 		s.echo.Add(r.method, r.path, r.handler)
 	}
 	return nil
