@@ -49,12 +49,16 @@ type dispatcher struct {
 	dispatched []models.Operation
 	fail       error
 	before     func() // runs first in Dispatch
+	traced     func(context.Context)
 	settle     func(jobID string) (bool, error)
 }
 
 func (d *dispatcher) Dispatch(ctx context.Context, op models.Operation) error {
 	if d.before != nil {
 		d.before()
+	}
+	if d.traced != nil {
+		d.traced(ctx)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
