@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
+	"github.com/hypervisor-control-plane/hcp/internal/issuer"
 	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server"
 	"github.com/hypervisor-control-plane/hcp/server/webui"
@@ -39,7 +40,11 @@ type api struct {
 
 // startAPI wires the API as the production binary does, and serves it.
 func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*api, error) {
-	verifier, err := auth.New(ctx, []auth.Issuer{s.keys.signer.Issuer()}, auth.Options{Logger: s.opts.Logger})
+	own, err := issuer.Open(ctx, s.store, issuer.Options{Logger: s.opts.Logger})
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := auth.New(ctx, []auth.Issuer{s.keys.signer.Issuer(), own.Trusted()}, auth.Options{Logger: s.opts.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +61,7 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*ap
 	}
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // requests bring their own
 		Store: s.store, Dispatcher: dispatcher, Jobs: server.TemporalJobs(s.client), Temporal: s.client,
-		Auth: verifier, Enforcer: enforcer, WebUI: ui, Logger: s.opts.Logger,
+		Auth: verifier, Issuer: own, Enforcer: enforcer, WebUI: ui, Logger: s.opts.Logger,
 		Config: server.Config{PageTokenKey: s.keys.pageToken, PublicMetrics: true},
 	})
 	if err != nil {

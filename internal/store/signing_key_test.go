@@ -66,7 +66,9 @@ func TestReplicasAddOneSigningKey(t *testing.T) {
 		errs := make([]error, len(stores))
 		var wg sync.WaitGroup
 		for i, s := range stores {
-			wg.Go(func() { errs[i] = s.AddSigningKey(t.Context(), fmt.Sprint(i), make([]byte, 32), time.Hour, 3*time.Hour) })
+			wg.Go(func() {
+				errs[i] = s.AddSigningKey(t.Context(), fmt.Sprint(i), make([]byte, 32), time.Hour, 3*time.Hour)
+			})
 		}
 		wg.Wait()
 		for _, err := range errs {
