@@ -50,6 +50,8 @@ func routeRows(t *testing.T) []routeRow {
 	rows = append(rows,
 		routeRow{http.MethodGet, "/livez", "livez", "public", "root", "Whether the process serves"},
 		routeRow{http.MethodGet, "/readyz", "readyz", "public", "root", "Whether database, schema and Temporal are there"},
+		routeRow{http.MethodPost, "/oauth2/token", "token", "public", "root", "Exchange a service account's secret for a token (RFC 6749, section 4.4)"},
+		routeRow{http.MethodGet, "/.well-known/jwks.json", "jwks", "public", "root", "The keys that verify service accounts' tokens"},
 		routeRow{http.MethodGet, "/metrics", "metrics", "metrics.read", "root", "Prometheus metrics"},
 		routeRow{"ANY", "/temporal/*", "temporalUI", "temporal.read", "root", "The Temporal Web UI; changes need temporal.write"},
 	)
@@ -79,7 +81,7 @@ func TestRoutesGolden(t *testing.T) {
 // TestTheServerHasTheseRoutesAndNoOther compares what is described with what
 // the router has.
 func TestTheServerHasTheseRoutesAndNoOther(t *testing.T) {
-	w := onSQLite(t)
+	w := withTokens(t, onSQLite(t), accounts{})
 	w.deps.Registry = nil
 	w.deps.WebUI = http.NotFoundHandler()
 	s, err := server.New(w.deps)

@@ -122,6 +122,11 @@ func (i Issuer) validate(bad func(setting, format string, args ...any)) {
 			bad("planes", "%q is not tenant or ops", p)
 		}
 	}
+	i.validateClaims(bad)
+}
+
+// validateClaims looks for what contradicts itself.
+func (i Issuer) validateClaims(bad func(setting, format string, args ...any)) {
 	restricted := i.Tenant != "" || len(i.Tenants) > 0
 	if restricted && len(i.Planes) > 0 && !slices.Contains(i.Planes, "tenant") {
 		bad("planes", "must have tenant in it where tenants are named")

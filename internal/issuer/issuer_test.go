@@ -3,8 +3,11 @@ package issuer_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -152,16 +155,6 @@ func TestAnEmergency(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestRunEndsWithItsContext(t *testing.T) {
-	env := storetest.New(t, storetest.SQLite)
-	r := open(t, env, newAccounts(env.Clock.Now))
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() { r.Run(ctx) })
-	cancel()
-	wg.Wait()
-}
-
 func TestOpenRefuses(t *testing.T) {
 	env := storetest.New(t, storetest.SQLite)
 	for _, lifetime := range []time.Duration{time.Second, 2 * time.Hour, -1} {
@@ -173,4 +166,57 @@ func TestOpenRefuses(t *testing.T) {
 	require.NoError(t, env.DB.WithContext(t.Context()).Exec("UPDATE signing_keys SET id = 'moved'").Error)
 	_, err = issuer.Open(t.Context(), env.Store, issuer.Options{Now: env.Clock.Now})
 	require.Error(t, err, "a key that does not open is no reason to go on with another")
+}
+
+// memory keeps signing keys for a test without a database.
+type memory struct {
+	mu   sync.Mutex
+	keys []models.SigningKey
+	down error
+}
+
+func (m *memory) SigningKeys(context.Context) ([]models.SigningKey, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.keys), m.down
+}
+
+func (m *memory) AddSigningKey(_ context.Context, id string, seed []byte, _, life time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	m.keys = append(m.keys, models.SigningKey{ID: id, Seed: seed, CreatedAt: now, NotAfter: now.Add(life)})
+	return nil
+}
+
+func (m *memory) set(keys []models.SigningKey, down error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keys, m.down = keys, down
+}
+
+// TestRunReplacesKeys by itself within a minute, and goes on with those that it
+// has while the database is away.
+func TestRunReplacesKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &memory{}
+		i, err := issuer.Open(t.Context(), store, issuer.Options{})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		go i.Run(ctx)
+		first := string(i.JWKS())
+
+		store.set(nil, errors.New("away"))
+		time.Sleep(61 * time.Second) // of the bubble's clock
+		synctest.Wait()
+		require.Equal(t, first, string(i.JWKS()))
+
+		store.set(nil, nil)
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		require.NotEqual(t, first, string(i.JWKS()))
+		require.Contains(t, string(i.JWKS()), "kid")
+		cancel()
+		synctest.Wait()
+	})
 }
