@@ -26,9 +26,9 @@ func (s *Server) docsRoutes(assets fs.FS) ([]rootRoute, error) {
 	}
 	page, document := docs.Page(assets), docs.Document(s.descriptions[auth.PlaneOps])
 	return []rootRoute{
-		{http.MethodGet, "/docs", s.named("docs", echo.WrapHandler(page))},
-		{http.MethodGet, "/docs/openapi.json", s.named("docsDescription", echo.WrapHandler(document))},
-		{http.MethodGet, "/docs/assets/:name", s.named("docsAsset", func(c echo.Context) error {
+		{http.MethodGet, "/docs", planeCommon, s.named("docs", echo.WrapHandler(page))},
+		{http.MethodGet, "/docs/openapi.json", planeCommon, s.named("docsDescription", echo.WrapHandler(document))},
+		{http.MethodGet, "/docs/assets/:name", planeCommon, s.named("docsAsset", func(c echo.Context) error {
 			asset := docs.Asset(assets, c.Param("name"))
 			if asset == nil {
 				return notFound()

@@ -9,23 +9,34 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.temporal.io/sdk/client"
+
+	"github.com/hypervisor-control-plane/hcp/internal/issuer"
 )
 
 // readyTimeout bounds all checks of /readyz together.
 const readyTimeout = 2 * time.Second
 
-// rootRoute is a route outside of the API's description.
+// rootRoute is a route outside of the API's description. Those of the common
+// plane are on every listener.
 type rootRoute struct {
 	method, path string
+	plane        plane
 	handler      echo.HandlerFunc
 }
 
 // rootRoutes is the table of the routes outside of the API's description.
 func (s *Server) rootRoutes(d Deps) []rootRoute {
 	routes := []rootRoute{
-		{http.MethodGet, "/livez", s.named("livez", s.livez)},
-		{http.MethodGet, "/readyz", s.named("readyz", s.readyz)},
-		{http.MethodGet, "/metrics", s.named("metrics", s.serveMetrics)},
+		{http.MethodGet, "/livez", planeCommon, s.named("livez", s.livez)},
+		{http.MethodGet, "/readyz", planeCommon, s.named("readyz", s.readyz)},
+		{http.MethodGet, "/metrics", planeOps, s.named("metrics", s.serveMetrics)},
+	}
+	if d.Issuer != nil {
+		routes = append(routes, rootRoute{http.MethodGet, "/.well-known/jwks.json", planeTenant, s.named("jwks", jwks(d.Issuer))})
+	}
+	if d.Issuer != nil && d.Accounts != nil {
+		endpoint := &tokenEndpoint{exchange: issuer.NewExchange(d.Issuer, d.Accounts)}
+		routes = append(routes, rootRoute{http.MethodPost, "/oauth2/token", planeTenant, s.named("token", endpoint.serve)})
 	}
 	if d.WebUI != nil {
 		ui := s.named("temporalUI", func(c echo.Context) error {
@@ -42,7 +53,7 @@ func (s *Server) rootRoutes(d Deps) []rootRoute {
 			return nil
 		})
 		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
-			routes = append(routes, rootRoute{m, "/temporal/*", ui})
+			routes = append(routes, rootRoute{m, "/temporal/*", planeOps, ui})
 		}
 	}
 	return routes

@@ -53,6 +53,8 @@ func routeRows(t *testing.T) []routeRow {
 		routeRow{http.MethodGet, "/docs", "docs", "public", "root", "The reference page"},
 		routeRow{http.MethodGet, "/docs/openapi.json", "docsDescription", "public", "root", "The description of every plane's routes"},
 		routeRow{http.MethodGet, "/docs/assets/{name}", "docsAsset", "public", "root", "The files of the reference page"},
+		routeRow{http.MethodPost, "/oauth2/token", "token", "public", "root", "Exchange a service account's secret for a token (RFC 6749, section 4.4)"},
+		routeRow{http.MethodGet, "/.well-known/jwks.json", "jwks", "public", "root", "The keys that verify service accounts' tokens"},
 		routeRow{http.MethodGet, "/metrics", "metrics", "metrics.read", "root", "Prometheus metrics"},
 		routeRow{"ANY", "/temporal/*", "temporalUI", "temporal.read", "root", "The Temporal Web UI; changes need temporal.write"},
 	)
@@ -82,7 +84,7 @@ func TestRoutesGolden(t *testing.T) {
 // TestTheServerHasTheseRoutesAndNoOther compares what is described with what
 // the router has.
 func TestTheServerHasTheseRoutesAndNoOther(t *testing.T) {
-	w := onSQLite(t)
+	w := withTokens(t, onSQLite(t), accounts{})
 	w.deps.Registry = nil
 	w.deps.WebUI = http.NotFoundHandler()
 	s, err := server.New(w.deps)

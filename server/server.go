@@ -17,14 +17,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
-	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
+	"github.com/hypervisor-control-plane/hcp/internal/issuer"
 	"github.com/hypervisor-control-plane/hcp/internal/jobview"
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/models"
@@ -76,7 +75,8 @@ type Config struct {
 	HideDocs bool
 }
 
-// Deps is what the server works with. All but WebUI, Docs, Registry and Logger are required.
+// Deps is what the server works with. Issuer, Accounts, WebUI, Docs, Registry
+// and Logger may be left out.
 type Deps struct {
 	Store      *store.Store
 	Dispatcher Dispatcher
@@ -84,6 +84,10 @@ type Deps struct {
 	Temporal   Temporal
 	Auth       *auth.Verifier
 	Enforcer   *policies.Enforcer
+	// Issuer publishes the keys of our own tokens at /.well-known/jwks.json, and
+	// with Accounts it issues them at /oauth2/token.
+	Issuer   *issuer.Issuer
+	Accounts issuer.Accounts
 	// WebUI, if any, serves everything below /temporal/ and guards itself.
 	WebUI http.Handler
 	// Docs are the files of the reference page; nil is what the program was
@@ -112,7 +116,7 @@ type Server struct {
 	config       Config
 	descriptions descriptions
 	operations   []*operation
-	echo         *echo.Echo
+	faces        faces
 }
 
 // New wires the server. It fails on a route that nothing guards.
@@ -152,52 +156,6 @@ func New(d Deps) (*Server, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// Handler is the whole server: the API, /livez, /readyz, /metrics, and the
-// Temporal Web UI where there is one.
-func (s *Server) Handler() http.Handler { return s.echo }
-
-// routes registers what the description and the table of root routes name.
-func (s *Server) routes(d Deps) error {
-	doc, err := describe()
-	if err != nil {
-		return err
-	}
-	if s.descriptions, err = newDescriptions(doc); err != nil {
-		return err
-	}
-	if s.operations, err = operationsOf(doc); err != nil {
-		return err
-	}
-	s.echo = newEcho()
-	s.echo.HTTPErrorHandler = s.onError
-	s.echo.Pre(s.observe, s.cors, splitVerb)
-
-	guards := make(map[string][]echo.MiddlewareFunc, len(s.operations))
-	for _, op := range s.operations {
-		guards[op.ID] = []echo.MiddlewareFunc{s.guard.middleware(op)}
-	}
-	var unguarded []string
-	api.RegisterHandlersWithOptions(verbRouter{echo: s.echo, unguarded: &unguarded}, api.NewStrictHandler(s, nil),
-		api.RegisterHandlersOptions{OperationMiddlewares: guards})
-	if len(unguarded) > 0 {
-		return fmt.Errorf("server: routes without a guard: %s", strings.Join(unguarded, ", "))
-	}
-	reference, err := s.docsRoutes(d.Docs)
-	if err != nil {
-		return err
-	}
-	for _, r := range append(s.rootRoutes(d), reference...) {
-		s.echo.Add(r.method, r.path, r.handler)
-	}
-	return nil
-}
-
-func newEcho() *echo.Echo {
-	e := echo.New()
-	e.HideBanner, e.HidePort = true, true
-	return e
 }
 
 var _ api.StrictServerInterface = (*Server)(nil)

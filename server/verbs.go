@@ -17,16 +17,21 @@ const apiBase = "/api/hcp"
 // with it, so that the inner form cannot be asked for from outside.
 const hoist = "@"
 
-// verbRouter is what the generated code registers its routes on. It moves
-// `\:verb` to the front of the path, and collects routes without a guard.
+// verbRouter is what the generated code registers its routes on. It leaves out
+// what its face does not show, moves `\:verb` to the front of the path, and
+// collects routes without a guard.
 type verbRouter struct {
 	echo      *echo.Echo
+	face      face
 	unguarded *[]string
 }
 
 func (v verbRouter) add(method, path string, h echo.HandlerFunc, m []echo.MiddlewareFunc) *echo.Route {
 	if len(m) == 0 { // the generated look-up of an operation's guard fails open
 		*v.unguarded = append(*v.unguarded, method+" "+path)
+	}
+	if first, _, _ := strings.Cut(path[1:], "/"); !v.face.shows(plane(first)) {
+		return &echo.Route{} // the generated code does not look at it
 	}
 	if head, verb, ok := strings.Cut(path, `\:`); ok {
 		path = "/" + hoist + verb + head

@@ -14,6 +14,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
 	"github.com/hypervisor-control-plane/hcp/internal/config"
 	"github.com/hypervisor-control-plane/hcp/internal/dispatch"
+	"github.com/hypervisor-control-plane/hcp/internal/issuer"
 	"github.com/hypervisor-control-plane/hcp/internal/ratelimit"
 	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server"
@@ -48,7 +49,11 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	}
 	defer temporal.Close()
 
-	verifier, err := auth.New(ctx, issuers(cfg), auth.Options{Logger: log})
+	own, err := issuer.Open(ctx, st, issuer.Options{Lifetime: cfg.Auth.TokenLifetime, TenantAudience: cfg.Auth.TenantAudience, Logger: log})
+	if err != nil {
+		return err
+	}
+	verifier, err := auth.New(ctx, append(issuers(cfg), own.Trusted()), auth.Options{Logger: log})
 	if err != nil {
 		return err
 	}
@@ -67,20 +72,19 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	dispatcher := dispatch.New(temporal, st, log)
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // each request brings its own context
 		Store: st, Dispatcher: dispatcher, Jobs: server.TemporalJobs(temporal), Temporal: temporal,
-		Auth: verifier, Enforcer: enforcer, WebUI: ui, Logger: log,
+		Auth: verifier, Issuer: own, Enforcer: enforcer, WebUI: ui, Logger: log,
 		Config: apiConfig,
 	})
 	if err != nil {
 		return err
 	}
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", cfg.Server.Listen)
+	endpoints, err := endpoints(ctx, cfg, srv, log)
 	if err != nil {
-		return fmt.Errorf("server.listen: %w", err)
+		return err
 	}
 	go dispatcher.RunRelay(ctx)
-	log.Info("serving the API", "address", listener.Addr().String())
-	return server.Serve(srv.DrainBefore(ctx, cfg.Server.ShutdownDelay), listener, server.HTTPServer(srv.Handler(), log), cfg.Server.ShutdownTimeout)
+	go own.Run(ctx)
+	return server.ServeAll(srv.DrainBefore(ctx, cfg.Server.ShutdownDelay), cfg.Server.ShutdownTimeout, endpoints...)
 }
 
 func serverConfig(cfg config.Config) (server.Config, error) {
@@ -104,13 +108,48 @@ func serverConfig(cfg config.Config) (server.Config, error) {
 	}, nil
 }
 
+// endpoints opens the listeners: one for everything, or one for each side.
+func endpoints(ctx context.Context, cfg config.Config, srv *server.Server, log *slog.Logger) ([]server.Endpoint, error) {
+	type side struct {
+		setting, address string
+		handler          http.Handler
+	}
+	sides := []side{{"server.listen", cfg.Server.Listen, srv.Handler()}}
+	if cfg.Server.OpsListen != "" {
+		sides = []side{{"server.listen", cfg.Server.Listen, srv.TenantHandler()}, {"server.ops_listen", cfg.Server.OpsListen, srv.OpsHandler()}}
+	}
+	var out []server.Endpoint
+	for _, one := range sides {
+		var lc net.ListenConfig
+		listener, err := lc.Listen(ctx, "tcp", one.address)
+		if err != nil {
+			errs := []error{fmt.Errorf("%s: %w", one.setting, err)}
+			for _, e := range out {
+				errs = append(errs, e.Listener.Close())
+			}
+			return nil, errors.Join(errs...)
+		}
+		log.Info("serving the API", "setting", one.setting, "address", listener.Addr().String())
+		out = append(out, server.Endpoint{Listener: listener, Server: server.HTTPServer(one.handler, log)})
+	}
+	return out, nil
+}
+
 func issuers(cfg config.Config) []auth.Issuer {
 	var out []auth.Issuer
 	for _, i := range cfg.AllIssuers() {
-		out = append(out, auth.Issuer{
-			Issuer: i.Issuer, JWKSURL: i.JWKSURL, Algorithms: i.Algorithms,
-			TenantAudience: cfg.Auth.TenantAudience, OpsAudience: cfg.Auth.OpsAudience,
-		})
+		one := auth.Issuer{
+			Issuer: i.Issuer, JWKSURL: i.JWKSURL, Algorithms: i.Algorithms, TenantAudience: i.TenantAudience, OpsAudience: i.OpsAudience,
+			Tenant: i.Tenant, Tenants: i.Tenants, RoleMap: i.RoleMap, IgnoreRoles: i.IgnoreRoles,
+			Claims: auth.Claims{
+				Subject: i.Claims.Subject, Tenant: i.Claims.Tenant, Project: i.Claims.Project,
+				Roles: i.Claims.Roles, RolesSpaceSeparated: i.Claims.RolesSpaceSeparated,
+			},
+		}
+		for _, p := range i.Planes {
+			one.Planes = append(one.Planes, auth.Plane(p))
+		}
+		out = append(out, one)
 	}
 	return out
 }
@@ -124,13 +163,16 @@ func temporalUI(cfg config.Config, v *auth.Verifier, e *policies.Enforcer, log *
 	if err != nil {
 		return nil, errors.New("server.temporal_ui_url: is not a URL")
 	}
-	raw := cfg.Server.PublicURL
+	raw, setting, listen := cfg.Server.PublicURL, "server.public_url", cfg.Server.Listen
+	if cfg.Server.OpsListen != "" {
+		raw, setting, listen = cfg.Server.OpsPublicURL, "server.ops_public_url", cfg.Server.OpsListen
+	}
 	if raw == "" {
-		raw = "http://" + cfg.Server.Listen
+		raw = "http://" + listen
 	}
 	public, err := url.Parse(raw)
 	if err != nil {
-		return nil, errors.New("server.public_url: is not a URL")
+		return nil, errors.New(setting + ": is not a URL")
 	}
 	return webui.New(webui.Options{Upstream: upstream, PublicURL: public, Authenticate: server.TemporalUIAccess(v, e), Logger: log})
 }

@@ -109,7 +109,9 @@ func (c *modelClient) send(ctx context.Context, what, method, path string, body 
 	return r, p, nil
 }
 
-func wrong(r reply, why string) error { return fmt.Errorf("wrong answer, %s: %d %s", why, r.Status, r.Body) }
+func wrong(r reply, why string) error {
+	return fmt.Errorf("wrong answer, %s: %d %s", why, r.Status, r.Body)
+}
 
 // pick returns one of the client's VMs that are not known to be gone, or nil.
 func (c *modelClient) pick() *modelVM {

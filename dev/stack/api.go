@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
+	"github.com/hypervisor-control-plane/hcp/internal/issuer"
 	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server"
 	"github.com/hypervisor-control-plane/hcp/server/webui"
@@ -35,11 +36,24 @@ type api struct {
 	ui     *webui.Handler
 	server *http.Server
 	failed chan error
+	// release ends what follows signing keys.
+	release context.CancelFunc
 }
 
 // startAPI wires the API as the production binary does, and serves it.
-func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*api, error) {
-	verifier, err := auth.New(ctx, []auth.Issuer{s.keys.signer.Issuer()}, auth.Options{Logger: s.opts.Logger})
+func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (_ *api, err error) {
+	// Keys are followed as long as the API runs, not as long as its start takes.
+	following, release := context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			release()
+		}
+	}()
+	own, err := issuer.Open(ctx, s.store, issuer.Options{Logger: s.opts.Logger})
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := auth.New(following, []auth.Issuer{s.keys.signer.Issuer(), own.Trusted()}, auth.Options{Logger: s.opts.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +70,7 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*ap
 	}
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // requests bring their own
 		Store: s.store, Dispatcher: dispatcher, Jobs: server.TemporalJobs(s.client), Temporal: s.client,
-		Auth: verifier, Enforcer: enforcer, WebUI: ui, Docs: s.opts.Docs, Logger: s.opts.Logger,
+		Auth: verifier, Issuer: own, Enforcer: enforcer, WebUI: ui, Docs: s.opts.Docs, Logger: s.opts.Logger,
 		Config: server.Config{PageTokenKey: s.keys.pageToken, PublicMetrics: true},
 	})
 	if err != nil {
@@ -70,8 +84,10 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*ap
 			// Requests end with the process, not with the call that started it.
 			BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 		},
-		failed: make(chan error, 1),
+		failed:  make(chan error, 1),
+		release: release,
 	}
+	go own.Run(following)
 	go func() {
 		if err := a.server.Serve(s.opts.Listener); !errors.Is(err, http.ErrServerClosed) {
 			a.failed <- fmt.Errorf("API: %w", err)
@@ -83,6 +99,7 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*ap
 // stop takes no more requests, lets those in flight end, and cuts off what
 // takes too long.
 func (a *api) stop() error {
+	a.release()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	if err := a.server.Shutdown(ctx); err != nil {

@@ -1,7 +1,8 @@
 // Package auth turns a bearer token into a principal: it verifies JSON Web
-// Tokens (RFC 7519, RFC 8725) of the configured issuers, and mints tokens for
-// development. It decides who is asking, never what they may do: that is the
-// business of package policies. It imports nothing of ours.
+// Tokens (RFC 7519, RFC 8725) of the trusted issuers, whose keys it follows,
+// and signs tokens with a key that it is given. It decides who is asking, never
+// what they may do: that is the business of package policies. It imports
+// nothing of ours.
 package auth
 
 import (
@@ -35,10 +36,13 @@ type Principal struct {
 	// ProjectID restricts the principal to one project; empty for all of the tenant's.
 	ProjectID string
 	Roles     []string
+	// KeyID is the key that a service account got its token with; empty for others.
+	KeyID string
 }
 
 // ID is the identity of the principal, "<issuer>|<subject>": two issuers may
-// use the same subject.
+// use the same subject. No issuer's name has the separator in it, so that two
+// principals never have one ID, whatever stands in a subject.
 func (p Principal) ID() string { return p.Issuer + "|" + p.Subject }
 
 // Error is why a token was refused. Reason is a fixed text: nothing of the

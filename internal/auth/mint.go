@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -12,8 +13,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Signer mints tokens with an Ed25519 key. It is for development and tests: in
-// production an identity provider issues tokens.
+// Signer mints tokens with an Ed25519 key: those of service accounts, and all
+// tokens in development and tests.
 type Signer struct {
 	issuer string
 	key    ed25519.PrivateKey
@@ -36,6 +37,10 @@ type Grant struct {
 	TenantID  string // tenant plane only
 	ProjectID string // optional, tenant plane only
 	Roles     []string
+	// KeyID is the key of a service account, as its client ID too (RFC 9068).
+	KeyID string
+	// Audience replaces the plane's default.
+	Audience string
 	// TTL is the token's life from now on.
 	TTL time.Duration
 }
@@ -56,9 +61,15 @@ func (s *Signer) Mint(g Grant, now time.Time) (string, error) {
 	default:
 		return "", fmt.Errorf("auth: no plane %q", g.Plane)
 	}
+	if g.Audience != "" {
+		audience = g.Audience
+	}
 	claims := jwt.MapClaims{
 		"iss": s.issuer, "sub": g.Subject, "aud": audience,
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(g.TTL).Unix(), "roles": g.Roles,
+		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(g.TTL).Unix(),
+	}
+	if g.Roles != nil {
+		claims["roles"] = g.Roles
 	}
 	if g.TenantID != "" {
 		claims["tenant"] = g.TenantID
@@ -68,6 +79,10 @@ func (s *Signer) Mint(g Grant, now time.Time) (string, error) {
 	}
 	t := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims)
 	t.Header["kid"] = s.kid
+	if g.KeyID != "" {
+		claims["key"], claims["client_id"], claims["jti"] = g.KeyID, g.KeyID, rand.Text()
+		t.Header["typ"] = "at+jwt"
+	}
 	signed, err := t.SignedString(s.key)
 	if err != nil {
 		return "", fmt.Errorf("auth: sign: %w", err)
@@ -75,10 +90,18 @@ func (s *Signer) Mint(g Grant, now time.Time) (string, error) {
 	return signed, nil
 }
 
+// KeyID is the ID of the signer's key, which follows from the key.
+func (s *Signer) KeyID() string { return s.kid }
+
+// JWK is the public key that verifies the signer's tokens (RFC 8037).
+func (s *Signer) JWK() json.RawMessage {
+	x := base64.RawURLEncoding.EncodeToString(s.key.Public().(ed25519.PublicKey))
+	return json.RawMessage(fmt.Sprintf(`{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":%q,"x":%q}`, s.kid, x))
+}
+
 // JWKS is the JWK Set that verifies the signer's tokens.
 func (s *Signer) JWKS() json.RawMessage {
-	x := base64.RawURLEncoding.EncodeToString(s.key.Public().(ed25519.PublicKey))
-	return json.RawMessage(fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":%q,"x":%q}]}`, s.kid, x))
+	return json.RawMessage(`{"keys":[` + string(s.JWK()) + `]}`)
 }
 
 // Issuer is the configuration that trusts the signer.

@@ -2,11 +2,8 @@ package auth
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
+	"encoding/json"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,10 +13,12 @@ const (
 	// refreshInterval bounds, with the token cache, how long a withdrawn key lives on.
 	refreshInterval = 4 * time.Minute
 	// unknownKeyCoolDown is the least time between two fetches that tokens with
-	// an unknown key ID can cause.
+	// an unknown key ID can cause, and between two tries of an issuer that is down.
 	unknownKeyCoolDown = 30 * time.Second
-	fetchTimeout       = 5 * time.Second
-	maxJWKSBytes       = 1 << 20
+	// ownKeyCoolDown is the same for keys that the caller reads.
+	ownKeyCoolDown = time.Second
+	// fetchTimeout bounds one look at an issuer, metadata and keys together.
+	fetchTimeout = 5 * time.Second
 )
 
 // keySource gives the keys of one issuer.
@@ -34,13 +33,15 @@ func (s keySet) lookup(_ context.Context, kid string) (publicKey, bool) {
 	return k, ok
 }
 
-// remoteKeys follows the JWK set at a URL.
-type remoteKeys struct {
-	url     string
-	allowed []string
-	client  *http.Client
-	logger  *slog.Logger
-	now     func() time.Time
+// followedKeys are keys that may change: of a URL, of an issuer that says where
+// they are, or of the caller.
+type followedKeys struct {
+	issuer   string
+	allowed  []string
+	read     func(ctx context.Context) (json.RawMessage, error)
+	coolDown time.Duration
+	logger   *slog.Logger
+	now      func() time.Time
 
 	current atomic.Pointer[keySet]
 
@@ -48,81 +49,70 @@ type remoteKeys struct {
 	lastFetch time.Time  // guarded by mu
 }
 
-// followKeys fetches once, so that the first request finds keys, and then
-// refreshes until ctx ends. An issuer that cannot be reached now is no error:
-// its tokens are refused until it can.
-func followKeys(ctx context.Context, r *remoteKeys) {
-	r.current.Store(&keySet{})
-	if r.client == nil {
-		r.client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
-			return errors.New("a JWK set is not fetched through redirects")
-		}}
+// followKeys sets up the source of an issuer's keys; nothing is read yet.
+func followKeys(i Issuer, o Options) *followedKeys {
+	f := &followedKeys{issuer: i.Issuer, allowed: i.Algorithms, coolDown: unknownKeyCoolDown, logger: o.Logger, now: o.Now}
+	f.current.Store(&keySet{})
+	remote := newFetcher(o.Client)
+	switch {
+	case i.Keys != nil:
+		f.read, f.coolDown = i.Keys, ownKeyCoolDown
+	case i.JWKSURL != "":
+		f.read = func(ctx context.Context) (json.RawMessage, error) { return remote.keys(ctx, i.JWKSURL) }
+	default:
+		f.read = func(ctx context.Context) (json.RawMessage, error) { return remote.discover(ctx, i.Issuer) }
 	}
-	r.fetch(ctx, 0)
-	go func() {
-		tick := time.NewTicker(refreshInterval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				r.fetch(ctx, 0)
-			}
-		}
-	}()
+	return f
 }
 
-func (r *remoteKeys) lookup(ctx context.Context, kid string) (publicKey, bool) {
-	if k, ok := r.current.Load().lookup(ctx, kid); ok {
+// run refreshes until ctx ends, sooner where the last time failed.
+func (f *followedKeys) run(ctx context.Context) {
+	for {
+		wait := refreshInterval
+		if len(*f.current.Load()) == 0 {
+			wait = f.coolDown
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+			f.fetch(ctx, 0)
+		}
+	}
+}
+
+func (f *followedKeys) lookup(ctx context.Context, kid string) (publicKey, bool) {
+	if k, ok := f.current.Load().lookup(ctx, kid); ok {
 		return k, true
 	}
-	r.fetch(ctx, unknownKeyCoolDown)
-	return r.current.Load().lookup(ctx, kid)
+	f.fetch(ctx, f.coolDown)
+	return f.current.Load().lookup(ctx, kid)
 }
 
 // fetch replaces the set, unless the last attempt is younger than coolDown. It
 // lets only one caller through at a time; the others do not wait for it.
-func (r *remoteKeys) fetch(ctx context.Context, coolDown time.Duration) {
-	if !r.mu.TryLock() {
+func (f *followedKeys) fetch(ctx context.Context, coolDown time.Duration) {
+	if !f.mu.TryLock() {
 		return
 	}
-	defer r.mu.Unlock()
-	if coolDown > 0 && r.now().Sub(r.lastFetch) < coolDown {
+	defer f.mu.Unlock()
+	if coolDown > 0 && f.now().Sub(f.lastFetch) < coolDown {
 		return
 	}
-	r.lastFetch = r.now()
+	f.lastFetch = f.now()
 	// A caller that goes away must not make the keys of everybody else fail.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 	defer cancel()
-	set, err := r.read(ctx)
+	raw, err := f.read(ctx)
+	var set keySet
+	if err == nil {
+		set, err = parseKeys(ctx, raw, f.allowed)
+	}
 	if err != nil {
-		r.logger.WarnContext(ctx, "the keys of an issuer could not be read; the old ones stay", "url", r.url, "error", err)
+		f.logger.WarnContext(ctx, "the keys of an issuer could not be read; the old ones stay", "issuer", f.issuer, "error", err)
 		return
 	}
-	r.current.Store(&set)
-}
-
-func (r *remoteKeys) read(ctx context.Context) (keySet, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
-	if err != nil {
-		return nil, fmt.Errorf("auth: JWK set: %w", err)
-	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	resp, err := r.client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("auth: JWK set: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }() // a read-only body: nothing is lost
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("auth: JWK set: the issuer answered %d", resp.StatusCode)
-	}
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxJWKSBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("auth: JWK set: %w", err)
-	}
-	if len(raw) > maxJWKSBytes {
-		return nil, errors.New("auth: JWK set: too large")
-	}
-	return parseKeys(ctx, raw, r.allowed)
+	f.current.Store(&set)
 }

@@ -1,14 +1,14 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -19,37 +19,12 @@ const (
 	maxTokenBytes = 16 << 10
 	// leeway allows for clocks that differ.
 	leeway = 60 * time.Second
-	// maxClaimBytes bounds each claim that we take over.
-	maxClaimBytes = 255
-	maxRoles      = 32
 )
-
-// Claims says which claims of an issuer's tokens hold what; empty fields mean
-// "tenant", "project" and "roles".
-type Claims struct {
-	Tenant  string
-	Project string
-	Roles   string
-}
-
-// Issuer is one trusted issuer of tokens. Exactly one of JWKSURL and JWKS is set.
-type Issuer struct {
-	// Issuer is compared with the claim "iss" byte for byte.
-	Issuer  string
-	JWKSURL string
-	JWKS    json.RawMessage
-	// Algorithms that its tokens may use, of EdDSA, ES256 and RS256; empty allows all three.
-	Algorithms []string
-	// TenantAudience and OpsAudience decide the plane; empty means the defaults.
-	TenantAudience string
-	OpsAudience    string
-	Claims         Claims
-}
 
 // Options change what New sets up; the zero value is right for production.
 type Options struct {
 	Logger *slog.Logger
-	// Client fetches JWK sets.
+	// Client fetches JWK sets and metadata. It never follows a redirect.
 	Client *http.Client
 	Now    func() time.Time
 }
@@ -61,14 +36,9 @@ type Verifier struct {
 	now     func() time.Time
 }
 
-type trusted struct {
-	Issuer
-	keys   keySource
-	parser *jwt.Parser
-}
-
-// New returns a verifier that trusts the given issuers. Keys at a JWKSURL are
-// followed until ctx ends.
+// New returns a verifier that trusts the given issuers. Keys that are not given
+// are followed until ctx ends; an issuer that cannot be reached now is no
+// error, its tokens are refused until it can.
 func New(ctx context.Context, issuers []Issuer, opts ...Options) (*Verifier, error) {
 	var o Options
 	if len(opts) > 0 {
@@ -81,6 +51,7 @@ func New(ctx context.Context, issuers []Issuer, opts ...Options) (*Verifier, err
 		o.Now = time.Now
 	}
 	v := &Verifier{issuers: make(map[string]*trusted, len(issuers)), cache: newTokenCache(), now: o.Now}
+	var follow []*followedKeys
 	for _, i := range issuers {
 		if _, dup := v.issuers[i.Issuer]; dup {
 			return nil, fmt.Errorf("auth: issuer %q is configured twice", i.Issuer)
@@ -90,42 +61,32 @@ func New(ctx context.Context, issuers []Issuer, opts ...Options) (*Verifier, err
 			return nil, err
 		}
 		v.issuers[i.Issuer] = t
+		if f, ok := t.keys.(*followedKeys); ok {
+			follow = append(follow, f)
+		}
+	}
+	// All at once: one that hangs does not hold up the others.
+	var wg sync.WaitGroup
+	for _, f := range follow {
+		wg.Go(func() { f.fetch(ctx, 0) })
+	}
+	wg.Wait()
+	for _, f := range follow {
+		go f.run(ctx)
 	}
 	return v, nil
 }
 
 func trust(ctx context.Context, i Issuer, o Options) (*trusted, error) {
-	if i.Issuer == "" {
-		return nil, errors.New("auth: an issuer without a name")
+	if err := i.complete(); err != nil {
+		return nil, err
 	}
-	if (i.JWKSURL == "") == (len(i.JWKS) == 0) {
-		return nil, fmt.Errorf("auth: issuer %q needs either a JWKS URL or a JWKS", i.Issuer)
-	}
-	if len(i.Algorithms) == 0 {
-		i.Algorithms = []string{EdDSA, ES256, RS256}
-	}
-	for _, a := range i.Algorithms {
-		if a != EdDSA && a != ES256 && a != RS256 {
-			return nil, fmt.Errorf("auth: issuer %q: algorithm %q is not allowed", i.Issuer, a)
-		}
-	}
-	orDefault(&i.TenantAudience, AudienceTenant)
-	orDefault(&i.OpsAudience, AudienceOps)
-	if i.TenantAudience == i.OpsAudience {
-		return nil, fmt.Errorf("auth: issuer %q has one audience for both planes", i.Issuer)
-	}
-	orDefault(&i.Claims.Tenant, "tenant")
-	orDefault(&i.Claims.Project, "project")
-	orDefault(&i.Claims.Roles, "roles")
-
 	t := &trusted{Issuer: i, parser: jwt.NewParser(
 		jwt.WithValidMethods(i.Algorithms), jwt.WithIssuer(i.Issuer), jwt.WithLeeway(leeway), jwt.WithStrictDecoding(),
-		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithTimeFunc(o.Now),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithTimeFunc(o.Now), jwt.WithJSONNumber(),
 	)}
-	if i.JWKSURL != "" {
-		remote := &remoteKeys{url: i.JWKSURL, allowed: i.Algorithms, client: o.Client, logger: o.Logger, now: o.Now}
-		followKeys(ctx, remote)
-		t.keys = remote
+	if len(i.JWKS) == 0 {
+		t.keys = followKeys(i, o)
 		return t, nil
 	}
 	set, err := parseKeys(ctx, i.JWKS, i.Algorithms)
@@ -139,12 +100,6 @@ func trust(ctx context.Context, i Issuer, o Options) (*trusted, error) {
 	return t, nil
 }
 
-func orDefault(s *string, value string) {
-	if *s == "" {
-		*s = value
-	}
-}
-
 // Verify returns the principal that a token stands for, or an *Error.
 func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) {
 	if len(token) > maxTokenBytes {
@@ -155,50 +110,48 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 	if p, ok := v.cache.get(hash, now); ok {
 		return p, nil
 	}
-	t, err := v.issuerOf(token)
+	p, expires, err := v.verify(ctx, token)
 	if err != nil {
 		return Principal{}, err
-	}
-	claims := jwt.MapClaims{}
-	_, err = t.parser.ParseWithClaims(token, claims, func(token *jwt.Token) (any, error) { return t.key(ctx, token) })
-	if err != nil {
-		return Principal{}, reason(err)
-	}
-	p, err := t.principal(claims)
-	if err != nil {
-		return Principal{}, err
-	}
-	expires, err := claims.GetExpirationTime()
-	if err != nil {
-		return Principal{}, refused("the token is malformed")
 	}
 	v.cache.put(hash, p, now, expires.Add(leeway))
 	return p, nil
 }
 
-// issuerOf reads the claim "iss" of a token that nobody has verified yet, only
-// to know whose keys may verify it.
-func (v *Verifier) issuerOf(token string) (*trusted, error) {
-	var claims jwt.RegisteredClaims
-	if _, _, err := jwt.NewParser(jwt.WithStrictDecoding()).ParseUnverified(token, &claims); err != nil {
-		return nil, refused("the token is malformed")
+func (v *Verifier) verify(ctx context.Context, token string) (Principal, time.Time, error) {
+	header, unverified, refusal := decode(token)
+	if refusal != nil {
+		return Principal{}, time.Time{}, refusal
 	}
-	t, ok := v.issuers[claims.Issuer]
-	if !ok {
-		return nil, refused("the token's issuer is not trusted")
+	if refusal := cmp.Or(checkHeader(header), checkTimes(unverified)); refusal != nil {
+		return Principal{}, time.Time{}, refusal
 	}
-	return t, nil
+	// The issuer is read only to know whose keys may verify the token; the
+	// parser compares it again.
+	name, ok := unverified["iss"].(string)
+	t, known := v.issuers[name]
+	if !ok || !known {
+		return Principal{}, time.Time{}, refused("the token's issuer is not trusted")
+	}
+	claims := jwt.MapClaims{}
+	_, err := t.parser.ParseWithClaims(token, claims, func(token *jwt.Token) (any, error) { return t.key(ctx, token) })
+	if err != nil {
+		return Principal{}, time.Time{}, reason(err)
+	}
+	expires, err := claims.GetExpirationTime()
+	if err != nil || expires == nil {
+		return Principal{}, time.Time{}, refused("the token is malformed")
+	}
+	p, err := t.principal(claims)
+	return p, expires.Time, err
 }
 
 // key finds the verification key. Only the key ID and the algorithm of the
 // header are looked at: a key, or a place to get one, that the token itself
 // brings along (jwk, jku, x5c, x5u) means nothing.
 func (t *trusted) key(ctx context.Context, token *jwt.Token) (any, error) {
-	if _, ok := token.Header["crit"]; ok { // RFC 7515, section 4.1.11: we understand none
-		return nil, refused("the token has a critical header")
-	}
 	kid, ok := token.Header["kid"].(string)
-	if !ok || kid == "" {
+	if !ok || kid == "" || len(kid) > maxClaimBytes {
 		return nil, refused("the token names no key")
 	}
 	k, ok := t.keys.lookup(ctx, kid)
@@ -224,76 +177,4 @@ func reason(err error) *Error {
 		return refused("the token lacks a claim")
 	}
 	return refused("the token is malformed")
-}
-
-func (t *trusted) principal(c jwt.MapClaims) (Principal, error) {
-	audiences, err := c.GetAudience()
-	if err != nil {
-		return Principal{}, refused("the token is malformed")
-	}
-	p := Principal{Issuer: t.Issuer.Issuer}
-	tenant, ops := slices.Contains(audiences, t.TenantAudience), slices.Contains(audiences, t.OpsAudience)
-	switch {
-	case tenant && ops:
-		return Principal{}, refused("the token is for both planes")
-	case tenant:
-		p.Plane = PlaneTenant
-	case ops:
-		p.Plane = PlaneOps
-	default:
-		return Principal{}, refused("the token is for another audience")
-	}
-	if p.Subject, err = claim(c, "sub"); err != nil {
-		return Principal{}, err
-	}
-	if p.Subject == "" {
-		return Principal{}, refused("the token names no subject")
-	}
-	if p.Plane == PlaneTenant {
-		if p.TenantID, err = claim(c, t.Claims.Tenant); err != nil {
-			return Principal{}, err
-		}
-		if p.TenantID == "" {
-			return Principal{}, refused("the token names no tenant")
-		}
-		if p.ProjectID, err = claim(c, t.Claims.Project); err != nil {
-			return Principal{}, err
-		}
-	}
-	p.Roles, err = roles(c, t.Claims.Roles)
-	return p, err
-}
-
-// claim returns a text claim; empty when it is absent. A claim of another type
-// is an error, not absent: a restriction must not get lost.
-func claim(c jwt.MapClaims, name string) (string, error) {
-	raw, ok := c[name]
-	if !ok {
-		return "", nil
-	}
-	s, ok := raw.(string)
-	if !ok || s == "" || len(s) > maxClaimBytes {
-		return "", refused("a claim of the token is malformed")
-	}
-	return s, nil
-}
-
-func roles(c jwt.MapClaims, name string) ([]string, error) {
-	raw, ok := c[name]
-	if !ok {
-		return nil, nil
-	}
-	list, ok := raw.([]any)
-	if !ok || len(list) > maxRoles {
-		return nil, refused("a claim of the token is malformed")
-	}
-	out := make([]string, 0, len(list))
-	for _, item := range list {
-		s, ok := item.(string)
-		if !ok || len(s) > maxClaimBytes {
-			return nil, refused("a claim of the token is malformed")
-		}
-		out = append(out, s)
-	}
-	return out, nil
 }

@@ -31,16 +31,16 @@ func TestComposedStackIsConfigured(t *testing.T) {
 	given := map[string]string{
 		"HCP_POSTGRES_PASSWORD": "p", "TEMPORAL_POSTGRES_PASSWORD": "p", "HCP_SECRETS_KEYSET": "{}",
 		"HCP_SERVER_PAGE_TOKEN_KEY": base64.StdEncoding.EncodeToString(make([]byte, 32)),
-		"HCP_AUTH_ISSUER":           "https://id.example", "HCP_AUTH_JWKS_URL": "https://id.example/jwks",
+		"HCP_AUTH_ISSUER":           "https://id.example",
 	}
-	wanted := regexp.MustCompile(`\$\{([A-Z_]+):\?[^}]*\}`)
+	wanted, optional := regexp.MustCompile(`\$\{([A-Z_]+):\?[^}]*\}`), regexp.MustCompile(`\$\{[A-Z_]+:-([^}]*)\}`)
 	for _, role := range []config.Role{config.RoleMigrate, config.RoleServer, config.RoleWorker} {
 		service, ok := file.Services[string(role)]
 		require.True(t, ok, role)
 		require.Equal(t, []string{string(role)}, service.Command)
 		var environ []string
 		for name, value := range service.Environment {
-			environ = append(environ, name+"="+wanted.ReplaceAllStringFunc(value, func(ref string) string {
+			environ = append(environ, name+"="+wanted.ReplaceAllStringFunc(optional.ReplaceAllString(value, "$1"), func(ref string) string {
 				v, ok := given[wanted.FindStringSubmatch(ref)[1]]
 				require.True(t, ok, "%s is asked for and nobody is told", ref)
 				return v

@@ -53,28 +53,12 @@ type Secrets struct {
 	KeysetFile string `koanf:"keyset_file" doc:"file that holds the keyset, instead of keyset"`
 }
 
-// Auth says whose tokens are accepted. The environment names one issuer; a
-// file may list several.
-type Auth struct {
-	Issuer         string   `koanf:"issuer" doc:"the iss claim of the one issuer"`
-	JWKSURL        string   `koanf:"jwks_url" doc:"where that issuer publishes its keys"`
-	Algorithms     []string `koanf:"algorithms" doc:"accepted signature algorithms of that issuer"`
-	TenantAudience string   `koanf:"tenant_audience" doc:"the aud claim of tenant tokens"`
-	OpsAudience    string   `koanf:"ops_audience" doc:"the aud claim of operator tokens"`
-	Issuers        []Issuer `koanf:"issuers" doc:"more issuers (file only), each with issuer, jwks_url and algorithms"`
-}
-
-// Issuer is one further issuer of tokens.
-type Issuer struct {
-	Issuer     string   `koanf:"issuer"`
-	JWKSURL    string   `koanf:"jwks_url"`
-	Algorithms []string `koanf:"algorithms"`
-}
-
 // Server is the API process.
 type Server struct {
 	Listen          string        `koanf:"listen" doc:"host:port of the API"`
+	OpsListen       string        `koanf:"ops_listen" doc:"host:port of the operators' side: the ops routes, /metrics and /temporal/ are then served there alone, and the tenants' routes on listen alone; empty serves all on listen"`
 	PublicURL       string        `koanf:"public_url" doc:"URL under which clients reach the API; decides the attributes of cookies and the allowed origin"`
+	OpsPublicURL    string        `koanf:"ops_public_url" doc:"the same for the operators' side, where it listens on its own"`
 	PageTokenKey    Secret        `koanf:"page_token_key" doc:"key that signs page tokens, the same on every replica: 32 bytes in base64"`
 	TemporalUIURL   string        `koanf:"temporal_ui_url" doc:"Temporal Web UI that is served to operators below /temporal/; empty leaves it out"`
 	PublicMetrics   bool          `koanf:"public_metrics" doc:"whether /metrics is open to everybody who can connect; otherwise it takes an operator's token"`
@@ -108,7 +92,7 @@ func Default() Config {
 		Log:      Log{Level: "info", Format: "json"},
 		Database: Database{MaxConns: 20, StatementTimeout: 15 * time.Second},
 		Temporal: Temporal{Address: "127.0.0.1:7233", Namespace: "hcp"},
-		Auth:     Auth{Algorithms: []string{"EdDSA", "ES256", "RS256"}, TenantAudience: "hcp-tenant", OpsAudience: "hcp-ops"},
+		Auth:     defaultAuth(),
 		Server: Server{
 			Listen: "127.0.0.1:8080", ShutdownTimeout: 20 * time.Second,
 			RateLimit: RateLimit{SubjectRPS: 200, SubjectBurst: 400, TenantRPS: 1000, TenantBurst: 2000, SourceRPS: 10, SourceBurst: 100},
@@ -179,36 +163,29 @@ func (c Config) validateServer(bad func(setting, format string, args ...any)) {
 	if key, err := c.Server.PageTokenKey.Base64(); err != nil || len(key) != 32 {
 		bad("server.page_token_key", "must be 32 bytes in base64")
 	}
-	for setting, raw := range map[string]string{"server.temporal_ui_url": c.Server.TemporalUIURL, "server.public_url": c.Server.PublicURL} {
+	for setting, raw := range map[string]string{"server.temporal_ui_url": c.Server.TemporalUIURL, "server.public_url": c.Server.PublicURL, "server.ops_public_url": c.Server.OpsPublicURL} {
 		if raw != "" && !isHTTPURL(raw) {
 			bad(setting, "is not an http or https URL")
 		}
 	}
 	c.Server.validateExposure(bad)
-	issuers := c.AllIssuers()
-	if len(issuers) == 0 {
-		bad("auth.issuer", "at least one issuer is required")
-	}
-	for _, i := range issuers {
-		if i.Issuer == "" || !isHTTPURL(i.JWKSURL) {
-			bad("auth.jwks_url", "issuer %q needs an http or https URL", i.Issuer)
-		}
-	}
+	c.validateOpsListener(bad)
+	c.Auth.validate(bad)
 }
 
-// AllIssuers is the issuer of the flat settings, if any, and the listed ones.
-func (c Config) AllIssuers() []Issuer {
-	var out []Issuer
-	if c.Auth.Issuer != "" || c.Auth.JWKSURL != "" {
-		out = append(out, Issuer{Issuer: c.Auth.Issuer, JWKSURL: c.Auth.JWKSURL})
-	}
-	out = append(out, c.Auth.Issuers...)
-	for i := range out {
-		if len(out[i].Algorithms) == 0 {
-			out[i].Algorithms = c.Auth.Algorithms
+func (c Config) validateOpsListener(bad func(setting, format string, args ...any)) {
+	if c.Server.OpsListen == "" {
+		if c.Server.OpsPublicURL != "" {
+			bad("server.ops_public_url", "means nothing without server.ops_listen")
 		}
+		return
 	}
-	return out
+	if _, _, err := net.SplitHostPort(c.Server.OpsListen); err != nil {
+		bad("server.ops_listen", "%q is not host:port", c.Server.OpsListen)
+	}
+	if c.Server.OpsListen == c.Server.Listen {
+		bad("server.ops_listen", "is the address of server.listen")
+	}
 }
 
 // SlogLevel is the level as slog knows it.

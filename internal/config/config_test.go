@@ -84,29 +84,33 @@ func TestValidateNamesEachDefect(t *testing.T) {
 		role    config.Role
 		want    string
 	}{
-		"no database":     {func(c *config.Config) { c.Database.URL = "" }, config.RoleMigrate, "database.url"},
-		"no connections":  {func(c *config.Config) { c.Database.MaxConns = 0 }, config.RoleWorker, "database.max_conns"},
-		"level":           {func(c *config.Config) { c.Log.Level = "loud" }, config.RoleMigrate, "log.level"},
-		"format":          {func(c *config.Config) { c.Log.Format = "xml" }, config.RoleMigrate, "log.format"},
-		"temporal":        {func(c *config.Config) { c.Temporal.Address = "nowhere" }, config.RoleWorker, "temporal.address"},
-		"namespace":       {func(c *config.Config) { c.Temporal.Namespace = "" }, config.RoleWorker, "temporal.namespace"},
-		"half a pair":     {func(c *config.Config) { c.Temporal.CertFile = "x" }, config.RoleWorker, "temporal.cert_file"},
-		"no keyset":       {func(c *config.Config) { c.Secrets.Keyset = "" }, config.RoleWorker, "secrets.keyset"},
-		"two keysets":     {func(c *config.Config) { c.Secrets.KeysetFile = "x" }, config.RoleWorker, "secrets.keyset"},
-		"short key":       {func(c *config.Config) { c.Server.PageTokenKey = "AAAA" }, config.RoleServer, "server.page_token_key"},
-		"listen":          {func(c *config.Config) { c.Server.Listen = "8080" }, config.RoleServer, "server.listen"},
-		"ui":              {func(c *config.Config) { c.Server.TemporalUIURL = "ftp://x" }, config.RoleServer, "server.temporal_ui_url"},
-		"statement":       {func(c *config.Config) { c.Database.StatementTimeout = 0 }, config.RoleMigrate, "database.statement_timeout"},
-		"any origin":      {func(c *config.Config) { c.Server.CORSOrigins = []string{"*"} }, config.RoleServer, "server.cors_origins"},
-		"origin, path":    {func(c *config.Config) { c.Server.CORSOrigins = []string{"https://a.example/"} }, config.RoleServer, "server.cors_origins"},
-		"origin, case":    {func(c *config.Config) { c.Server.CORSOrigins = []string{"https://A.example"} }, config.RoleServer, "server.cors_origins"},
-		"null origin":     {func(c *config.Config) { c.Server.CORSOrigins = []string{"null"} }, config.RoleServer, "server.cors_origins"},
-		"proxies":         {func(c *config.Config) { c.Server.TrustedProxies = []string{"everybody"} }, config.RoleServer, "server.trusted_proxies"},
-		"delay":           {func(c *config.Config) { c.Server.ShutdownDelay = -1 }, config.RoleServer, "server.shutdown_delay"},
-		"negative rate":   {func(c *config.Config) { c.Server.RateLimit.TenantRPS = -1 }, config.RoleServer, "server.rate_limit.tenant_rps"},
-		"no burst":        {func(c *config.Config) { c.Server.RateLimit.SubjectBurst = 0 }, config.RoleServer, "server.rate_limit.subject_burst"},
-		"no issuer":       {func(c *config.Config) { c.Auth.Issuer, c.Auth.JWKSURL = "", "" }, config.RoleServer, "auth.issuer"},
-		"issuer, no keys": {func(c *config.Config) { c.Auth.JWKSURL = "" }, config.RoleServer, "auth.jwks_url"},
+		"no database":          {func(c *config.Config) { c.Database.URL = "" }, config.RoleMigrate, "database.url"},
+		"no connections":       {func(c *config.Config) { c.Database.MaxConns = 0 }, config.RoleWorker, "database.max_conns"},
+		"level":                {func(c *config.Config) { c.Log.Level = "loud" }, config.RoleMigrate, "log.level"},
+		"format":               {func(c *config.Config) { c.Log.Format = "xml" }, config.RoleMigrate, "log.format"},
+		"temporal":             {func(c *config.Config) { c.Temporal.Address = "nowhere" }, config.RoleWorker, "temporal.address"},
+		"namespace":            {func(c *config.Config) { c.Temporal.Namespace = "" }, config.RoleWorker, "temporal.namespace"},
+		"half a pair":          {func(c *config.Config) { c.Temporal.CertFile = "x" }, config.RoleWorker, "temporal.cert_file"},
+		"no keyset":            {func(c *config.Config) { c.Secrets.Keyset = "" }, config.RoleWorker, "secrets.keyset"},
+		"two keysets":          {func(c *config.Config) { c.Secrets.KeysetFile = "x" }, config.RoleWorker, "secrets.keyset"},
+		"short key":            {func(c *config.Config) { c.Server.PageTokenKey = "AAAA" }, config.RoleServer, "server.page_token_key"},
+		"listen":               {func(c *config.Config) { c.Server.Listen = "8080" }, config.RoleServer, "server.listen"},
+		"ui":                   {func(c *config.Config) { c.Server.TemporalUIURL = "ftp://x" }, config.RoleServer, "server.temporal_ui_url"},
+		"statement":            {func(c *config.Config) { c.Database.StatementTimeout = 0 }, config.RoleMigrate, "database.statement_timeout"},
+		"any origin":           {func(c *config.Config) { c.Server.CORSOrigins = []string{"*"} }, config.RoleServer, "server.cors_origins"},
+		"origin, path":         {func(c *config.Config) { c.Server.CORSOrigins = []string{"https://a.example/"} }, config.RoleServer, "server.cors_origins"},
+		"origin, case":         {func(c *config.Config) { c.Server.CORSOrigins = []string{"https://A.example"} }, config.RoleServer, "server.cors_origins"},
+		"null origin":          {func(c *config.Config) { c.Server.CORSOrigins = []string{"null"} }, config.RoleServer, "server.cors_origins"},
+		"proxies":              {func(c *config.Config) { c.Server.TrustedProxies = []string{"everybody"} }, config.RoleServer, "server.trusted_proxies"},
+		"delay":                {func(c *config.Config) { c.Server.ShutdownDelay = -1 }, config.RoleServer, "server.shutdown_delay"},
+		"negative rate":        {func(c *config.Config) { c.Server.RateLimit.TenantRPS = -1 }, config.RoleServer, "server.rate_limit.tenant_rps"},
+		"no burst":             {func(c *config.Config) { c.Server.RateLimit.SubjectBurst = 0 }, config.RoleServer, "server.rate_limit.subject_burst"},
+		"no issuer":            {func(c *config.Config) { c.Auth.Issuer, c.Auth.JWKSURL = "", "" }, config.RoleServer, "auth.issuer"},
+		"issuer, no keys":      {func(c *config.Config) { c.Auth.Issuer, c.Auth.JWKSURL = "http://id.example", "" }, config.RoleServer, "auth.jwks_url"},
+		"ops listen":           {func(c *config.Config) { c.Server.OpsListen = "9090" }, config.RoleServer, "server.ops_listen"},
+		"ops listen, the same": {func(c *config.Config) { c.Server.OpsListen = c.Server.Listen }, config.RoleServer, "server.ops_listen"},
+		"ops URL":              {func(c *config.Config) { c.Server.OpsPublicURL = "https://ops.example" }, config.RoleServer, "server.ops_public_url"},
+		"ops URL, none":        {func(c *config.Config) { c.Server.OpsListen, c.Server.OpsPublicURL = "127.0.0.1:1", "x" }, config.RoleServer, "server.ops_public_url"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := valid()
@@ -131,6 +135,72 @@ func TestExposureFromTheEnvironment(t *testing.T) {
 	require.Zero(t, c.Server.RateLimit.TenantRPS)
 	require.True(t, c.Server.HTTPS())
 	require.False(t, config.Default().Server.HTTPS())
+}
+
+func TestIssuersAreValidated(t *testing.T) {
+	good := config.Issuer{Issuer: "https://second.example"}
+	for name, tc := range map[string]struct {
+		breakIt func(*config.Issuer)
+		want    string
+	}{
+		"no name":               {func(i *config.Issuer) { i.Issuer = "" }, "auth.issuer"},
+		"our own name":          {func(i *config.Issuer) { i.Issuer = "hcp" }, "own issuer"},
+		"a separator":           {func(i *config.Issuer) { i.Issuer = "https://id.example/|x" }, "auth.issuer"},
+		"twice":                 {func(i *config.Issuer) { i.Issuer = "https://id.example" }, "there twice"},
+		"no place of keys":      {func(i *config.Issuer) { i.Issuer = "accounts" }, "auth.jwks_url"},
+		"not over TLS":          {func(i *config.Issuer) { i.Issuer = "http://second.example" }, "auth.jwks_url"},
+		"with a query":          {func(i *config.Issuer) { i.Issuer = "https://second.example?a=b" }, "auth.jwks_url"},
+		"keys not at a URL":     {func(i *config.Issuer) { i.JWKSURL = "/keys" }, "auth.jwks_url"},
+		"HMAC":                  {func(i *config.Issuer) { i.Algorithms = []string{"HS256"} }, "auth.algorithms"},
+		"one audience":          {func(i *config.Issuer) { i.TenantAudience = "hcp-ops" }, "auth.tenant_audience"},
+		"unknown plane":         {func(i *config.Issuer) { i.Planes = []string{"common"} }, "auth.planes"},
+		"tenants without plane": {func(i *config.Issuer) { i.Planes, i.Tenants = []string{"ops"}, []string{"a"} }, "auth.planes"},
+		"tenant and tenants":    {func(i *config.Issuer) { i.Tenant, i.Tenants = "a", []string{"a"} }, "auth.tenant"},
+		"tenant and its claim":  {func(i *config.Issuer) { i.Tenant, i.Claims.Tenant = "a", "org" }, "auth.tenant"},
+		"roles or not":          {func(i *config.Issuer) { i.IgnoreRoles, i.RoleMap = true, map[string]string{"a": "b"} }, "auth.ignore_roles"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, issuer := valid(), good
+			tc.breakIt(&issuer)
+			c.Auth.Issuers = []config.Issuer{issuer}
+			require.ErrorContains(t, c.Validate(config.RoleServer), tc.want)
+		})
+	}
+	c := valid()
+	c.Auth.Issuers = []config.Issuer{good, {Issuer: "http://127.0.0.1:5556/dex"}, {Issuer: "http://keycloak:8080/realms/a", JWKSURL: "http://keycloak:8080/keys"}}
+	require.NoError(t, c.Validate(config.RoleServer))
+	for _, lifetime := range []time.Duration{0, time.Second, 2 * time.Hour} {
+		c.Auth.TokenLifetime = lifetime
+		require.ErrorContains(t, c.Validate(config.RoleServer), "auth.token_lifetime")
+	}
+}
+
+// TestTheDocumentedExampleLoads reads the file of docs/authentication.md as the
+// server would.
+func TestTheDocumentedExampleLoads(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "authentication.md"))
+	require.NoError(t, err)
+	_, rest, ok := strings.Cut(string(page), "```yaml\n")
+	require.True(t, ok)
+	example, _, ok := strings.Cut(rest, "```\n")
+	require.True(t, ok)
+	v := valid()
+	c, err := config.Load(write(t, example), []string{
+		"HCP_DATABASE_URL=" + v.Database.URL.Reveal(), "HCP_SECRETS_KEYSET={}", "HCP_SERVER_PAGE_TOKEN_KEY=" + v.Server.PageTokenKey.Reveal(),
+	}, nil)
+	require.NoError(t, err)
+	require.NoError(t, c.Validate(config.RoleServer))
+	issuers := c.AllIssuers()
+	require.Len(t, issuers, 3)
+	require.Equal(t, "resource_access.hcp.roles", issuers[0].Claims.Roles)
+	require.Equal(t, map[string]string{"hcp.admin": "admin", "hcp.on-call": "operator"}, issuers[0].RoleMap)
+	require.Equal(t, []string{"acme", "acme-labs"}, issuers[1].Tenants)
+	require.Equal(t, "initech", issuers[2].Tenant)
+	require.NotEmpty(t, c.Server.OpsListen)
+	for _, i := range issuers {
+		require.NotEmpty(t, i.Algorithms)
+		require.NotEmpty(t, i.TenantAudience)
+	}
 }
 
 func TestSecretsNeverPrint(t *testing.T) {
@@ -173,6 +243,10 @@ func TestDocumentation(t *testing.T) {
 			def = "`" + s.Default + "`"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", s.Key, env, def, doc)
+	}
+	b.WriteString("\n## An entry of auth.issuers\n\n[authentication.md](authentication.md) has an example.\n\n| Setting | Meaning |\n|---|---|\n")
+	for _, s := range config.DescribeIssuer() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", s.Key, s.Doc)
 	}
 	page := filepath.Join("..", "..", "docs", "configuration.md")
 	if *update {

@@ -20,6 +20,16 @@ type Setting struct {
 // Describe lists every setting in the order of the structs.
 func Describe() []Setting { return walk(reflect.ValueOf(Default()), "") }
 
+// DescribeIssuer lists the settings of an entry of auth.issuers. Defaults that
+// are empty are those of auth.
+func DescribeIssuer() []Setting {
+	out := walk(reflect.ValueOf(Issuer{}), "")
+	for i := range out {
+		out[i].Env = ""
+	}
+	return out
+}
+
 func walk(v reflect.Value, prefix string) []Setting {
 	var out []Setting
 	for i := range v.NumField() {
