@@ -23,6 +23,8 @@ const (
 	CodeInvalidState            Code = "INVALID_STATE"
 	CodeOperationInProgress     Code = "OPERATION_IN_PROGRESS"
 	CodeNameConflict            Code = "NAME_CONFLICT"
+	CodeResourceInUse           Code = "RESOURCE_IN_USE"
+	CodeLimitReached            Code = "LIMIT_REACHED"
 	CodeDeleteProtected         Code = "DELETE_PROTECTED"
 	CodeIdempotencyInProgress   Code = "IDEMPOTENCY_IN_PROGRESS"
 	CodePreconditionFailed      Code = "PRECONDITION_FAILED"
@@ -30,6 +32,7 @@ const (
 	CodeUnsupportedMediaType    Code = "UNSUPPORTED_MEDIA_TYPE"
 	CodeIdempotencyKeyReused    Code = "IDEMPOTENCY_KEY_REUSED"
 	CodeSemanticInvalid         Code = "SEMANTIC_INVALID"
+	CodeRateLimited             Code = "RATE_LIMITED"
 	CodeInternal                Code = "INTERNAL"
 	CodeControlPlaneUnavailable Code = "CONTROL_PLANE_UNAVAILABLE"
 )
@@ -64,6 +67,8 @@ func problemCodes() []codeSpec {
 		{CodeInvalidState, http.StatusConflict, "Invalid state", "The VM's state does not allow the operation.", false},
 		{CodeOperationInProgress, http.StatusConflict, "Operation in progress", "Another job is at work on the VM; current_job_id names it.", true},
 		{CodeNameConflict, http.StatusConflict, "Name conflict", "The name, or the chosen ID, is taken.", false},
+		{CodeResourceInUse, http.StatusConflict, "Resource in use", "Something that exists still needs the resource; detail says what.", false},
+		{CodeLimitReached, http.StatusConflict, "Limit reached", "There are as many of these as there may be; delete one first.", false},
 		{CodeDeleteProtected, http.StatusConflict, "Delete protected", "The VM is protected against deletion.", false},
 		{CodeIdempotencyInProgress, http.StatusConflict, "Idempotency in progress", "The first request with this Idempotency-Key is still being accepted.", true},
 		{CodePreconditionFailed, http.StatusPreconditionFailed, "Precondition failed", "The resource has another generation than If-Match names.", false},
@@ -71,6 +76,7 @@ func problemCodes() []codeSpec {
 		{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type", "The body is not application/json.", false},
 		{CodeIdempotencyKeyReused, http.StatusUnprocessableEntity, "Idempotency key reused", "The Idempotency-Key was used for a request with another body.", false},
 		{CodeSemanticInvalid, http.StatusUnprocessableEntity, "Semantically invalid", "The request is well-formed, but names something that does not exist or does not fit; errors says what.", false},
+		{CodeRateLimited, http.StatusTooManyRequests, "Rate limited", "Too much at once; Retry-After says when to try again.", true},
 		{CodeInternal, http.StatusInternalServerError, "Internal error", "A defect of the control plane; give the request_id to its operators.", true},
 		{CodeControlPlaneUnavailable, http.StatusServiceUnavailable, "Control plane unavailable", "The control plane's database does not answer.", true},
 	}
