@@ -46,6 +46,8 @@ func seededIDs(vmID, jobID string) map[string]string {
 	return map[string]string{
 		"projectId": storetest.Project, "vmId": vmID, "jobId": jobID, "providerId": storetest.Provider, "zoneId": storetest.Zone,
 		"flavorId": storetest.Flavor, "imageId": storetest.Image, "networkId": storetest.Network, "tenantId": storetest.Tenant,
+		"subnetId": "none", "scope": storetest.Project, "roleId": "none", "roleBindingId": "none",
+		"serviceAccountId": "none", "keyId": "none", "sshKeyId": "none",
 	}
 }
 
@@ -121,23 +123,22 @@ func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
 // token's, has is answered as what does not exist, in the same words.
 func TestForeignLooksLikeAbsent(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		vm := w.ActiveVM(t, "a")
-		job := w.AcceptVM(t, "b").ID
-		absent := models.NewID()
+		absent, mine, none := models.NewID(), shared(), shared()
+		replace := []string{absent, "ID", "no-such-project", "ID"}
+		for _, x := range ownedBy(t, w) {
+			mine[x.param], none[x.param] = x.id, absent
+			replace = append(replace, x.id, "ID")
+		}
+		none["projectId"] = "no-such-project"
 		limited := who{plane: auth.PlaneTenant, tenant: storetest.Tenant, project: "elsewhere", roles: []string{"owner"}}
 		before := w.state(t)
-		blank := strings.NewReplacer(vm.ID, "ID", job, "ID", absent, "ID", storetest.Project, "P", "no-such-project", "P")
-		mine := seededIDs(vm.ID, job)
-		none := map[string]string{"projectId": "no-such-project", "vmId": absent, "jobId": absent}
+		blank := strings.NewReplacer(replace...)
 		gone := w.targets(none)
 		for i, r := range w.targets(mine) {
 			if r.plane != "tenant" || !strings.Contains(gone[i].path, absent) && !strings.Contains(gone[i].path, "no-such-project") {
 				continue
 			}
-			var body any
-			if r.id == "createVM" {
-				body = createBody("x")
-			}
+			body := bodies()[r.id]
 			for name, p := range map[string]who{"another tenant": otherOwner(), "another project": limited} {
 				t.Run(r.id+" of "+name, func(t *testing.T) {
 					foreign := w.do(t, p, r.method, r.path, body)
@@ -155,9 +156,9 @@ func TestForeignLooksLikeAbsent(t *testing.T) {
 		require.Equal(t, before, w.state(t))
 
 		// A VM of the tenant below another project's path is not there either.
-		ok := vmsPath + "/" + vm.ID
+		ok := vmsPath + "/" + mine["vmId"]
 		require.Equal(t, http.StatusOK, w.do(t, owner(), http.MethodGet, ok, nil).StatusCode)
-		w.do(t, otherOwner(), http.MethodGet, tenantBase+"/projects/"+storetest.OtherProject+"/vms/"+vm.ID, nil).requireProblem(t, http.StatusNotFound, "NOT_FOUND")
+		w.do(t, otherOwner(), http.MethodGet, tenantBase+"/projects/"+storetest.OtherProject+"/vms/"+mine["vmId"], nil).requireProblem(t, http.StatusNotFound, "NOT_FOUND")
 
 		require.Empty(t, w.do(t, otherOwner(), http.MethodGet, tenantBase+"/jobs", nil).items(t))
 		require.Empty(t, w.do(t, limited, http.MethodGet, tenantBase+"/jobs", nil).items(t))
