@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +46,24 @@ func ownedBy(t *testing.T, w *world) []owned {
 	}
 }
 
+// strangers makes what the other tenant has itself, of everything that stands
+// before something else in a path.
+func strangers(t *testing.T, w *world) map[string]string {
+	t.Helper()
+	base := tenantBase + "/projects/" + storetest.OtherProject
+	post := func(path string, body any, status int, field string) string {
+		t.Helper()
+		res := w.do(t, otherOwner(), http.MethodPost, base+path, body)
+		require.Equal(t, status, res.StatusCode, "%s", res.body)
+		return res.json(t)[field].(string)
+	}
+	return map[string]string{
+		"projectId":        storetest.OtherProject,
+		"vmId":             post("/vms", createBody("own"), http.StatusAccepted, "vm_id"),
+		"serviceAccountId": post("/service-accounts", map[string]any{"name": "own"}, http.StatusCreated, "id"),
+	}
+}
+
 // shared are parameters that name what belongs to no tenant.
 func shared() map[string]string { return map[string]string{"networkId": storetest.Network} }
 
@@ -71,11 +91,11 @@ func bodies() map[string]any {
 func TestCrossTenantSweep(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		resources, request := ownedBy(t, w), bodies()
-		theirs, mine := shared(), shared()
+		theirs, mine := shared(), strangers(t, w)
 		for _, r := range resources {
-			theirs[r.param], mine[r.param] = r.id, r.id
+			theirs[r.param] = r.id
 		}
-		mine["projectId"] = storetest.OtherProject // a stranger's own project, with what is not in it
+		jobs := w.dispatcher.jobs()
 		routes, ids := w.tenantRoutes(), map[string]bool{}
 		require.Greater(t, len(routes), 25)
 		for _, r := range resources { // the IDs are true ones
@@ -104,16 +124,25 @@ func TestCrossTenantSweep(t *testing.T) {
 				res := w.do(t, p, r.method, r.fill(t, fill), request[id], headers...)
 				res.requireProblem(t, http.StatusNotFound, "NOT_FOUND")
 			}
-			if foreign(r.params, shared()) {
-				refused(otherOwner(), theirs)
+			if slices.Contains(r.params, "projectId") || slices.Contains(r.params, "jobId") {
 				refused(limited, theirs)
 			}
-			if foreign(r.params, shared()) && len(r.params) > 1 {
-				refused(otherOwner(), mine)
+			// A path begins with what is the stranger's own, and from some point on
+			// names what is not.
+			for from, name := range r.params {
+				if _, everybodys := shared()[name]; everybodys {
+					continue
+				}
+				mixed := maps.Clone(theirs)
+				for _, own := range r.params[:from] {
+					require.Contains(t, mine, own, "%s: give the stranger a %s of its own", id, own)
+					mixed[own] = mine[own]
+				}
+				refused(otherOwner(), mixed)
 			}
 		}
 		require.Equal(t, before, w.state(t), "nothing of it has an effect")
-		require.Len(t, w.dispatcher.jobs(), 0)
+		require.Equal(t, jobs, w.dispatcher.jobs())
 		for _, r := range resources {
 			require.True(t, ids[r.param], "no route names a %s: the sweep sees nothing of it", r.param)
 		}
@@ -139,16 +168,6 @@ func (w *world) requireNothingOf(t *testing.T, resources []owned, r tenantRoute)
 			require.NotContains(t, string(res.body), `"`+x.id+`"`, target)
 		}
 	}
-}
-
-// foreign says whether any of the parameters names what belongs to a tenant.
-func foreign(params []string, shared map[string]string) bool {
-	for _, p := range params {
-		if _, ok := shared[p]; !ok {
-			return true
-		}
-	}
-	return false
 }
 
 // tenantRoute is one operation of the tenant plane.

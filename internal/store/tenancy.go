@@ -25,7 +25,10 @@ func (s *Store) DeleteTenant(ctx context.Context, id string, w Write, answer Ans
 		if err != nil {
 			return err
 		}
-		return forgetTenant(tx, id)
+		if err := forgetTenant(tx, id); err != nil {
+			return err
+		}
+		return bumpPolicy(tx)
 	})
 }
 
@@ -48,14 +51,14 @@ func (s *Store) DeleteProject(ctx context.Context, id string, w Write, answer An
 		if err != nil {
 			return err
 		}
+		if err := forgetProject(tx, id); err != nil { // first: it looks for the service accounts
+			return err
+		}
 		if err := tx.Where("project_id = ?", id).Delete(&models.ServiceAccount{}).Error; err != nil {
 			return wrap(err, "delete the service accounts")
 		}
 		if err := tx.Where("project_id = ?", id).Delete(&models.SSHKey{}).Error; err != nil {
 			return wrap(err, "delete the SSH keys")
-		}
-		if err := forgetProject(tx, id); err != nil {
-			return err
 		}
 		return bumpPolicy(tx)
 	})
