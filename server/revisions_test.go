@@ -34,7 +34,9 @@ func TestChangesAndEndsOfTheCatalog(t *testing.T) {
 				require.Equal(t, http.StatusCreated, made.StatusCode, "%s", made.body)
 				require.Equal(t, `"1"`, made.Header.Get("ETag"))
 				at := base + "/row"
-				patch := func(body any, headers ...string) reply { return w.do(t, admin(), http.MethodPatch, at, body, headers...) }
+				patch := func(body any, headers ...string) reply {
+					return w.do(t, admin(), http.MethodPatch, at, body, headers...)
+				}
 				remove := func(headers ...string) reply { return w.do(t, admin(), http.MethodDelete, at, nil, headers...) }
 
 				patch(map[string]any{}).requireProblem(t, http.StatusBadRequest, "INVALID_ARGUMENT")

@@ -42,7 +42,7 @@ func (s *Server) CreateServiceAccountKey(ctx context.Context, r api.CreateServic
 		return out, err
 	}
 	v := serviceAccountKeyView(key)
-	out.answer.Body, err = json.Marshal(api.NewServiceAccountKey{
+	out.answer.Body, err = json.Marshal(api.NewServiceAccountKey{ //nolint:gosec // the one answer that shows the secret
 		ID: v.ID, ClientID: v.ClientID, ClientSecret: &secret, CreatedAt: v.CreatedAt, ExpiresAt: v.ExpiresAt,
 	})
 	return out, err
