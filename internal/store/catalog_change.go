@@ -122,7 +122,10 @@ func (s *Store) DeleteNetwork(ctx context.Context, id string, w Write, answer An
 		if err != nil {
 			return err
 		}
-		return wrap(tx.Where("network_id = ?", id).Delete(&models.NetworkBinding{}).Error, "delete the bindings")
+		if err := tx.Where("network_id = ?", id).Delete(&models.NetworkBinding{}).Error; err != nil {
+			return wrap(err, "delete the bindings")
+		}
+		return forgetNetwork(tx, id)
 	})
 }
 

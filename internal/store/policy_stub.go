@@ -13,5 +13,9 @@ func forgetPrincipal(_ *gorm.DB, _, _ string) error { return nil }
 // role bindings, its quota, the role bindings of its service accounts.
 func forgetProject(_ *gorm.DB, _ string) error { return nil }
 
+// forgetNetwork removes what belongs to a network on which no VM is: its
+// subnets.
+func forgetNetwork(_ *gorm.DB, _ string) error { return nil }
+
 // forgetTenant removes the role bindings, roles and quota of a tenant.
 func forgetTenant(_ *gorm.DB, _ string) error { return nil }
