@@ -3907,7 +3907,7 @@ type ClientInterface interface {
 
 	// OpsDeleteFlavor Delete a flavor
 	//
-	// 409 RESOURCE_IN_USE while anything refers to it.
+	// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 	//
 	// Corresponds with DELETE /ops/v1/flavors/{flavorId} (the `OpsDeleteFlavor` operationId).
 	OpsDeleteFlavor(ctx context.Context, flavorID FlavorID, params *OpsDeleteFlavorParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3956,7 +3956,7 @@ type ClientInterface interface {
 
 	// OpsDeleteImage Delete an image
 	//
-	// 409 RESOURCE_IN_USE while anything refers to it.
+	// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 	//
 	// Corresponds with DELETE /ops/v1/images/{imageId} (the `OpsDeleteImage` operationId).
 	OpsDeleteImage(ctx context.Context, imageID ImageID, params *OpsDeleteImageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4072,7 +4072,7 @@ type ClientInterface interface {
 
 	// OpsDeleteNetwork Delete a network
 	//
-	// 409 RESOURCE_IN_USE while anything refers to it.
+	// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 	//
 	// Corresponds with DELETE /ops/v1/networks/{networkId} (the `OpsDeleteNetwork` operationId).
 	OpsDeleteNetwork(ctx context.Context, networkID NetworkID, params *OpsDeleteNetworkParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4164,7 +4164,7 @@ type ClientInterface interface {
 
 	// OpsDeleteProject Delete a project
 	//
-	// 409 RESOURCE_IN_USE while anything refers to it.
+	// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 	//
 	// Corresponds with DELETE /ops/v1/projects/{projectId} (the `OpsDeleteProject` operationId).
 	OpsDeleteProject(ctx context.Context, projectID ProjectID, params *OpsDeleteProjectParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4312,7 +4312,7 @@ type ClientInterface interface {
 
 	// OpsDeleteTenant Delete a tenant
 	//
-	// 409 RESOURCE_IN_USE while anything refers to it.
+	// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 	//
 	// Corresponds with DELETE /ops/v1/tenants/{tenantId} (the `OpsDeleteTenant` operationId).
 	OpsDeleteTenant(ctx context.Context, tenantID TenantID, params *OpsDeleteTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4367,7 +4367,7 @@ type ClientInterface interface {
 
 	// OpsDeleteZone Delete a zone
 	//
-	// 409 RESOURCE_IN_USE while anything refers to it.
+	// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 	//
 	// Corresponds with DELETE /ops/v1/zones/{zoneId} (the `OpsDeleteZone` operationId).
 	OpsDeleteZone(ctx context.Context, zoneID ZoneID, params *OpsDeleteZoneParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5056,7 +5056,7 @@ func (c *Client) OpsCreateFlavor(ctx context.Context, params *OpsCreateFlavorPar
 
 // OpsDeleteFlavor Delete a flavor
 //
-// 409 RESOURCE_IN_USE while anything refers to it.
+// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 //
 // Corresponds with DELETE /ops/v1/flavors/{flavorId} (the `OpsDeleteFlavor` operationId).
 func (c *Client) OpsDeleteFlavor(ctx context.Context, flavorID FlavorID, params *OpsDeleteFlavorParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5175,7 +5175,7 @@ func (c *Client) OpsCreateImage(ctx context.Context, params *OpsCreateImageParam
 
 // OpsDeleteImage Delete an image
 //
-// 409 RESOURCE_IN_USE while anything refers to it.
+// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 //
 // Corresponds with DELETE /ops/v1/images/{imageId} (the `OpsDeleteImage` operationId).
 func (c *Client) OpsDeleteImage(ctx context.Context, imageID ImageID, params *OpsDeleteImageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5451,7 +5451,7 @@ func (c *Client) OpsCreateNetwork(ctx context.Context, params *OpsCreateNetworkP
 
 // OpsDeleteNetwork Delete a network
 //
-// 409 RESOURCE_IN_USE while anything refers to it.
+// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 //
 // Corresponds with DELETE /ops/v1/networks/{networkId} (the `OpsDeleteNetwork` operationId).
 func (c *Client) OpsDeleteNetwork(ctx context.Context, networkID NetworkID, params *OpsDeleteNetworkParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5683,7 +5683,7 @@ func (c *Client) OpsCreateProject(ctx context.Context, params *OpsCreateProjectP
 
 // OpsDeleteProject Delete a project
 //
-// 409 RESOURCE_IN_USE while anything refers to it.
+// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 //
 // Corresponds with DELETE /ops/v1/projects/{projectId} (the `OpsDeleteProject` operationId).
 func (c *Client) OpsDeleteProject(ctx context.Context, projectID ProjectID, params *OpsDeleteProjectParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6051,7 +6051,7 @@ func (c *Client) OpsCreateTenant(ctx context.Context, params *OpsCreateTenantPar
 
 // OpsDeleteTenant Delete a tenant
 //
-// 409 RESOURCE_IN_USE while anything refers to it.
+// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 //
 // Corresponds with DELETE /ops/v1/tenants/{tenantId} (the `OpsDeleteTenant` operationId).
 func (c *Client) OpsDeleteTenant(ctx context.Context, tenantID TenantID, params *OpsDeleteTenantParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6196,7 +6196,7 @@ func (c *Client) OpsCreateZone(ctx context.Context, params *OpsCreateZoneParams,
 
 // OpsDeleteZone Delete a zone
 //
-// 409 RESOURCE_IN_USE while anything refers to it.
+// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 //
 // Corresponds with DELETE /ops/v1/zones/{zoneId} (the `OpsDeleteZone` operationId).
 func (c *Client) OpsDeleteZone(ctx context.Context, zoneID ZoneID, params *OpsDeleteZoneParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -14857,7 +14857,7 @@ type ClientWithResponsesInterface interface {
 
 	// OpsDeleteFlavorWithResponse Delete a flavor
 	//
-	// 409 RESOURCE_IN_USE while anything refers to it.
+	// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14912,7 +14912,7 @@ type ClientWithResponsesInterface interface {
 
 	// OpsDeleteImageWithResponse Delete an image
 	//
-	// 409 RESOURCE_IN_USE while anything refers to it.
+	// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15040,7 +15040,7 @@ type ClientWithResponsesInterface interface {
 
 	// OpsDeleteNetworkWithResponse Delete a network
 	//
-	// 409 RESOURCE_IN_USE while anything refers to it.
+	// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15148,7 +15148,7 @@ type ClientWithResponsesInterface interface {
 
 	// OpsDeleteProjectWithResponse Delete a project
 	//
-	// 409 RESOURCE_IN_USE while anything refers to it.
+	// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15316,7 +15316,7 @@ type ClientWithResponsesInterface interface {
 
 	// OpsDeleteTenantWithResponse Delete a tenant
 	//
-	// 409 RESOURCE_IN_USE while anything refers to it.
+	// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15381,7 +15381,7 @@ type ClientWithResponsesInterface interface {
 
 	// OpsDeleteZoneWithResponse Delete a zone
 	//
-	// 409 RESOURCE_IN_USE while anything refers to it.
+	// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -22080,7 +22080,7 @@ func (c *ClientWithResponses) OpsCreateFlavorWithResponse(ctx context.Context, p
 
 // OpsDeleteFlavorWithResponse Delete a flavor
 //
-// 409 RESOURCE_IN_USE while anything refers to it.
+// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -22177,7 +22177,7 @@ func (c *ClientWithResponses) OpsCreateImageWithResponse(ctx context.Context, pa
 
 // OpsDeleteImageWithResponse Delete an image
 //
-// 409 RESOURCE_IN_USE while anything refers to it.
+// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -22401,7 +22401,7 @@ func (c *ClientWithResponses) OpsCreateNetworkWithResponse(ctx context.Context, 
 
 // OpsDeleteNetworkWithResponse Delete a network
 //
-// 409 RESOURCE_IN_USE while anything refers to it.
+// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -22593,7 +22593,7 @@ func (c *ClientWithResponses) OpsCreateProjectWithResponse(ctx context.Context, 
 
 // OpsDeleteProjectWithResponse Delete a project
 //
-// 409 RESOURCE_IN_USE while anything refers to it.
+// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -22893,7 +22893,7 @@ func (c *ClientWithResponses) OpsCreateTenantWithResponse(ctx context.Context, p
 
 // OpsDeleteTenantWithResponse Delete a tenant
 //
-// 409 RESOURCE_IN_USE while anything refers to it.
+// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -23012,7 +23012,7 @@ func (c *ClientWithResponses) OpsCreateZoneWithResponse(ctx context.Context, par
 
 // OpsDeleteZoneWithResponse Delete a zone
 //
-// 409 RESOURCE_IN_USE while anything refers to it.
+// 409 RESOURCE_IN_USE while anything needs it; detail says what.
 //
 // Returns a wrapper object for the known response body format(s).
 //

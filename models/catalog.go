@@ -5,31 +5,34 @@ import "time"
 // Zone is what a tenant may choose for placement.
 type Zone struct {
 	ID          string `gorm:"primaryKey"`
-	Name        string // unique
+	Name        string // unique among the rows that are not retired
 	Location    string
 	Description string
 	CreatedAt   time.Time
+	Revision
 }
 
 // Flavor is a size. Memory is in MiB, disk in GiB.
 type Flavor struct {
 	ID        string `gorm:"primaryKey"`
-	Name      string // unique
+	Name      string // unique among the rows that are not retired
 	VCPUs     int    `gorm:"column:vcpus"`
 	MemoryMiB int    `gorm:"column:memory_mib"`
 	DiskGiB   int    `gorm:"column:disk_gib"`
 	CreatedAt time.Time
+	Revision
 }
 
 // Image is what a VM boots from. Where it lies is in its bindings.
 type Image struct {
 	ID          string `gorm:"primaryKey"`
-	Name        string // unique
+	Name        string // unique among the rows that are not retired
 	Description string
 	OSType      string // "linux", "windows", "other"
 	MinDiskGiB  int    `gorm:"column:min_disk_gib"`
 	CreatedAt   time.Time
 	Bindings    []ImageBinding `gorm:"foreignKey:ImageID"`
+	Revision
 }
 
 // ImageBinding says where an image lies on one provider, or, with a cluster,
@@ -61,10 +64,11 @@ const (
 // Network is what a VM's interface is attached to.
 type Network struct {
 	ID          string `gorm:"primaryKey"`
-	Name        string // unique
+	Name        string // unique among the rows that are not retired
 	Description string
 	CreatedAt   time.Time
 	Bindings    []NetworkBinding `gorm:"foreignKey:NetworkID"`
+	Revision
 }
 
 // NetworkBinding says what a network is on one provider, or on one cluster of it.

@@ -92,6 +92,29 @@ func TestConditions(t *testing.T) {
 	require.Empty(t, vm.Conditions)
 }
 
+func TestKeySecrets(t *testing.T) {
+	secret, hash := models.NewKeySecret()
+	other, otherHash := models.NewKeySecret()
+	require.Regexp(t, `^hcp_[A-Za-z0-9_-]{43}$`, secret)
+	require.NotEqual(t, secret, other)
+	require.NotEqual(t, hash, otherHash)
+	require.Len(t, hash, 32)
+	now, before, after := time.Unix(2, 0), time.Unix(1, 0), time.Unix(3, 0)
+	key := models.ServiceAccountKey{SecretHash: hash}
+	require.True(t, key.SecretMatches(secret))
+	for _, wrong := range []string{"", other, secret[:len(secret)-1], secret + "x", string(hash)} {
+		require.False(t, key.SecretMatches(wrong))
+	}
+	require.False(t, models.ServiceAccountKey{}.SecretMatches(""), "a key without a hash has no secret")
+	require.NotContains(t, fmt.Sprintf("%+v", key), secret)
+	for _, tc := range []struct {
+		expires, revoked *time.Time
+		live             bool
+	}{{nil, nil, true}, {&after, nil, true}, {&now, nil, false}, {&before, nil, false}, {nil, &before, false}, {&after, &before, false}} {
+		require.Equal(t, tc.live, models.ServiceAccountKey{ExpiresAt: tc.expires, RevokedAt: tc.revoked}.LiveAt(now))
+	}
+}
+
 func TestSecretsDoNotPrint(t *testing.T) {
 	c := models.Credentials{Username: "root", Password: "hunter2", Token: "hunter2", ClientKey: "hunter2"}
 	b := models.Blueprint{UserData: []byte("hunter2")}

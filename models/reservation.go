@@ -22,6 +22,7 @@ type IdempotencyRecord struct {
 	// Scope is a hash of plane, tenant, subject, method and path.
 	Scope       string `gorm:"primaryKey"`
 	Key         string `gorm:"primaryKey"`
+	TenantID    string // empty for operators
 	RequestHash []byte // of the canonical body
 	JobID       string
 	Status      int               // HTTP status

@@ -93,10 +93,31 @@ func (s *Server) created(
 	return receipt{answer: a, replayed: replayed}, nil
 }
 
-// createdAnswer is the 201 for a row of the catalog.
+// changed is the answer to a change of a row that is done at once, or to its end.
+func (s *Server) changed(
+	ctx context.Context, ifMatchHeader *string, do func(w store.Write) (store.Answer, bool, error),
+) (receipt, error) {
+	expected, err := ifMatch(ifMatchHeader)
+	if err != nil {
+		return receipt{}, err
+	}
+	return s.created(ctx, func(c store.Caller, idem *store.Idempotency) (store.Answer, bool, error) {
+		return do(store.Write{Caller: c, IfMatch: expected, Idempotency: idem})
+	})
+}
+
+// changedAnswer is the 200 for a row as it is now.
+func changedAnswer(generation int, view any) (store.Answer, error) {
+	return answer(http.StatusOK, view, map[string]string{"ETag": etag(generation)})
+}
+
+// goneAnswer is the 204 for a row that is no more.
+func goneAnswer() store.Answer { return store.Answer{Status: http.StatusNoContent} }
+
+// createdAnswer is the 201 for a new row.
 func createdAnswer(ctx context.Context, id string, view any) (store.Answer, error) {
 	return answer(http.StatusCreated, view, map[string]string{
-		"Location": requestOf(ctx).Path + "/" + id, "ETag": etag(catalogGeneration),
+		"Location": requestOf(ctx).Path + "/" + id, "ETag": etag(firstGeneration),
 	})
 }
 

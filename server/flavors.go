@@ -42,7 +42,7 @@ func (s *Server) OpsGetFlavor(ctx context.Context, r api.OpsGetFlavorRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return tagged(flavorView(row), r.Params.IfNoneMatch), nil
+	return generation(flavorView(row), row.Generation, r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateFlavor creates a flavor.
@@ -53,6 +53,22 @@ func (s *Server) OpsCreateFlavor(ctx context.Context, r api.OpsCreateFlavorReque
 		return s.store.CreateFlavor(ctx, c, in, idem, func(row models.Flavor) (store.Answer, error) {
 			return createdAnswer(ctx, row.ID, flavorView(row))
 		})
+	})
+}
+
+// OpsUpdateFlavor changes a flavor.
+func (s *Server) OpsUpdateFlavor(ctx context.Context, r api.OpsUpdateFlavorRequestObject) (api.OpsUpdateFlavorResponseObject, error) {
+	return s.changed(ctx, r.Params.IfMatch, func(w store.Write) (store.Answer, bool, error) {
+		return s.store.UpdateFlavor(ctx, r.FlavorID, r.Body.Name, w, func(row models.Flavor) (store.Answer, error) {
+			return changedAnswer(row.Generation, flavorView(row))
+		})
+	})
+}
+
+// OpsDeleteFlavor retires a flavor that nothing uses.
+func (s *Server) OpsDeleteFlavor(ctx context.Context, r api.OpsDeleteFlavorRequestObject) (api.OpsDeleteFlavorResponseObject, error) {
+	return s.changed(ctx, r.Params.IfMatch, func(w store.Write) (store.Answer, bool, error) {
+		return s.store.DeleteFlavor(ctx, r.FlavorID, w, goneAnswer())
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -337,16 +338,22 @@ func (w *world) route(method, target string) *routers.Route {
 func (w *world) state(t testing.TB) string {
 	t.Helper()
 	var b strings.Builder
-	for _, table := range []string{
-		"tenants", "projects", "zones", "flavors", "images", "image_bindings", "networks", "network_bindings", "providers",
-		"clusters", "nodes", "vms", "operations", "reservations", "idempotency_records",
-	} {
+	tables, err := w.DB.WithContext(t.Context()).Migrator().GetTables()
+	require.NoError(t, err)
+	slices.Sort(tables)
+	for _, table := range tables {
 		var rows []map[string]any
 		require.NoError(t, w.DB.WithContext(t.Context()).Table(table).Find(&rows).Error)
 		lines := make([]string, len(rows))
 		for i, r := range rows {
+			for column, value := range r {
+				if raw, ok := value.([]byte); ok { // as text, so that what is looked for in it is found
+					r[column] = string(raw)
+				}
+			}
 			lines[i] = fmt.Sprint(r)
 		}
+		slices.Sort(lines)
 		fmt.Fprintf(&b, "%s: %d\n%s\n", table, len(rows), strings.Join(lines, "\n"))
 	}
 	return b.String()

@@ -21,7 +21,7 @@ func (s *Server) idempotency(r *request) (*store.Idempotency, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store.Idempotency{Scope: scopeOf(r), Key: r.Key, RequestHash: hash}, nil
+	return &store.Idempotency{Scope: scopeOf(r), Key: r.Key, TenantID: r.Principal.TenantID, RequestHash: hash}, nil
 }
 
 // scopeOf is the space in which a key counts: the same key of another

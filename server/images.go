@@ -42,7 +42,7 @@ func (s *Server) OpsGetImage(ctx context.Context, r api.OpsGetImageRequestObject
 	if err != nil {
 		return nil, err
 	}
-	return tagged(opsImageView(row), r.Params.IfNoneMatch), nil
+	return generation(opsImageView(row), row.Generation, r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateImage creates an image.
@@ -50,19 +50,46 @@ func (s *Server) OpsCreateImage(ctx context.Context, r api.OpsCreateImageRequest
 	b := *r.Body
 	in := models.Image{
 		ID: valueOf(b.ID), Name: b.Name, Description: valueOf(b.Description),
-		OSType: string(valueOf(b.OsType)), MinDiskGiB: valueOf(b.MinDiskGib),
-	}
-	for _, x := range b.Bindings {
-		in.Bindings = append(in.Bindings, models.ImageBinding{
-			ProviderID: x.ProviderID, ClusterID: valueOf(x.ClusterID), Ref: x.Ref,
-			Format: string(valueOf(x.Format)), CloneMode: models.CloneMode(valueOf(x.CloneMode)),
-		})
+		OSType: string(valueOf(b.OsType)), MinDiskGiB: valueOf(b.MinDiskGib), Bindings: imageBindings(b.Bindings),
 	}
 	return s.created(ctx, func(c store.Caller, idem *store.Idempotency) (store.Answer, bool, error) {
 		return s.store.CreateImage(ctx, c, in, idem, func(row models.Image) (store.Answer, error) {
 			return createdAnswer(ctx, row.ID, opsImageView(row))
 		})
 	})
+}
+
+// OpsUpdateImage changes an image.
+func (s *Server) OpsUpdateImage(ctx context.Context, r api.OpsUpdateImageRequestObject) (api.OpsUpdateImageResponseObject, error) {
+	b := r.Body
+	patch := store.ImagePatch{Name: b.Name, Description: b.Description, OSType: (*string)(b.OsType), MinDiskGiB: b.MinDiskGib}
+	if b.Bindings != nil {
+		bindings := imageBindings(*b.Bindings)
+		patch.Bindings = &bindings
+	}
+	return s.changed(ctx, r.Params.IfMatch, func(w store.Write) (store.Answer, bool, error) {
+		return s.store.UpdateImage(ctx, r.ImageID, patch, w, func(row models.Image) (store.Answer, error) {
+			return changedAnswer(row.Generation, opsImageView(row))
+		})
+	})
+}
+
+// OpsDeleteImage retires an image that nothing uses.
+func (s *Server) OpsDeleteImage(ctx context.Context, r api.OpsDeleteImageRequestObject) (api.OpsDeleteImageResponseObject, error) {
+	return s.changed(ctx, r.Params.IfMatch, func(w store.Write) (store.Answer, bool, error) {
+		return s.store.DeleteImage(ctx, r.ImageID, w, goneAnswer())
+	})
+}
+
+func imageBindings(in []api.ImageBinding) []models.ImageBinding {
+	out := make([]models.ImageBinding, len(in))
+	for i, x := range in {
+		out[i] = models.ImageBinding{
+			ProviderID: x.ProviderID, ClusterID: valueOf(x.ClusterID), Ref: x.Ref,
+			Format: string(valueOf(x.Format)), CloneMode: models.CloneMode(valueOf(x.CloneMode)),
+		}
+	}
+	return out
 }
 
 func imageView(i models.Image) api.Image {

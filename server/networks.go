@@ -46,18 +46,13 @@ func (s *Server) OpsGetNetwork(ctx context.Context, r api.OpsGetNetworkRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return tagged(opsNetworkView(row), r.Params.IfNoneMatch), nil
+	return generation(opsNetworkView(row), row.Generation, r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateNetwork creates a network.
 func (s *Server) OpsCreateNetwork(ctx context.Context, r api.OpsCreateNetworkRequestObject) (api.OpsCreateNetworkResponseObject, error) {
 	b := *r.Body
-	in := models.Network{ID: valueOf(b.ID), Name: b.Name, Description: valueOf(b.Description)}
-	for _, x := range b.Bindings {
-		in.Bindings = append(in.Bindings, models.NetworkBinding{
-			ProviderID: x.ProviderID, ClusterID: valueOf(x.ClusterID), Ref: x.Ref, Type: models.NetworkType(valueOf(x.Type)),
-		})
-	}
+	in := models.Network{ID: valueOf(b.ID), Name: b.Name, Description: valueOf(b.Description), Bindings: networkBindings(b.Bindings)}
 	return s.created(ctx, func(c store.Caller, idem *store.Idempotency) (store.Answer, bool, error) {
 		return s.store.CreateNetwork(ctx, c, in, idem, func(row models.Network) (store.Answer, error) {
 			return createdAnswer(ctx, row.ID, opsNetworkView(row))
@@ -65,8 +60,39 @@ func (s *Server) OpsCreateNetwork(ctx context.Context, r api.OpsCreateNetworkReq
 	})
 }
 
+// OpsUpdateNetwork changes a network.
+func (s *Server) OpsUpdateNetwork(ctx context.Context, r api.OpsUpdateNetworkRequestObject) (api.OpsUpdateNetworkResponseObject, error) {
+	patch := store.NetworkPatch{Name: r.Body.Name, Description: r.Body.Description}
+	if r.Body.Bindings != nil {
+		bindings := networkBindings(*r.Body.Bindings)
+		patch.Bindings = &bindings
+	}
+	return s.changed(ctx, r.Params.IfMatch, func(w store.Write) (store.Answer, bool, error) {
+		return s.store.UpdateNetwork(ctx, r.NetworkID, patch, w, func(row models.Network) (store.Answer, error) {
+			return changedAnswer(row.Generation, opsNetworkView(row))
+		})
+	})
+}
+
+// OpsDeleteNetwork retires a network that nothing uses.
+func (s *Server) OpsDeleteNetwork(ctx context.Context, r api.OpsDeleteNetworkRequestObject) (api.OpsDeleteNetworkResponseObject, error) {
+	return s.changed(ctx, r.Params.IfMatch, func(w store.Write) (store.Answer, bool, error) {
+		return s.store.DeleteNetwork(ctx, r.NetworkID, w, goneAnswer())
+	})
+}
+
+func networkBindings(in []api.NetworkBinding) []models.NetworkBinding {
+	out := make([]models.NetworkBinding, len(in))
+	for i, x := range in {
+		out[i] = models.NetworkBinding{
+			ProviderID: x.ProviderID, ClusterID: valueOf(x.ClusterID), Ref: x.Ref, Type: models.NetworkType(valueOf(x.Type)),
+		}
+	}
+	return out
+}
+
 func networkView(n models.Network) api.Network {
-	return api.Network{ID: n.ID, Name: n.Name, Description: n.Description, CreatedAt: n.CreatedAt}
+	return api.Network{ID: n.ID, Name: n.Name, Description: n.Description, Subnets: []api.SubnetSummary{}, CreatedAt: n.CreatedAt}
 }
 
 // opsNetwork is api.OpsNetwork, made of a tenant's view and what only operators see.

@@ -36,12 +36,12 @@ func TestEachListenerHasItsOwnRoutesOnly(t *testing.T) {
 	faces := facesOf(t, w)
 	routes := w.targets(seededIDs(vm.ID, job))
 	routes = append(routes, []target{
-		{"metrics", http.MethodGet, "/metrics", "", "ops"},
-		{"temporalUI", http.MethodGet, "/temporal/", "", "ops"},
-		{"token", http.MethodPost, "/oauth2/token", "", "tenant"},
-		{"jwks", http.MethodGet, "/.well-known/jwks.json", "", "tenant"},
-		{"livez", http.MethodGet, "/livez", "", "common"},
-		{"readyz", http.MethodGet, "/readyz", "", "common"},
+		{"metrics", http.MethodGet, "/metrics", "", "ops", nil},
+		{"temporalUI", http.MethodGet, "/temporal/", "", "ops", nil},
+		{"token", http.MethodPost, "/oauth2/token", "", "tenant", nil},
+		{"jwks", http.MethodGet, "/.well-known/jwks.json", "", "tenant", nil},
+		{"livez", http.MethodGet, "/livez", "", "common", nil},
+		{"readyz", http.MethodGet, "/readyz", "", "common", nil},
 	}...)
 	for i := range routes { // what is not seeded
 		routes[i].path = regexp.MustCompile(`\{\w+\}`).ReplaceAllString(routes[i].path, models.NewID())

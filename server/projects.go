@@ -36,7 +36,7 @@ func (s *Server) GetProject(ctx context.Context, r api.GetProjectRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return tagged(projectView(row), r.Params.IfNoneMatch), nil
+	return generation(projectView(row), row.Generation, r.Params.IfNoneMatch), nil
 }
 
 // OpsListProjects lists the projects of every tenant.
@@ -59,7 +59,7 @@ func (s *Server) OpsGetProject(ctx context.Context, r api.OpsGetProjectRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return tagged(projectView(row), r.Params.IfNoneMatch), nil
+	return generation(projectView(row), row.Generation, r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateProject creates a project.
@@ -70,6 +70,22 @@ func (s *Server) OpsCreateProject(ctx context.Context, r api.OpsCreateProjectReq
 		return s.store.CreateProject(ctx, c, in, idem, func(row models.Project) (store.Answer, error) {
 			return createdAnswer(ctx, row.ID, projectView(row))
 		})
+	})
+}
+
+// OpsUpdateProject changes a project.
+func (s *Server) OpsUpdateProject(ctx context.Context, r api.OpsUpdateProjectRequestObject) (api.OpsUpdateProjectResponseObject, error) {
+	return s.changed(ctx, r.Params.IfMatch, func(w store.Write) (store.Answer, bool, error) {
+		return s.store.UpdateProject(ctx, r.ProjectID, r.Body.Name, w, func(row models.Project) (store.Answer, error) {
+			return changedAnswer(row.Generation, projectView(row))
+		})
+	})
+}
+
+// OpsDeleteProject retires a project that has no VMs.
+func (s *Server) OpsDeleteProject(ctx context.Context, r api.OpsDeleteProjectRequestObject) (api.OpsDeleteProjectResponseObject, error) {
+	return s.changed(ctx, r.Params.IfMatch, func(w store.Write) (store.Answer, bool, error) {
+		return s.store.DeleteProject(ctx, r.ProjectID, w, goneAnswer())
 	})
 }
 

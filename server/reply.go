@@ -18,13 +18,18 @@ type document struct {
 	unchanged bool
 }
 
-// tagged is a row of the catalog with its entity tag, answered with 304 where
-// the client has it already.
+// tagged is a row that never changes with its entity tag, answered with 304
+// where the client has it already.
 func tagged(body any, ifNoneMatch *string) document {
-	return matched(body, etag(catalogGeneration), ifNoneMatch)
+	return generation(body, firstGeneration, ifNoneMatch)
 }
 
-// revised is the same for a resource that changes.
+// generation is the same for a row that changes only by requests.
+func generation(body any, number int, ifNoneMatch *string) document {
+	return matched(body, etag(number), ifNoneMatch)
+}
+
+// revised is the same for a resource that changes by itself too.
 func revised(body any, generation int, changed time.Time, ifNoneMatch *string) document {
 	return matched(body, revisionTag(generation, changed), ifNoneMatch)
 }
@@ -93,6 +98,10 @@ func (r receipt) send(w http.ResponseWriter) error {
 		h.Set("Idempotency-Replayed", "true")
 	}
 	h.Set("Cache-Control", "no-store")
+	if r.answer.Status == http.StatusNoContent {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(r.answer.Body)))
 	w.WriteHeader(r.answer.Status)

@@ -38,6 +38,8 @@ func refusal(err error) *problem {
 		reference    *store.ReferenceError
 		capability   *store.CapabilityError
 		precondition *store.PreconditionError
+		inUse        *store.InUseError
+		limit        *store.LimitError
 		idempotency  *store.IdempotencyError
 	)
 	switch {
@@ -63,6 +65,10 @@ func refusal(err error) *problem {
 		return p
 	case errors.As(err, &precondition):
 		return newProblem(CodePreconditionFailed, precondition.Error())
+	case errors.As(err, &inUse):
+		return newProblem(CodeResourceInUse, inUse.Error())
+	case errors.As(err, &limit):
+		return newProblem(CodeLimitReached, limit.Error())
 	case errors.As(err, &idempotency):
 		return idempotencyProblem(idempotency.Problem)
 	}
@@ -73,6 +79,10 @@ func idempotencyProblem(p store.IdempotencyProblem) *problem {
 	switch p {
 	case store.IdempotencyReused:
 		return newProblem(CodeIdempotencyKeyReused, "the key was used for a request with another body")
+	case store.IdempotencyTooMany:
+		p := newProblem(CodeRateLimited, "the tenant has too many Idempotency-Keys at once")
+		p.header = map[string]string{"Retry-After": "60"}
+		return p
 	case store.IdempotencyInProgress:
 		return newProblem(CodeIdempotencyInProgress, "the first request with this key is still being accepted")
 	}

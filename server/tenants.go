@@ -28,7 +28,7 @@ func (s *Server) OpsGetTenant(ctx context.Context, r api.OpsGetTenantRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return tagged(tenantView(row), r.Params.IfNoneMatch), nil
+	return generation(tenantView(row), row.Generation, r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateTenant creates a tenant.
@@ -39,6 +39,22 @@ func (s *Server) OpsCreateTenant(ctx context.Context, r api.OpsCreateTenantReque
 		return s.store.CreateTenant(ctx, c, in, idem, func(row models.Tenant) (store.Answer, error) {
 			return createdAnswer(ctx, row.ID, tenantView(row))
 		})
+	})
+}
+
+// OpsUpdateTenant changes a tenant.
+func (s *Server) OpsUpdateTenant(ctx context.Context, r api.OpsUpdateTenantRequestObject) (api.OpsUpdateTenantResponseObject, error) {
+	return s.changed(ctx, r.Params.IfMatch, func(w store.Write) (store.Answer, bool, error) {
+		return s.store.UpdateTenant(ctx, r.TenantID, r.Body.Name, w, func(row models.Tenant) (store.Answer, error) {
+			return changedAnswer(row.Generation, tenantView(row))
+		})
+	})
+}
+
+// OpsDeleteTenant retires a tenant that has no projects.
+func (s *Server) OpsDeleteTenant(ctx context.Context, r api.OpsDeleteTenantRequestObject) (api.OpsDeleteTenantResponseObject, error) {
+	return s.changed(ctx, r.Params.IfMatch, func(w store.Write) (store.Answer, bool, error) {
+		return s.store.DeleteTenant(ctx, r.TenantID, w, goneAnswer())
 	})
 }
 

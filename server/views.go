@@ -7,8 +7,8 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 )
 
-// catalogGeneration is the generation of rows that never change.
-const catalogGeneration = 1
+// firstGeneration is the generation of a row that is new, or never changes.
+const firstGeneration = 1
 
 // optional is nil for the zero value: the field is then left out of the JSON.
 func optional[T comparable](v T) *T {

@@ -36,10 +36,10 @@ func (s *Server) CreateVM(ctx context.Context, r api.CreateVMRequestObject) (api
 }
 
 // createVM checks what the description cannot say and fills in the defaults.
-func createVM(projectID string, b api.CreateVMRequest) (store.CreateVM, error) {
-	in := store.CreateVM{
+func createVM(projectID string, b api.CreateVMRequest) (in store.CreateVM, err error) {
+	in = store.CreateVM{
 		ProjectID: projectID, Name: b.Name, Description: valueOf(b.Description), ImageID: b.ImageID, FlavorID: b.FlavorID,
-		DiskGiB: valueOf(b.DiskGib), UserData: []byte(valueOf(b.UserData)), SSHKeys: valueOf(b.SSHKeys),
+		DiskGiB: valueOf(b.DiskGib), UserData: []byte(valueOf(b.UserData)),
 		Metadata: valueOf(b.Metadata), Tags: valueOf(b.Tags),
 		Start: valueOr(b.Start, true), DeleteProtection: valueOf(b.DeleteProtection),
 	}
@@ -66,7 +66,8 @@ func createVM(projectID string, b api.CreateVMRequest) (store.CreateVM, error) {
 	if len(bad) > 0 {
 		return in, newProblem(CodeInvalidArgument, "the request does not match the API's description", bad...)
 	}
-	return in, nil
+	in.SSHKeys, err = publicKeys(valueOf(b.SSHKeys))
+	return in, err
 }
 
 // checkLabels demands keys that can stand in a filter.

@@ -146,7 +146,7 @@ func TestRefusals(t *testing.T) {
 
 		require.NoError(t, w.SaveInventory(t.Context(), storetest.Provider, models.InventoryReport{Version: "1", Capabilities: nil}))
 		body = createBody("keys")
-		body["ssh_keys"] = []string{"ssh-ed25519 AAAA me"}
+		body["ssh_keys"] = []string{publicKey}
 		p := w.do(t, owner(), http.MethodPost, vmsPath, body).requireProblem(t, http.StatusConflict, "FEATURE_NOT_SUPPORTED")
 		require.Equal(t, "supports_cloud_init", p["capability"])
 	})

@@ -42,7 +42,7 @@ func (s *Server) OpsGetZone(ctx context.Context, r api.OpsGetZoneRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return tagged(zoneView(row), r.Params.IfNoneMatch), nil
+	return generation(zoneView(row), row.Generation, r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateZone creates a zone.
@@ -53,6 +53,23 @@ func (s *Server) OpsCreateZone(ctx context.Context, r api.OpsCreateZoneRequestOb
 		return s.store.CreateZone(ctx, c, in, idem, func(row models.Zone) (store.Answer, error) {
 			return createdAnswer(ctx, row.ID, zoneView(row))
 		})
+	})
+}
+
+// OpsUpdateZone changes a zone.
+func (s *Server) OpsUpdateZone(ctx context.Context, r api.OpsUpdateZoneRequestObject) (api.OpsUpdateZoneResponseObject, error) {
+	patch := store.ZonePatch{Name: r.Body.Name, Location: r.Body.Location, Description: r.Body.Description}
+	return s.changed(ctx, r.Params.IfMatch, func(w store.Write) (store.Answer, bool, error) {
+		return s.store.UpdateZone(ctx, r.ZoneID, patch, w, func(row models.Zone) (store.Answer, error) {
+			return changedAnswer(row.Generation, zoneView(row))
+		})
+	})
+}
+
+// OpsDeleteZone retires a zone that nothing uses.
+func (s *Server) OpsDeleteZone(ctx context.Context, r api.OpsDeleteZoneRequestObject) (api.OpsDeleteZoneResponseObject, error) {
+	return s.changed(ctx, r.Params.IfMatch, func(w store.Write) (store.Answer, bool, error) {
+		return s.store.DeleteZone(ctx, r.ZoneID, w, goneAnswer())
 	})
 }
 

@@ -72,7 +72,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	dispatcher := dispatch.New(temporal, st, log)
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // each request brings its own context
 		Store: st, Dispatcher: dispatcher, Jobs: server.TemporalJobs(temporal), Temporal: temporal,
-		Auth: verifier, Issuer: own, Enforcer: enforcer, WebUI: ui, Logger: log,
+		Auth: verifier, Issuer: own, Accounts: st, Enforcer: enforcer, WebUI: ui, Logger: log,
 		Config: apiConfig,
 	})
 	if err != nil {

@@ -70,7 +70,7 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (_ *
 	}
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // requests bring their own
 		Store: s.store, Dispatcher: dispatcher, Jobs: server.TemporalJobs(s.client), Temporal: s.client,
-		Auth: verifier, Issuer: own, Enforcer: enforcer, WebUI: ui, Docs: s.opts.Docs, Logger: s.opts.Logger,
+		Auth: verifier, Issuer: own, Accounts: s.store, Enforcer: enforcer, WebUI: ui, Docs: s.opts.Docs, Logger: s.opts.Logger,
 		Config: server.Config{PageTokenKey: s.keys.pageToken, PublicMetrics: true},
 	})
 	if err != nil {

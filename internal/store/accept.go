@@ -23,6 +23,9 @@ type Idempotency struct {
 	// Scope is a hash of plane, tenant, subject, method and path.
 	Scope string
 	Key   string
+	// TenantID is whose cap of keys it counts against; empty for operators, who
+	// have none.
+	TenantID string
 	// RequestHash is of the canonical body.
 	RequestHash []byte
 }

@@ -33,8 +33,9 @@ type CreateVM struct {
 	ZoneID   string
 	Location string
 	// DiskGiB is 0 for the flavor's size.
-	DiskGiB          int
-	UserData         []byte // cloud-init; kept sealed
+	DiskGiB  int
+	UserData []byte // cloud-init; kept sealed
+	// SSHKeys are public keys, or IDs of SSH keys of the project.
 	SSHKeys          []string
 	Metadata         map[string]string
 	Tags             map[string]string
@@ -67,12 +68,16 @@ func (s *Store) AcceptCreateVM(ctx context.Context, c Caller, in CreateVM, idem 
 		if err != nil {
 			return models.Operation{}, err
 		}
+		keys, err := s.sshKeys(tx, c.TenantID, in.ProjectID, in.SSHKeys)
+		if err != nil {
+			return models.Operation{}, err
+		}
 		now := s.now()
 		vm := models.VM{
 			ID: vmID, TenantID: c.TenantID, ProjectID: in.ProjectID, Name: in.Name, Description: in.Description,
 			ImageID: in.ImageID, FlavorID: in.FlavorID,
 			VCPUs: facts.flavor.VCPUs, MemoryMiB: facts.flavor.MemoryMiB, DiskGiB: disk,
-			ZoneID: in.ZoneID, Location: in.Location, NICs: nics, SSHKeys: in.SSHKeys,
+			ZoneID: in.ZoneID, Location: in.Location, NICs: nics, SSHKeys: keys,
 			Metadata: in.Metadata, Tags: in.Tags, SealedUserData: sealed, DeleteProtection: in.DeleteProtection,
 			Status: models.VMPending, PowerState: models.PowerNone, DesiredPowerState: models.PowerStopped,
 			CurrentJobID: jobID, Generation: 1, CreatedAt: now, UpdatedAt: now,
@@ -170,19 +175,23 @@ type factRow struct {
 	Capabilities []models.Capability `gorm:"serializer:json"`
 }
 
-// createFacts reads everything that a create refers to in one statement.
+// createFacts reads everything that a create refers to in one statement. None of
+// it is retired before the transaction ends.
 func (s *Store) createFacts(tx *gorm.DB, tenantID string, in CreateVM) (createFacts, error) {
 	networkIDs := make([]string, len(in.Networks))
 	for i, n := range in.Networks {
 		networkIDs[i] = n.NetworkID
 	}
 	var rows []factRow
+	keep := " AND " + present + s.dialect.share() + ") kept"
 	err := tx.Raw(`SELECT 'project' AS fact, id, 0 AS a, 0 AS b, 0 AS c, '' AS text, NULL AS capabilities
-			FROM projects WHERE id = ? AND tenant_id = ?
-		UNION ALL SELECT 'image', id, min_disk_gib, 0, 0, '', NULL FROM images WHERE id = ?
-		UNION ALL SELECT 'flavor', id, vcpus, memory_mib, disk_gib, '', NULL FROM flavors WHERE id = ?
-		UNION ALL SELECT 'zone', id, 0, 0, 0, location, NULL FROM zones WHERE id = ? OR (location = ? AND location <> '')
-		UNION ALL SELECT 'network', id, 0, 0, 0, '', NULL FROM networks WHERE id IN `+s.dialect.elements()+`
+			FROM (SELECT id FROM projects WHERE id = ? AND tenant_id = ?`+keep+`
+		UNION ALL SELECT 'image', id, min_disk_gib, 0, 0, '', NULL FROM (SELECT id, min_disk_gib FROM images WHERE id = ?`+keep+`
+		UNION ALL SELECT 'flavor', id, vcpus, memory_mib, disk_gib, '', NULL
+			FROM (SELECT id, vcpus, memory_mib, disk_gib FROM flavors WHERE id = ?`+keep+`
+		UNION ALL SELECT 'zone', id, 0, 0, 0, location, NULL
+			FROM (SELECT id, location FROM zones WHERE (id = ? OR (location = ? AND location <> ''))`+keep+`
+		UNION ALL SELECT 'network', id, 0, 0, 0, '', NULL FROM (SELECT id FROM networks WHERE id IN `+s.dialect.elements()+keep+`
 		UNION ALL SELECT 'provider', p.id, CASE WHEN p.last_seen_at IS NULL THEN 0 ELSE 1 END, 0, 0, '', CAST(p.capabilities AS text)
 			FROM providers p JOIN zones z ON z.id = p.zone_id
 			WHERE p.enabled AND (? = '' OR z.id = ?) AND (? = '' OR z.location = ?)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"gorm.io/gorm"
 
@@ -42,12 +43,12 @@ func (s *Store) AcceptProviderCreate(ctx context.Context, c Caller, in CreatePro
 		in.CPUOvercommit = 1
 	}
 	return s.accept(ctx, idem, id, respond, func(tx *gorm.DB, jobID string) (models.Operation, error) {
-		var zones int64
-		if err := tx.Model(&models.Zone{}).Where("id = ?", in.ZoneID).Count(&zones).Error; err != nil {
-			return models.Operation{}, wrap(err, "read the zone")
+		err := s.refer(tx, "zones", in.ZoneID)
+		if errors.Is(err, models.ErrNotFound) {
+			err = &ReferenceError{Field: "/zone_id", Detail: "there is no such zone"}
 		}
-		if zones == 0 {
-			return models.Operation{}, &ReferenceError{Field: "/zone_id", Detail: "there is no such zone"}
+		if err != nil {
+			return models.Operation{}, err
 		}
 		now := s.now()
 		row := models.Provider{

@@ -151,7 +151,8 @@ func BenchmarkAcceptCreate(b *testing.B) {
 		run := models.NewID()
 		bare := newBareAccept(b, env, raw)
 		compare(b, func(i int) error {
-			idem := &store.Idempotency{Scope: run, Key: fmt.Sprint(i), RequestHash: []byte("h")}
+			// Each tenant has half as many keys as it may have.
+			idem := &store.Idempotency{Scope: run, Key: fmt.Sprint(i), TenantID: fmt.Sprint(i / (store.MaxIdempotencyKeys / 2)), RequestHash: []byte("h")}
 			_, err := env.AcceptCreateVM(b.Context(), storetest.Caller(), storetest.CreateRequest(fmt.Sprint(run, "-", i)), idem, storetest.Respond)
 			return err
 		}, func(i int) error { return bare.run(b.Context(), fmt.Sprint("bare-", run, "-", i)) })

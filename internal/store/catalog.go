@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 
@@ -74,7 +75,7 @@ func (s *Store) CreateTenant(
 	if err != nil {
 		return Answer{}, false, err
 	}
-	in.ID, in.CreatedAt = id, s.now()
+	in.ID, in.CreatedAt, in.Revision = id, s.now(), first()
 	return createNow(ctx, s, in, idem, respond, nil)
 }
 
@@ -86,16 +87,13 @@ func (s *Store) CreateProject(
 	if err != nil {
 		return Answer{}, false, err
 	}
-	in.ID, in.CreatedAt = id, s.now()
+	in.ID, in.CreatedAt, in.Revision = id, s.now(), first()
 	return createNow(ctx, s, in, idem, respond, func(tx *gorm.DB) error {
-		var tenants int64
-		if err := tx.Model(&models.Tenant{}).Where("id = ?", in.TenantID).Count(&tenants).Error; err != nil {
-			return wrap(err, "read the tenant")
-		}
-		if tenants == 0 {
+		err := s.refer(tx, "tenants", in.TenantID)
+		if errors.Is(err, models.ErrNotFound) {
 			return &ReferenceError{Field: "/tenant_id", Detail: "there is no such tenant"}
 		}
-		return nil
+		return err
 	})
 }
 
@@ -107,7 +105,7 @@ func (s *Store) CreateZone(
 	if err != nil {
 		return Answer{}, false, err
 	}
-	in.ID, in.CreatedAt = id, s.now()
+	in.ID, in.CreatedAt, in.Revision = id, s.now(), first()
 	return createNow(ctx, s, in, idem, respond, nil)
 }
 
@@ -119,7 +117,7 @@ func (s *Store) CreateFlavor(
 	if err != nil {
 		return Answer{}, false, err
 	}
-	in.ID, in.CreatedAt = id, s.now()
+	in.ID, in.CreatedAt, in.Revision = id, s.now(), first()
 	return createNow(ctx, s, in, idem, respond, nil)
 }
 
@@ -132,22 +130,14 @@ func (s *Store) CreateImage(
 	if err != nil {
 		return Answer{}, false, err
 	}
-	in.ID, in.CreatedAt = id, s.now()
+	in.ID, in.CreatedAt, in.Revision = id, s.now(), first()
 	if in.OSType == "" {
 		in.OSType = "linux"
 	}
 	if in.MinDiskGiB == 0 {
 		in.MinDiskGiB = 1
 	}
-	places := make([]bindingPlace, len(in.Bindings))
-	bindings := make([]models.ImageBinding, len(in.Bindings))
-	for i, b := range in.Bindings {
-		if b.CloneMode == "" {
-			b.CloneMode = models.CloneLinked
-		}
-		b.ID, b.ImageID = models.NewID(), id
-		bindings[i], places[i] = b, bindingPlace{b.ProviderID, b.ClusterID}
-	}
+	bindings, places := imageBindings(id, in.Bindings)
 	in.Bindings = bindings
 	return createNow(ctx, s, in, idem, respond, func(tx *gorm.DB) error { return s.checkBindings(tx, places) })
 }
@@ -160,18 +150,39 @@ func (s *Store) CreateNetwork(
 	if err != nil {
 		return Answer{}, false, err
 	}
-	in.ID, in.CreatedAt = id, s.now()
-	places := make([]bindingPlace, len(in.Bindings))
-	bindings := make([]models.NetworkBinding, len(in.Bindings))
-	for i, b := range in.Bindings {
+	in.ID, in.CreatedAt, in.Revision = id, s.now(), first()
+	bindings, places := networkBindings(id, in.Bindings)
+	in.Bindings = bindings
+	return createNow(ctx, s, in, idem, respond, func(tx *gorm.DB) error { return s.checkBindings(tx, places) })
+}
+
+// first is the revision of a row that is new.
+func first() models.Revision { return models.Revision{Generation: 1} }
+
+// imageBindings gives bindings their IDs and what they leave to us.
+func imageBindings(imageID string, in []models.ImageBinding) ([]models.ImageBinding, []bindingPlace) {
+	places, bindings := make([]bindingPlace, len(in)), make([]models.ImageBinding, len(in))
+	for i, b := range in {
+		if b.CloneMode == "" {
+			b.CloneMode = models.CloneLinked
+		}
+		b.ID, b.ImageID = models.NewID(), imageID
+		bindings[i], places[i] = b, bindingPlace{b.ProviderID, b.ClusterID}
+	}
+	return bindings, places
+}
+
+// networkBindings gives bindings their IDs and what they leave to us.
+func networkBindings(networkID string, in []models.NetworkBinding) ([]models.NetworkBinding, []bindingPlace) {
+	places, bindings := make([]bindingPlace, len(in)), make([]models.NetworkBinding, len(in))
+	for i, b := range in {
 		if b.Type == "" {
 			b.Type = models.NetworkNetwork
 		}
-		b.ID, b.NetworkID = models.NewID(), id
+		b.ID, b.NetworkID = models.NewID(), networkID
 		bindings[i], places[i] = b, bindingPlace{b.ProviderID, b.ClusterID}
 	}
-	in.Bindings = bindings
-	return createNow(ctx, s, in, idem, respond, func(tx *gorm.DB) error { return s.checkBindings(tx, places) })
+	return bindings, places
 }
 
 // bindingPlace is where a binding holds; an empty cluster means everywhere.

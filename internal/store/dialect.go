@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // dialect is the kind of database. What differs between the two is said here
@@ -35,6 +36,39 @@ func (d dialect) lock(tables string) string {
 		return ""
 	}
 	return " FOR NO KEY UPDATE OF " + tables
+}
+
+// The locks on a row. Who refers to the row passes the first, and waits for
+// the second.
+const (
+	forChange     = "NO KEY UPDATE"
+	forRetirement = "UPDATE"
+)
+
+// locking makes a query of GORM's lock its rows, as lock does for a statement.
+func (d dialect) locking(q *gorm.DB, strength string) *gorm.DB {
+	if d == sqlite {
+		return q
+	}
+	return q.Clauses(clause.Locking{Strength: strength})
+}
+
+// share ends a SELECT whose rows are referred to: none of them is retired until
+// the transaction ends. It is the lock that foreign keys take, and stands in
+// the way of a row's retirement only, not of its other changes.
+func (d dialect) share() string {
+	if d == sqlite {
+		return ""
+	}
+	return " FOR KEY SHARE"
+}
+
+// hasNIC is a condition over one parameter, the ID of a network.
+func (d dialect) hasNIC() string {
+	if d == sqlite {
+		return "EXISTS (SELECT 1 FROM json_each(vms.nics) AS nic WHERE nic.value ->> 'network_id' = ?)"
+	}
+	return "vms.nics @> jsonb_build_array(jsonb_build_object('network_id', ?::text))"
 }
 
 // elements is a subquery over one parameter, a JSON array of strings. A list

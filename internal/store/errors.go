@@ -50,6 +50,20 @@ type CapabilityError struct{ Capability models.Capability }
 
 func (e *CapabilityError) Error() string { return "not supported: " + e.Capability.Flag() }
 
+// InUseError says that a row cannot be deleted while something needs it. Detail
+// is a sentence for who asked.
+type InUseError struct{ Detail string }
+
+func (e *InUseError) Error() string { return e.Detail }
+
+// LimitError says that there are as many as there may be.
+type LimitError struct {
+	What  string // a plural
+	Limit int
+}
+
+func (e *LimitError) Error() string { return fmt.Sprintf("there are %d %s already", e.Limit, e.What) }
+
 // PreconditionError says that If-Match named another generation.
 type PreconditionError struct{ Generation int }
 
@@ -66,6 +80,8 @@ const (
 	IdempotencyReused IdempotencyProblem = "REUSED"
 	// IdempotencyInProgress: the first request with the key is still being accepted.
 	IdempotencyInProgress IdempotencyProblem = "IN_PROGRESS"
+	// IdempotencyTooMany: the tenant has as many keys as it may have at once.
+	IdempotencyTooMany IdempotencyProblem = "TOO_MANY"
 )
 
 // IdempotencyError says that a request is not accepted under its Idempotency-Key.

@@ -120,12 +120,15 @@ func TestRoundTrips(t *testing.T) {
 		sent.last(t)
 	}
 	idem := func(key string) *store.Idempotency {
-		return &store.Idempotency{Scope: "s", Key: key, RequestHash: []byte("h")}
+		return &store.Idempotency{Scope: "s", Key: key, TenantID: storetest.Tenant, RequestHash: []byte("h")}
 	}
 	accepted, err := s.AcceptCreateVM(ctx, storetest.Caller(), storetest.CreateRequest("a"), idem("1"), storetest.Respond)
 	require.NoError(t, err)
-	trips(7, "accept a create")
+	trips(8, "accept a create, which counts the tenant's keys")
 	create := accepted.Operation
+	_, err = s.AcceptCreateVM(ctx, storetest.Caller(), storetest.CreateRequest("b"), idem("3"), storetest.Respond)
+	require.NoError(t, err)
+	trips(7, "accept a create")
 	require.NoError(t, s.MarkDispatched(ctx, create.ID))
 	trips(1, "mark dispatched")
 	_, err = s.BeginJob(ctx, create.ID)

@@ -19,7 +19,7 @@ const IdempotencyLifetime = 24 * time.Hour
 // claim writes the record of a request's key with its answer, as the first
 // statement of an accept. When another request has written it before, claim
 // waits until that one has ended and returns its answer. IdempotencyError:
-// the body differs, or the wait was too long.
+// the body differs, the wait was too long, or the tenant has too many keys.
 func (s *Store) claim(tx *gorm.DB, idem *Idempotency, jobID string, answer Answer) (stored Answer, replay bool, err error) {
 	if idem == nil {
 		return Answer{}, false, nil
@@ -30,16 +30,16 @@ func (s *Store) claim(tx *gorm.DB, idem *Idempotency, jobID string, answer Answe
 	}
 	now := s.now()
 	n, err := exec(tx, "claim the idempotency key", `INSERT INTO idempotency_records
-		(scope, key, request_hash, job_id, status, header, body, created_at, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, key) DO NOTHING`,
-		idem.Scope, idem.Key, idem.RequestHash, jobID, answer.Status, string(header), answer.Body, now, now.Add(IdempotencyLifetime))
+		(scope, key, tenant_id, request_hash, job_id, status, header, body, created_at, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, key) DO NOTHING`,
+		idem.Scope, idem.Key, idem.TenantID, idem.RequestHash, jobID, answer.Status, string(header), answer.Body, now, now.Add(IdempotencyLifetime))
 	switch {
 	case isLockTimeout(err):
 		return Answer{}, false, &IdempotencyError{Problem: IdempotencyInProgress}
 	case err != nil:
 		return Answer{}, false, err
 	case n == 1:
-		return Answer{}, false, nil
+		return Answer{}, false, s.withinKeys(tx, idem.TenantID, now)
 	}
 	var record models.IdempotencyRecord
 	err = tx.Take(&record, "scope = ? AND key = ?", idem.Scope, idem.Key).Error

@@ -135,7 +135,7 @@ func TestPlacementLooksAtTheNodes(t *testing.T) {
 		{name: "network not bound", arrange: "UPDATE network_bindings SET network_id = 'other'", want: models.ErrImageNotReady},
 		{
 			name: "no cloud-init where it is needed", arrange: "UPDATE providers SET capabilities = '[]'",
-			change: func(in *store.CreateVM) { in.SSHKeys = []string{"k"} }, want: models.ErrNoCapacity,
+			change: func(in *store.CreateVM) { in.SSHKeys = []string{"ssh-ed25519 AAAA"} }, want: models.ErrNoCapacity,
 		},
 		{name: "no cloud-init where it is not needed", arrange: "UPDATE providers SET capabilities = '[]'", node: "n1"},
 		{

@@ -43,7 +43,7 @@ func tables(t *testing.T, db *gorm.DB) map[string][]string {
 func TestBothDialectsHaveTheSameColumns(t *testing.T) {
 	pg := tables(t, storetest.New(t, storetest.Postgres).DB)
 	lite := tables(t, storetest.New(t, storetest.SQLite).DB)
-	require.Len(t, pg, 17)
+	require.Len(t, pg, 20)
 	require.Empty(t, cmp.Diff(pg, lite))
 }
 
@@ -65,6 +65,9 @@ func TestModelsMatchTheColumns(t *testing.T) {
 		models.Operation{},
 		models.IdempotencyRecord{},
 		models.SigningKey{},
+		models.ServiceAccount{},
+		models.ServiceAccountKey{},
+		models.SSHKey{},
 	}
 	for _, dialect := range storetest.Dialects() {
 		t.Run(dialect, func(t *testing.T) {
@@ -124,6 +127,7 @@ func TestConstraints(t *testing.T) {
 			env := storetest.New(t, dialect)
 			env.Seed(t)
 			vm := env.ActiveVM(t, "a")
+			account(t, env, "robot")
 			for name, statement := range map[string]string{
 				"unknown status":              "UPDATE vms SET status = 'GONE'",
 				"unknown power":               "UPDATE vms SET power_state = 'ON'",
@@ -137,6 +141,8 @@ func TestConstraints(t *testing.T) {
 				"flavor without memory":       "UPDATE flavors SET memory_mib = 0",
 				"provider in an unknown zone": "UPDATE providers SET zone_id = 'none'",
 				"tenant with projects gone":   "DELETE FROM tenants",
+				"account of another tenant":   "UPDATE service_accounts SET tenant_id = 'other'",
+				"account in no project":       "UPDATE service_accounts SET project_id = 'none'",
 			} {
 				require.Error(t, env.DB.Exec(statement).Error, name)
 			}

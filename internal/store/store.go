@@ -31,6 +31,8 @@ type Options struct {
 	// Scheduler ranks nodes; nil is placement.FirstFit.
 	Scheduler placement.Scheduler
 	Logger    *slog.Logger
+	// MaxIdempotencyKeys caps the live records of a tenant; 0 is MaxIdempotencyKeys.
+	MaxIdempotencyKeys int
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -51,6 +53,7 @@ type Store struct {
 	scheduler placement.Scheduler
 	logger    *slog.Logger
 	clock     func() time.Time
+	keys      *keyBudget
 	// writer lets one write at a time into SQLite, in order of arrival, where
 	// its own lock would make writers poll. Nil on Postgres.
 	writer chan struct{}
@@ -62,7 +65,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Dialector == nil || o.Sealer == nil {
 		return nil, errors.New("store: a dialector and a sealer are needed")
 	}
-	s := &Store{sealer: o.Sealer, scheduler: o.Scheduler, logger: o.Logger, clock: o.Now}
+	s := &Store{sealer: o.Sealer, scheduler: o.Scheduler, logger: o.Logger, clock: o.Now, keys: newKeyBudget(o.MaxIdempotencyKeys)}
 	if s.scheduler == nil {
 		s.scheduler = placement.FirstFit{}
 	}
