@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"net/http"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -21,21 +22,29 @@ import (
 type target struct {
 	id, method, path, permission string
 	plane                        string
+	// body is an example of what the route takes; nil for none.
+	body any
 }
 
-// targets fills every route of the description with the given IDs.
+// targets fills every route of the description with the given IDs. A parameter
+// that is not among them gets an ID that nothing has.
 func (w *world) targets(ids map[string]string) []target {
 	var out []target
+	unfilled := regexp.MustCompile(`\{(\w+)\}`)
 	for path, item := range w.doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			filled := path
 			for name, id := range ids {
 				filled = strings.ReplaceAll(filled, "{"+name+"}", id)
 			}
-			out = append(out, target{
-				id: op.OperationID, method: method, path: "/api/hcp" + filled, plane: strings.Split(path, "/")[1],
+			r := target{
+				id: op.OperationID, method: method, path: "/api/hcp" + unfilled.ReplaceAllString(filled, "absent-$1"), plane: strings.Split(path, "/")[1],
 				permission: op.Extensions["x-permission"].(string),
-			})
+			}
+			if op.RequestBody != nil {
+				r.body, _ = exampleOf(op.RequestBody.Value.Content.Get("application/json").Schema)
+			}
+			out = append(out, r)
 		}
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].id < out[j].id })
@@ -82,7 +91,7 @@ func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
 				}
 				// A body that is not valid must not be looked at before its author is.
 				var body any
-				if r.method == http.MethodPost {
+				if r.body != nil {
 					body = "{"
 				}
 				res := w.send(t, r.method, r.path, body, headers...)
@@ -128,21 +137,18 @@ func TestForeignLooksLikeAbsent(t *testing.T) {
 		before := w.state(t)
 		blank := strings.NewReplacer(vm.ID, "ID", job, "ID", absent, "ID", storetest.Project, "P", "no-such-project", "P")
 		mine := seededIDs(vm.ID, job)
-		none := map[string]string{"projectId": "no-such-project", "vmId": absent, "jobId": absent}
+		none := seededIDs(absent, absent)
+		none["projectId"] = "no-such-project"
 		gone := w.targets(none)
 		for i, r := range w.targets(mine) {
 			if r.plane != "tenant" || !strings.Contains(gone[i].path, absent) && !strings.Contains(gone[i].path, "no-such-project") {
 				continue
 			}
-			var body any
-			if r.id == "createVM" {
-				body = createBody("x")
-			}
 			for name, p := range map[string]who{"another tenant": otherOwner(), "another project": limited} {
 				t.Run(r.id+" of "+name, func(t *testing.T) {
-					foreign := w.do(t, p, r.method, r.path, body)
+					foreign := w.do(t, p, r.method, r.path, r.body)
 					foreign.requireProblem(t, http.StatusNotFound, "NOT_FOUND")
-					missing := w.do(t, p, r.method, gone[i].path, body)
+					missing := w.do(t, p, r.method, gone[i].path, r.body)
 					missing.requireProblem(t, http.StatusNotFound, "NOT_FOUND")
 					f, m := foreign.json(t), missing.json(t)
 					delete(f, "request_id")

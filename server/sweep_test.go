@@ -15,8 +15,6 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
-
-	"github.com/hypervisor-control-plane/hcp/models"
 )
 
 // sweepTarget is one operation of the description with all that it takes to
@@ -25,7 +23,6 @@ type sweepTarget struct {
 	target
 	op     *openapi3.Operation
 	params openapi3.Parameters
-	body   any // the example; nil for none
 }
 
 // sweep lists every operation that is built, with IDs that exist where there
@@ -36,23 +33,11 @@ func (w *world) sweep(t *testing.T, ids map[string]string) []sweepTarget {
 	described := map[string]sweepTarget{}
 	for _, item := range w.doc.Paths.Map() {
 		for _, op := range item.Operations() {
-			s := sweepTarget{op: op, params: append(append(openapi3.Parameters{}, item.Parameters...), op.Parameters...)}
-			if op.RequestBody != nil {
-				s.body = exampleOf(t, op.RequestBody.Value.Content.Get("application/json").Schema)
-			}
-			described[op.OperationID] = s
-		}
-	}
-	all := maps.Clone(ids)
-	for _, s := range described { // what Seed does not make does not exist
-		for _, p := range s.params {
-			if _, has := all[p.Value.Name]; p.Value.In == openapi3.ParameterInPath && !has {
-				all[p.Value.Name] = models.NewID()
-			}
+			described[op.OperationID] = sweepTarget{op: op, params: append(append(openapi3.Parameters{}, item.Parameters...), op.Parameters...)}
 		}
 	}
 	var out []sweepTarget
-	for _, r := range w.targets(all) {
+	for _, r := range w.targets(ids) {
 		if slices.Contains(unbuilt, strings.ToLower(r.id)) {
 			continue
 		}

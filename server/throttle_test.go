@@ -122,7 +122,7 @@ func TestLimitsAreShown(t *testing.T) {
 // to, while those who are known from there, and all others, are served.
 func TestTokenGuessing(t *testing.T) {
 	w := limited(t, server.RateLimits{Source: slow(3)})
-	guess := func(address, authorization, path string, forwarded ...string) *http.Response {
+	guess := func(address, authorization, path string, forwarded ...string) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
 		r.RemoteAddr = address
 		if authorization != "" {
@@ -133,24 +133,24 @@ func TestTokenGuessing(t *testing.T) {
 		}
 		rec := httptest.NewRecorder()
 		w.handler.ServeHTTP(rec, r)
-		return rec.Result()
+		return rec
 	}
 	good := "Bearer " + w.token(t, owner())
-	require.Equal(t, http.StatusOK, guess("192.0.2.1:1000", good, vmsPath).StatusCode)
+	require.Equal(t, http.StatusOK, guess("192.0.2.1:1000", good, vmsPath).Code)
 	for i, authorization := range []string{"Bearer abc", "", "Basic YTpi"} {
-		require.Equal(t, http.StatusUnauthorized, guess(fmt.Sprintf("192.0.2.1:%d", 2000+i), authorization, vmsPath).StatusCode)
+		require.Equal(t, http.StatusUnauthorized, guess(fmt.Sprintf("192.0.2.1:%d", 2000+i), authorization, vmsPath).Code)
 	}
 	res := guess("192.0.2.1:3000", "Bearer abc", vmsPath)
-	require.Equal(t, http.StatusTooManyRequests, res.StatusCode)
-	require.NotEmpty(t, res.Header.Get("Retry-After"))
-	require.Equal(t, http.StatusTooManyRequests, guess("192.0.2.1:3000", "Bearer abc", "/metrics").StatusCode)
-	require.Equal(t, http.StatusTooManyRequests, guess("192.0.2.1:3000", "", vmsPath, "198.51.100.9").StatusCode, "anybody can write X-Forwarded-For")
+	require.Equal(t, http.StatusTooManyRequests, res.Code)
+	require.NotEmpty(t, res.Header().Get("Retry-After"))
+	require.Equal(t, http.StatusTooManyRequests, guess("192.0.2.1:3000", "Bearer abc", "/metrics").Code)
+	require.Equal(t, http.StatusTooManyRequests, guess("192.0.2.1:3000", "", vmsPath, "198.51.100.9").Code, "anybody can write X-Forwarded-For")
 
-	require.Equal(t, http.StatusOK, guess("192.0.2.1:3000", good, vmsPath).StatusCode, "a token that was verified before")
-	require.Equal(t, http.StatusOK, guess("192.0.2.1:3000", "", "/livez").StatusCode)
+	require.Equal(t, http.StatusOK, guess("192.0.2.1:3000", good, vmsPath).Code, "a token that was verified before")
+	require.Equal(t, http.StatusOK, guess("192.0.2.1:3000", "", "/livez").Code)
 	fresh := "Bearer " + w.token(t, as("viewer", storetest.Tenant))
-	require.Equal(t, http.StatusTooManyRequests, guess("192.0.2.1:3000", fresh, vmsPath).StatusCode, "nothing is verified for this address")
-	require.Equal(t, http.StatusOK, guess("192.0.2.2:3000", fresh, vmsPath).StatusCode)
+	require.Equal(t, http.StatusTooManyRequests, guess("192.0.2.1:3000", fresh, vmsPath).Code, "nothing is verified for this address")
+	require.Equal(t, http.StatusOK, guess("192.0.2.2:3000", fresh, vmsPath).Code)
 }
 
 // TestTokenGuessingBehindAProxy: the proxy's word counts where it is ours.
