@@ -34,6 +34,8 @@ import (
 type Dispatcher interface {
 	// Dispatch starts the job's workflow; one that is started already is no error.
 	Dispatch(ctx context.Context, op models.Operation) error
+	// Deliver tells Temporal what was asked of a job: to stop, to give up undoing.
+	Deliver(ctx context.Context, op models.Operation) error
 	// SettleIfClosed settles a job whose workflow was ended from outside, and
 	// reports whether it is settled now.
 	SettleIfClosed(ctx context.Context, jobID string) (settled bool, err error)
