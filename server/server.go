@@ -24,6 +24,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
 	"github.com/hypervisor-control-plane/hcp/internal/jobview"
+	"github.com/hypervisor-control-plane/hcp/internal/jobwatch"
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/policies"
@@ -64,7 +65,8 @@ type Config struct {
 	PublicMetrics bool
 }
 
-// Deps is what the server works with. All but WebUI, Registry and Logger are required.
+// Deps is what the server works with. All but Watch, WebUI, Registry and Logger
+// are required.
 type Deps struct {
 	Store      *store.Store
 	Dispatcher Dispatcher
@@ -72,6 +74,9 @@ type Deps struct {
 	Temporal   Temporal
 	Auth       *auth.Verifier
 	Enforcer   *policies.Enforcer
+	// Watch follows jobs for those who wait for a change; nil follows their rows
+	// alone. The server closes it when it drains.
+	Watch *jobwatch.Hub
 	// WebUI, if any, serves everything below /temporal/ and guards itself.
 	WebUI http.Handler
 	// Registry takes the server's metrics, and /metrics shows it.
@@ -86,6 +91,7 @@ type Server struct {
 	dispatcher   Dispatcher
 	jobs         Jobs
 	temporal     Temporal
+	watch        *jobwatch.Hub
 	guard        *guard
 	capabilities *capabilityIndex
 	tokens       pageTokens
@@ -115,7 +121,11 @@ func New(d Deps) (*Server, error) {
 	if d.Config.Version == "" {
 		d.Config.Version = "dev"
 	}
+	if d.Watch == nil {
+		d.Watch = jobwatch.New(nil, d.Store, jobwatch.Options{Logger: d.Logger})
+	}
 	s := &Server{
+		watch: d.Watch,
 		store: d.Store, dispatcher: d.Dispatcher, jobs: d.Jobs, temporal: d.Temporal,
 		guard: newGuard(d.Auth, d.Enforcer), capabilities: newCapabilityIndex(d.Store, time.Now),
 		logger: d.Logger, config: d.Config,
@@ -139,6 +149,11 @@ func New(d Deps) (*Server, error) {
 // Handler is the whole server: the API, /livez, /readyz, /metrics, and the
 // Temporal Web UI where there is one.
 func (s *Server) Handler() http.Handler { return s.echo }
+
+// Drain ends what would go on for ever: streams of events are told to come
+// again, and those who wait for a job are answered. It is to be called when the
+// process begins to stop (http.Server.RegisterOnShutdown).
+func (s *Server) Drain() { s.watch.Close() }
 
 // routes registers what the description and the table of root routes name.
 func (s *Server) routes(d Deps) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
 	"github.com/hypervisor-control-plane/hcp/internal/config"
 	"github.com/hypervisor-control-plane/hcp/internal/dispatch"
+	"github.com/hypervisor-control-plane/hcp/internal/jobwatch"
 	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server"
 	"github.com/hypervisor-control-plane/hcp/server/webui"
@@ -66,6 +67,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	dispatcher := dispatch.New(temporal, st, log)
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // each request brings its own context
 		Store: st, Dispatcher: dispatcher, Jobs: server.TemporalJobs(temporal), Temporal: temporal,
+		Watch: jobwatch.New(temporal, st, jobwatch.Options{Logger: log}),
 		Auth: verifier, Enforcer: enforcer, WebUI: ui, Logger: log,
 		Config: server.Config{PageTokenKey: pageTokenKey, Version: version(), PublicMetrics: cfg.Server.PublicMetrics},
 	})
@@ -79,7 +81,9 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	}
 	go dispatcher.RunRelay(ctx)
 	log.Info("serving the API", "address", listener.Addr().String())
-	return server.Serve(ctx, listener, server.HTTPServer(srv.Handler(), log), cfg.Server.ShutdownTimeout)
+	web := server.HTTPServer(srv.Handler(), log)
+	web.RegisterOnShutdown(srv.Drain)
+	return server.Serve(ctx, listener, web, cfg.Server.ShutdownTimeout)
 }
 
 func issuers(cfg config.Config) []auth.Issuer {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
+	"github.com/hypervisor-control-plane/hcp/internal/jobwatch"
 	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server"
 	"github.com/hypervisor-control-plane/hcp/server/webui"
@@ -56,6 +57,7 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*ap
 	}
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // requests bring their own
 		Store: s.store, Dispatcher: dispatcher, Jobs: server.TemporalJobs(s.client), Temporal: s.client,
+		Watch: jobwatch.New(s.client, s.store, jobwatch.Options{Logger: s.opts.Logger}),
 		Auth: verifier, Enforcer: enforcer, WebUI: ui, Logger: s.opts.Logger,
 		Config: server.Config{PageTokenKey: s.keys.pageToken, PublicMetrics: true},
 	})
@@ -72,6 +74,7 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*ap
 		},
 		failed: make(chan error, 1),
 	}
+	a.server.RegisterOnShutdown(srv.Drain)
 	go func() {
 		if err := a.server.Serve(s.opts.Listener); !errors.Is(err, http.ErrServerClosed) {
 			a.failed <- fmt.Errorf("API: %w", err)

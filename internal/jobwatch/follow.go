@@ -97,21 +97,21 @@ func (w *watcher) followed() bool {
 
 // describe asks for the job's latest run, what is at work in it, and how many
 // events it has.
-func (w *watcher) describe(ctx context.Context) (runID string, events int64, status enumspb.WorkflowExecutionStatus, pending pendingOf, err error) {
+func (w *watcher) describe(ctx context.Context) (runID string, events int64, pending pendingOf, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	desc, err := w.hub.client.DescribeWorkflowExecution(ctx, w.jobID, "")
 	if err != nil {
-		return "", 0, status, nil, fmt.Errorf("describe the workflow of job %s: %w", w.jobID, err)
+		return "", 0, nil, fmt.Errorf("describe the workflow of job %s: %w", w.jobID, err)
 	}
 	info := desc.GetWorkflowExecutionInfo()
-	return info.GetExecution().GetRunId(), info.GetHistoryLength(), info.GetStatus(), desc.GetPendingActivities(), nil
+	return info.GetExecution().GetRunId(), info.GetHistoryLength(), desc.GetPendingActivities(), nil
 }
 
 // follow reads one run of the job as it grows. over is false, without an error,
 // when another run has taken its place.
 func (w *watcher) follow(ctx context.Context, op models.Operation) (over bool, err error) {
-	runID, length, _, pending, err := w.describe(ctx)
+	runID, length, pending, err := w.describe(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -145,7 +145,7 @@ func (w *watcher) follow(ctx context.Context, op models.Operation) (over bool, e
 			if !f.tracker.AtWork() {
 				continue
 			}
-			latest, _, _, now, err := w.describe(ctx)
+			latest, _, now, err := w.describe(ctx)
 			if err != nil || latest != runID {
 				continue // its history will tell, or break off
 			}
@@ -153,7 +153,7 @@ func (w *watcher) follow(ctx context.Context, op models.Operation) (over bool, e
 			w.show(f.op, f.tracker.Live(pending))
 		}
 	}
-	latest, _, _, _, err := w.describe(ctx)
+	latest, _, _, err := w.describe(ctx)
 	return err != nil || latest == runID, nil
 }
 

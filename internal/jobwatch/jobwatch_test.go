@@ -9,9 +9,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/hypervisor-control-plane/hcp/internal/jobview"
 	"github.com/hypervisor-control-plane/hcp/internal/jobwatch"
+	"github.com/hypervisor-control-plane/hcp/internal/jobwatch/jobwatchtest"
 	"github.com/hypervisor-control-plane/hcp/models"
 )
 
@@ -38,9 +41,9 @@ func TestACutIsMendedAnywhere(t *testing.T) {
 				id, _, _ := strings.Cut(whole[cut], " ")
 				seen, err := strconv.Atoi(strings.Split(id, ".")[1])
 				require.NoError(t, err)
-				w.let(seen + rand.IntN(len(w.all)-seen+1))
-				s := watch(t, w.hub(t, jobwatch.Limits{}), id)
-				w.let(len(w.all))
+				w.Happen(seen + rand.IntN(w.Len()-seen+1))
+				s := watch(t, hub(t, w, jobwatch.Limits{}), id)
+				w.Happen(w.Len())
 				events, end := until(t, s, never)
 				require.ErrorIs(t, end, jobwatch.ErrEnded)
 				require.Equal(t, strings.Join(whole[cut+1:], "\n"), strings.Join(words(events), "\n"))
@@ -52,13 +55,13 @@ func TestACutIsMendedAnywhere(t *testing.T) {
 func TestWhatIsNoPlaceInTheRunIsAnsweredWithHowItStands(t *testing.T) {
 	for _, after := range []string{"", "garbage", "00000000.5.0", "1.2", "a.b.c", "x.-1.0", "x.1.-1", strings.Repeat("9", 128)} {
 		w := load(t, "create_vm-succeeded")
-		w.let(len(w.all))
-		events, end := until(t, watch(t, w.hub(t, jobwatch.Limits{}), after), never)
+		w.Happen(w.Len())
+		events, end := until(t, watch(t, hub(t, w, jobwatch.Limits{}), after), never)
 		require.ErrorIs(t, end, jobwatch.ErrEnded, after)
 		require.Len(t, events, 1, after)
 		require.Equal(t, jobview.Succeeded, events[0].Job.State)
 		require.NotEmpty(t, events[0].ID)
-		last, end := until(t, watch(t, w.hub(t, jobwatch.Limits{}), events[0].ID), never)
+		last, end := until(t, watch(t, hub(t, w, jobwatch.Limits{}), events[0].ID), never)
 		require.ErrorIs(t, end, jobwatch.ErrEnded)
 		require.Empty(t, last, "who has seen the end is told nothing more")
 	}
@@ -67,17 +70,18 @@ func TestWhatIsNoPlaceInTheRunIsAnsweredWithHowItStands(t *testing.T) {
 // TestTriesAreToldBesideTheHistory: they have no place in it, and no ID.
 func TestTriesAreToldBesideTheHistory(t *testing.T) {
 	w := load(t, "create_vm-waiting")
-	pending := w.desc.PendingActivities
-	w.desc.PendingActivities = nil
-	w.let(len(w.all))
-	w.op.Outcome, w.op.FinishedAt = models.OutcomeNone, nil
-	h := w.hub(t, jobwatch.Limits{})
+	var pending []*workflowpb.PendingActivityInfo
+	w.Change(func(_ *models.Operation, desc *workflowservice.DescribeWorkflowExecutionResponse) {
+		pending, desc.PendingActivities = desc.PendingActivities, nil
+	})
+	w.Happen(w.Len())
+	h := hub(t, w, jobwatch.Limits{})
 	s := watch(t, h, "")
 	first, _ := until(t, s, some(1))
 	require.Equal(t, jobview.Running, first[0].Job.State)
-	w.mu.Lock()
-	w.desc.PendingActivities = pending
-	w.mu.Unlock()
+	w.Change(func(_ *models.Operation, desc *workflowservice.DescribeWorkflowExecutionResponse) {
+		desc.PendingActivities = pending
+	})
 	news, _ := until(t, s, some(2))
 	require.Equal(t, "CreateVM", news[0].Step.Name)
 	require.Equal(t, jobview.StepWaiting, news[0].Step.State)
@@ -91,8 +95,8 @@ func TestTriesAreToldBesideTheHistory(t *testing.T) {
 	again, _ := until(t, watch(t, h, first[0].ID), some(2))
 	require.Equal(t, jobview.StepWaiting, again[0].Step.State, "who comes back is told it anew")
 	require.Len(t, again, 2)
-	_, _, before := w.reads()
-	require.Eventually(t, func() bool { _, _, now := w.reads(); return now > before+3 }, patience, time.Millisecond)
+	before := w.Reads().Describes
+	require.Eventually(t, func() bool { return w.Reads().Describes > before+3 }, patience, time.Millisecond)
 	more, end := s.Take()
 	require.NoError(t, end)
 	require.Empty(t, more, "what has not changed is not told")
@@ -100,16 +104,16 @@ func TestTriesAreToldBesideTheHistory(t *testing.T) {
 
 func TestManyFollowersAreOneReader(t *testing.T) {
 	w := load(t, "create_vm-failed")
-	w.let(2)
-	h := w.hub(t, jobwatch.Limits{})
+	w.Happen(2)
+	h := hub(t, w, jobwatch.Limits{})
 	subs := make([]*jobwatch.Subscription, 200)
 	for i := range subs {
 		subs[i] = watch(t, h, "")
 	}
 	jobs, followers := h.Watching()
 	require.Equal(t, []int{1, 200}, []int{jobs, followers})
-	for n := 3; n <= len(w.all); n++ {
-		w.let(n)
+	for n := 3; n <= w.Len(); n++ {
+		w.Happen(n)
 	}
 	var want []string
 	for i, s := range subs {
@@ -122,17 +126,15 @@ func TestManyFollowersAreOneReader(t *testing.T) {
 		require.Equal(t, want[len(want)-1], told[len(told)-1])
 		s.Close()
 	}
-	polls, _, _ := w.reads()
-	require.Equal(t, 1, polls)
+	require.Equal(t, 1, w.Reads().Histories)
 	jobs, followers = h.Watching()
 	require.Equal(t, []int{0, 0}, []int{jobs, followers})
 }
 
 func TestTheLastToLeaveStopsTheReader(t *testing.T) {
 	w := load(t, "create_vm-running")
-	w.let(len(w.all))
-	w.op.Outcome = models.OutcomeNone
-	h := w.hub(t, jobwatch.Limits{})
+	w.Happen(w.Len())
+	h := hub(t, w, jobwatch.Limits{})
 	a, b := watch(t, h, ""), watch(t, h, "")
 	until(t, a, some(1))
 	until(t, b, some(1))
@@ -143,16 +145,16 @@ func TestTheLastToLeaveStopsTheReader(t *testing.T) {
 	b.Close()
 	jobs, followers = h.Watching()
 	require.Equal(t, []int{0, 0}, []int{jobs, followers})
-	require.Eventually(t, func() bool { _, open, _ := w.reads(); return open == 0 }, patience, time.Millisecond, "the long poll has ended")
+	require.Eventually(t, func() bool { return w.Reads().Polls == 0 }, patience, time.Millisecond, "the long poll has ended")
 }
 
 func TestASlowFollowerIsDroppedAlone(t *testing.T) {
 	whole := ended(t, load(t, "create_vm-succeeded"))
 	w := load(t, "create_vm-succeeded")
-	w.let(1)
+	w.Happen(1)
 	l := jobwatch.DefaultLimits()
 	l.Buffer = 2
-	h := w.hub(t, l)
+	h := hub(t, w, l)
 	slow, quick := watch(t, h, ""), watch(t, h, "")
 	until(t, slow, some(1))
 	until(t, quick, some(1))
@@ -160,7 +162,7 @@ func TestASlowFollowerIsDroppedAlone(t *testing.T) {
 	for _, line := range whole[1:] {
 		n, err := strconv.Atoi(strings.Split(line, ".")[1])
 		require.NoError(t, err)
-		w.let(n)
+		w.Happen(n)
 		events, end := until(t, quick, some(1))
 		if len(told) < len(whole)-2 {
 			require.NoError(t, end, "who keeps up is not dropped with the slow one")
@@ -174,8 +176,7 @@ func TestASlowFollowerIsDroppedAlone(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	w := load(t, "create_vm-running")
-	w.let(len(w.all))
-	w.op.Outcome = models.OutcomeNone
+	w.Happen(w.Len())
 	for name, c := range map[string]struct {
 		limits jobwatch.Limits
 		ok     []string // "job tenant"
@@ -187,7 +188,7 @@ func TestLimits(t *testing.T) {
 		"total":      {jobwatch.Limits{Jobs: 9, PerJob: 9, PerTenant: 9, Total: 2, Buffer: 1}, []string{"a x", "b y"}, "c z"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := w.hub(t, c.limits)
+			h := hub(t, w, c.limits)
 			try := func(pair string) (*jobwatch.Subscription, error) {
 				job, tenant, _ := strings.Cut(pair, " ")
 				return h.Watch(job, tenant, "")
@@ -209,16 +210,14 @@ func TestLimits(t *testing.T) {
 
 func TestCloseEndsEverything(t *testing.T) {
 	w := load(t, "create_vm-running")
-	w.let(len(w.all))
-	w.op.Outcome = models.OutcomeNone
-	h := w.hub(t, jobwatch.Limits{})
+	w.Happen(w.Len())
+	h := hub(t, w, jobwatch.Limits{})
 	s := watch(t, h, "")
 	until(t, s, some(1))
 	h.Close()
 	_, end := s.Take()
 	require.ErrorIs(t, end, jobwatch.ErrClosed)
-	_, open, _ := w.reads()
-	require.Zero(t, open, "nothing is left at work")
+	require.Zero(t, w.Reads().Polls, "nothing is left at work")
 	_, err := h.Watch("job-1", "tenant-1", "")
 	require.ErrorIs(t, err, jobwatch.ErrClosed)
 }
@@ -228,24 +227,24 @@ func TestTemporalComesAndGoes(t *testing.T) {
 	name := "create_vm-succeeded"
 	whole := ended(t, load(t, name))
 	w := load(t, name)
-	w.cut(true)
-	h := w.hub(t, jobwatch.Limits{})
+	w.Cut(true)
+	h := hub(t, w, jobwatch.Limits{})
 	s := watch(t, h, "")
 	all, _ := until(t, s, some(1))
 	require.Equal(t, jobview.Queued, all[0].Job.State, "the row is told meanwhile")
 	require.Empty(t, all[0].ID)
-	w.let(1)
-	w.cut(false)
+	w.Happen(1)
+	w.Cut(false)
 	more, _ := until(t, s, some(1))
 	all = append(all, more...)
-	for n := 2; n < len(w.all); n += 3 {
-		w.let(n)
-		w.cut(true)
-		_, _, before := w.reads()
-		require.Eventually(t, func() bool { _, _, now := w.reads(); return now > before }, patience, time.Millisecond)
-		w.cut(false)
+	for n := 2; n < w.Len(); n += 3 {
+		w.Happen(n)
+		w.Cut(true)
+		before := w.Reads().Describes
+		require.Eventually(t, func() bool { return w.Reads().Describes > before }, patience, time.Millisecond)
+		w.Cut(false)
 	}
-	w.let(len(w.all))
+	w.Happen(w.Len())
 	more, end := until(t, s, never)
 	require.ErrorIs(t, end, jobwatch.ErrEnded)
 	require.Equal(t, whole, words(append(all, more...)))
@@ -255,16 +254,15 @@ func TestTemporalComesAndGoes(t *testing.T) {
 // forgotten it.
 func TestAJobWithoutARunIsTheRow(t *testing.T) {
 	w := load(t, "create_vm-succeeded")
-	w.op.DispatchedAt = nil
-	h := w.hub(t, jobwatch.Limits{})
+	w.Change(func(row *models.Operation, _ *workflowservice.DescribeWorkflowExecutionResponse) {
+		row.DispatchedAt = nil
+	})
+	h := hub(t, w, jobwatch.Limits{})
 	s := watch(t, h, "")
 	events, _ := until(t, s, some(1))
 	require.Equal(t, jobview.Queued, events[0].Job.State)
-	polls, _, describes := w.reads()
-	require.Equal(t, []int{0, 0}, []int{polls, describes}, "Temporal is not asked for what it cannot know")
-	w.mu.Lock()
-	w.op = w.whole
-	w.mu.Unlock()
+	require.Equal(t, jobwatchtest.Reads{}, w.Reads(), "Temporal is not asked for what it cannot know")
+	w.Change(func(row *models.Operation, _ *workflowservice.DescribeWorkflowExecutionResponse) { *row = w.End() })
 	events, end := until(t, s, never)
 	require.ErrorIs(t, end, jobwatch.ErrEnded)
 	require.Equal(t, jobview.Succeeded, events[len(events)-1].Job.State)
@@ -273,13 +271,12 @@ func TestAJobWithoutARunIsTheRow(t *testing.T) {
 // TestAnotherRunIsToldFromItsStand: an ID of the run before is no place in it.
 func TestAnotherRunIsToldFromItsStand(t *testing.T) {
 	w := load(t, "create_vm-running")
-	w.let(len(w.all))
-	w.op.Outcome = models.OutcomeNone
-	first, _ := until(t, watch(t, w.hub(t, jobwatch.Limits{}), ""), some(1))
-	w.mu.Lock()
-	w.desc.WorkflowExecutionInfo.Execution.RunId = "ffffffff-0000-0000-0000-000000000000"
-	w.mu.Unlock()
-	again, _ := until(t, watch(t, w.hub(t, jobwatch.Limits{}), first[0].ID), some(1))
+	w.Happen(w.Len())
+	first, _ := until(t, watch(t, hub(t, w, jobwatch.Limits{}), ""), some(1))
+	w.Change(func(_ *models.Operation, desc *workflowservice.DescribeWorkflowExecutionResponse) {
+		desc.WorkflowExecutionInfo.Execution.RunId = "ffffffff-0000-0000-0000-000000000000"
+	})
+	again, _ := until(t, watch(t, hub(t, w, jobwatch.Limits{}), first[0].ID), some(1))
 	require.Nil(t, again[0].Step)
 	require.True(t, strings.HasPrefix(again[0].ID, "ffffffff."), again[0].ID)
 	require.NotEqual(t, first[0].ID, again[0].ID, fmt.Sprint(again))
