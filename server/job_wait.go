@@ -38,11 +38,17 @@ func (s *Server) awaitChange(ctx context.Context, op models.Operation, wait *str
 		select {
 		case <-sub.Wake():
 			_, end := sub.Take()
-			if nowOp, now, ok := sub.Current(); ok && standing(now) != before {
-				return nowOp, now, nil
+			if _, seen, ok := sub.Current(); end == nil && (!ok || standing(seen) == before) {
+				continue
 			}
-			if end != nil { // this process stops, or the job's end was told already
-				return op, s.job(ctx, op), nil
+			// The watcher may be a moment behind what was read at first, so that what it
+			// tells is a reason to look, and no answer. At its end, it is the answer: this
+			// process stops, or the job has ended.
+			if op, err = s.store.Operation(ctx, op.ID); err != nil {
+				return op, job, err
+			}
+			if job = s.job(ctx, op); end != nil || standing(job) != before {
+				return op, job, nil
 			}
 		case <-lease.C:
 			if err := requestOf(ctx).Lease(ctx); err != nil {

@@ -2,7 +2,6 @@ package record_test
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
-	"github.com/hypervisor-control-plane/hcp/workflows"
 )
 
 // ready is a world whose provider was read and whose worker works.
@@ -62,9 +60,9 @@ func (w *world) seen(t *testing.T, op models.Operation) jobview.Job {
 // asked counts what the hypervisor was asked about a VM.
 func (w *world) asked(t *testing.T, vmID string) int {
 	t.Helper()
-	journal, err := w.hv.Journal(t.Context())
+	calls, err := w.hv.Calls(t.Context(), 0)
 	require.NoError(t, err)
-	return len(slices.DeleteFunc(journal, func(e simhv.Entry) bool { return e.VMID != vmID }))
+	return len(slices.DeleteFunc(calls, func(c simhv.Call) bool { return c.VMID != vmID }))
 }
 
 // A job that is cancelled before it has begun touches no hypervisor, whether
@@ -160,7 +158,6 @@ func TestCancelDuringTheUndoingIsHarmless(t *testing.T) {
 func TestAbandon(t *testing.T) {
 	w, _ := ready(t)
 	op := w.undoing(t)
-	w.view(t, "create_vm-undoing", op)
 	accepted, err := w.AcceptJobAbandon(t.Context(), operators(), request(op), "the host burnt", nil, storetest.Respond)
 	require.NoError(t, err)
 	require.NoError(t, w.dispatcher.Deliver(t.Context(), accepted.Operation))
@@ -277,7 +274,3 @@ func TestARetriedJobIsCancelledAndRetried(t *testing.T) {
 	w.ended(t, op, models.OutcomeSucceeded)
 	require.False(t, w.seen(t, op).CancelRequested)
 }
-
-var _ = fmt.Sprint
-
-var _ = workflows.TaskQueueControl

@@ -126,6 +126,7 @@ func (w *watcher) follow(ctx context.Context, op models.Operation) (over bool, e
 	f := &following{watcher: w, tracker: jobview.NewTracker(op, w.hub.opts.View...), op: op}
 	tick := time.NewTicker(w.hub.opts.Every)
 	defer tick.Stop()
+	read := false
 	for !f.tracker.Closed() {
 		select {
 		case <-ctx.Done():
@@ -138,11 +139,15 @@ func (w *watcher) follow(ctx context.Context, op models.Operation) (over bool, e
 				return false, fmt.Errorf("read the history of job %s: %w", w.jobID, e.err)
 			}
 			f.apply(ctx, e.event)
-			if e.event.GetEventId() >= length { // what there was is read: from here on it is news
+			if read = e.event.GetEventId() >= length; read { // what there was: from here on it is news
 				w.show(f.op, f.tracker.Live(pending))
 			}
+		case <-w.ahead:
+			if latest, events, _, err := w.describe(ctx); err == nil && latest == runID {
+				w.doubt(events)
+			}
 		case <-tick.C:
-			if !f.tracker.AtWork() {
+			if !read || !f.tracker.AtWork() {
 				continue
 			}
 			latest, _, now, err := w.describe(ctx)
@@ -174,23 +179,23 @@ func (f *following) apply(ctx context.Context, e *historypb.HistoryEvent) {
 	f.change(f.op, f.tracker.Apply(e), f.tracker.Durable())
 }
 
-// read is an event of a history, or why there is none.
-type read struct {
+// item is an event of a history, or why there is none.
+type item struct {
 	event *historypb.HistoryEvent
 	err   error
 }
 
 // events reads a run's history and goes on as it grows. The channel is closed
 // when the history has ended, or ctx.
-func (w *watcher) events(ctx context.Context, runID string) <-chan read {
-	out := make(chan read)
+func (w *watcher) events(ctx context.Context, runID string) <-chan item {
+	out := make(chan item)
 	go func() {
 		defer close(out)
 		it := w.hub.client.GetWorkflowHistory(ctx, w.jobID, runID, true, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 		for it.HasNext() {
 			e, err := it.Next()
 			select {
-			case out <- read{e, err}:
+			case out <- item{e, err}:
 			case <-ctx.Done():
 				return
 			}

@@ -52,6 +52,32 @@ func TestACutIsMendedAnywhere(t *testing.T) {
 	}
 }
 
+// TestWhoHasSeenMoreIsWaitedFor: another process was quicker. A place that the
+// history does not have is none.
+func TestWhoHasSeenMoreIsWaitedFor(t *testing.T) {
+	whole := ended(t, load(t, "create_vm-succeeded"))
+	w := load(t, "create_vm-succeeded")
+	w.Happen(3)
+	h := hub(t, w, jobwatch.Limits{})
+	first, _ := until(t, watch(t, h, ""), some(1))
+	id, _, _ := strings.Cut(whole[5], " ")
+	seen, err := strconv.Atoi(strings.Split(id, ".")[1])
+	require.NoError(t, err)
+	w.Lag(seen)
+	s := watch(t, h, id)
+	before := w.Reads().Describes
+	require.Eventually(t, func() bool { return w.Reads().Describes > before }, patience, time.Millisecond)
+	events, end := s.Take()
+	require.NoError(t, end)
+	require.Empty(t, events, "the watcher has not come as far")
+	bogus, _ := until(t, watch(t, h, strings.Replace(id, "."+strconv.Itoa(seen)+".", ".99999.", 1)), some(1))
+	require.Equal(t, first[0].ID, bogus[0].ID)
+	w.Happen(w.Len())
+	events, end = until(t, s, never)
+	require.ErrorIs(t, end, jobwatch.ErrEnded)
+	require.Equal(t, whole[6:], words(events))
+}
+
 func TestWhatIsNoPlaceInTheRunIsAnsweredWithHowItStands(t *testing.T) {
 	for _, after := range []string{"", "garbage", "00000000.5.0", "1.2", "a.b.c", "x.-1.0", "x.1.-1", strings.Repeat("9", 128)} {
 		w := load(t, "create_vm-succeeded")
@@ -274,10 +300,10 @@ func TestAnotherRunIsToldFromItsStand(t *testing.T) {
 	w.Happen(w.Len())
 	first, _ := until(t, watch(t, hub(t, w, jobwatch.Limits{}), ""), some(1))
 	w.Change(func(_ *models.Operation, desc *workflowservice.DescribeWorkflowExecutionResponse) {
-		desc.WorkflowExecutionInfo.Execution.RunId = "ffffffff-0000-0000-0000-000000000000"
+		desc.WorkflowExecutionInfo.Execution.RunId = "0190aaaa-0000-7000-8000-ffffffffffff"
 	})
 	again, _ := until(t, watch(t, hub(t, w, jobwatch.Limits{}), first[0].ID), some(1))
 	require.Nil(t, again[0].Step)
-	require.True(t, strings.HasPrefix(again[0].ID, "ffffffff."), again[0].ID)
+	require.True(t, strings.HasPrefix(again[0].ID, "ffffffffffff."), again[0].ID)
 	require.NotEqual(t, first[0].ID, again[0].ID, fmt.Sprint(again))
 }

@@ -100,9 +100,10 @@ func (p position) before(q position) bool {
 }
 
 // runKeyLength is how much of Temporal's run ID tells the runs of a job apart.
-const runKeyLength = 8
+// The ID is a UUID of version 7: its end is random, its beginning the time.
+const runKeyLength = 12
 
-func runKey(runID string) string { return runID[:min(len(runID), runKeyLength)] }
+func runKey(runID string) string { return runID[max(0, len(runID)-runKeyLength):] }
 
 func eventID(run string, p position) string { return fmt.Sprintf("%s.%d.%d", run, p.event, p.n) }
 

@@ -36,10 +36,12 @@ type watcher struct {
 	op           models.Operation
 	known        bool
 	ended        error
+	// ahead is sent to when a subscriber has seen more than this watcher.
+	ahead chan struct{}
 }
 
 func newWatcher(h *Hub, jobID string, cancel context.CancelFunc) *watcher {
-	return &watcher{hub: h, jobID: jobID, cancel: cancel, subs: map[*Subscription]struct{}{}}
+	return &watcher{hub: h, jobID: jobID, cancel: cancel, subs: map[*Subscription]struct{}{}, ahead: make(chan struct{}, 1)}
 }
 
 func (w *watcher) add(s *Subscription) {
@@ -69,6 +71,10 @@ func (w *watcher) end(err error) {
 	defer w.mu.Unlock()
 	w.ended = err
 	for s := range w.subs {
+		if w.known && !s.started {
+			s.after = "" // there is nothing more to come that it could wait for
+			w.begin(s)
+		}
 		s.finish(err)
 	}
 }
@@ -83,7 +89,9 @@ func (s *Subscription) Current() (op models.Operation, job jobview.Job, ok bool)
 
 // begin tells a subscriber where the job stands, or what it has missed. Without
 // a run, because Temporal is away or has none, that is for the time being: the
-// place where it wants to carry on is kept.
+// place where it wants to carry on is kept. One that has seen more than this
+// watcher, by another process that was quicker, begins once the watcher has
+// come as far.
 func (w *watcher) begin(s *Subscription) {
 	if s.started {
 		return
@@ -92,9 +100,17 @@ func (w *watcher) begin(s *Subscription) {
 		s.catchUp([]Event{{Job: w.now, Op: w.op}})
 		return
 	}
-	s.started = true
 	run, at, ok := parseID(s.after)
-	if !ok || run != w.key || w.last.before(at) || at.before(w.cut) {
+	here := ok && run == w.key && !at.before(w.cut)
+	if here && w.last.before(at) && w.ended == nil {
+		select {
+		case w.ahead <- struct{}{}:
+		default:
+		}
+		return
+	}
+	s.started = true
+	if !here || w.last.before(at) {
 		s.catchUp([]Event{{ID: eventID(w.key, w.last), Job: w.now, Op: w.op, at: w.last}})
 		return
 	}
@@ -105,6 +121,18 @@ func (w *watcher) begin(s *Subscription) {
 		}
 	}
 	s.catchUp(append(missed, w.passing(w.durable, w.now)...))
+}
+
+// doubt lets those begin who wait for a place that the history does not have.
+func (w *watcher) doubt(events int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for s := range w.subs {
+		if _, at, _ := parseID(s.after); !s.started && at.event > events {
+			s.after = ""
+			w.begin(s)
+		}
+	}
 }
 
 // enter makes the given run the one at hand. Of a run that is read again, after
@@ -175,9 +203,12 @@ func (w *watcher) show(op models.Operation, now jobview.Job) {
 	w.op, w.now = op, now
 	if w.known {
 		w.tell(w.passing(before, now))
+	}
+	first := !w.known
+	w.known = true
+	if w.key == "" && !first {
 		return
 	}
-	w.known = true
 	for s := range w.subs {
 		w.begin(s)
 	}
@@ -197,6 +228,9 @@ func (w *watcher) passing(before, now jobview.Job) []Event {
 
 func (w *watcher) tell(events []Event) {
 	for s := range w.subs {
+		if w.key != "" && !s.started {
+			continue
+		}
 		s.push(w.hub.opts.Limits.Buffer, events...)
 	}
 }

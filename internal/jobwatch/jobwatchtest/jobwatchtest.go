@@ -31,6 +31,7 @@ type World struct {
 	desc     *workflowservice.DescribeWorkflowExecutionResponse
 	events   []*historypb.HistoryEvent
 	happened int
+	length   int
 	down     bool
 	reads    Reads
 }
@@ -72,6 +73,14 @@ func (w *World) Happen(n int) {
 			*row = w.ended
 		}
 	})
+}
+
+// Lag lets n events be there of which the histories that are read do not know
+// yet.
+func (w *World) Lag(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.length = n
 }
 
 // Change changes the row, and what describe answers.
@@ -116,7 +125,7 @@ func (w *World) DescribeWorkflowExecution(context.Context, string, string) (*wor
 	if w.happened == 0 {
 		return nil, serviceerror.NewNotFound("no such workflow")
 	}
-	w.desc.WorkflowExecutionInfo.HistoryLength = int64(w.happened)
+	w.desc.WorkflowExecutionInfo.HistoryLength = int64(max(w.happened, w.length))
 	out, ok := proto.Clone(w.desc).(*workflowservice.DescribeWorkflowExecutionResponse)
 	if !ok {
 		return nil, serviceerror.NewInternal("not a description")
