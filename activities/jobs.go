@@ -3,6 +3,8 @@ package activities
 import (
 	"context"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/hypervisor-control-plane/hcp/models"
 )
 
@@ -29,6 +31,7 @@ func (a *Jobs) BeginJob(ctx context.Context, in JobInput) (models.Begun, error) 
 // SettleJob writes the job's outcome and the VM's state and gives the lock
 // back, or hands it to the job that waits for it. It is the last step.
 func (a *Jobs) SettleJob(ctx context.Context, s models.Settlement) error {
+	s.RunID = activity.GetInfo(ctx).WorkflowExecution.RunID
 	return fromStore(a.Store.SettleJob(ctx, s))
 }
 

@@ -1589,6 +1589,13 @@ type Job struct {
 	Waiting *JobWait `json:"waiting,omitempty"`
 }
 
+// JobAbandonment Who gave up the undoing of the job, when and why.
+type JobAbandonment struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+}
+
 // JobCause defines model for JobCause.
 type JobCause struct {
 	Cause string `json:"cause"`
@@ -1828,6 +1835,9 @@ type OpsImageList struct {
 
 // OpsJob defines model for OpsJob.
 type OpsJob struct {
+	// Abandoned Who gave up the undoing of the job, when and why.
+	Abandoned *JobAbandonment `json:"abandoned,omitempty"`
+
 	// CancelRequested A cancel is on its way through the steps.
 	CancelRequested *bool `json:"cancel_requested,omitempty"`
 	Cancellable     bool  `json:"cancellable"`
@@ -3996,7 +4006,7 @@ type ClientInterface interface {
 
 	// OpsStreamJobEvents Follow a job as server-sent events
 	//
-	// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+	// The first event is the job as it stands. Then comes one `step` event for each change of a step (its data is a JobStep with `job_id` and `run`), and one `job` event for each change of the job's state (its data is the job). The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed instead; an ID of an earlier run, or one that is none, counts as none. An event without an ID tells what the job's history does not hold (a try of a step, a wait) and is told anew. Three events end a stream before the job does: `dropped` (the client reads too slowly), `shutdown` (this process stops), `unauthorized` (the token has expired, or the permission is gone); their data has a `reason`.
 	//
 	// Corresponds with GET /ops/v1/jobs/{jobId}/events (the `OpsStreamJobEvents` operationId).
 	OpsStreamJobEvents(ctx context.Context, jobID JobID, params *OpsStreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4405,14 +4415,14 @@ type ClientInterface interface {
 
 	// StreamJobEvents Follow a job as server-sent events
 	//
-	// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+	// The first event is the job as it stands. Then comes one `step` event for each change of a step (its data is a JobStep with `job_id` and `run`), and one `job` event for each change of the job's state (its data is the job). The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed instead; an ID of an earlier run, or one that is none, counts as none. An event without an ID tells what the job's history does not hold (a try of a step, a wait) and is told anew. Three events end a stream before the job does: `dropped` (the client reads too slowly), `shutdown` (this process stops), `unauthorized` (the token has expired, or the permission is gone); their data has a `reason`.
 	//
 	// Corresponds with GET /tenant/v1/jobs/{jobId}/events (the `StreamJobEvents` operationId).
 	StreamJobEvents(ctx context.Context, jobID JobID, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CancelJobWithBody Cancel a job
 	//
-	// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+	// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. One that is still queued touches no hypervisor. A job that is undoing already, has ended, or is of a type that goes forward only is 409 JOB_NOT_CANCELLABLE.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4421,7 +4431,7 @@ type ClientInterface interface {
 
 	// CancelJob Cancel a job
 	//
-	// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+	// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. One that is still queued touches no hypervisor. A job that is undoing already, has ended, or is of a type that goes forward only is 409 JOB_NOT_CANCELLABLE.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5275,7 +5285,7 @@ func (c *Client) OpsGetJob(ctx context.Context, jobID JobID, params *OpsGetJobPa
 
 // OpsStreamJobEvents Follow a job as server-sent events
 //
-// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+// The first event is the job as it stands. Then comes one `step` event for each change of a step (its data is a JobStep with `job_id` and `run`), and one `job` event for each change of the job's state (its data is the job). The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed instead; an ID of an earlier run, or one that is none, counts as none. An event without an ID tells what the job's history does not hold (a try of a step, a wait) and is told anew. Three events end a stream before the job does: `dropped` (the client reads too slowly), `shutdown` (this process stops), `unauthorized` (the token has expired, or the permission is gone); their data has a `reason`.
 //
 // Corresponds with GET /ops/v1/jobs/{jobId}/events (the `OpsStreamJobEvents` operationId).
 func (c *Client) OpsStreamJobEvents(ctx context.Context, jobID JobID, params *OpsStreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6294,7 +6304,7 @@ func (c *Client) GetJob(ctx context.Context, jobID JobID, params *GetJobParams, 
 
 // StreamJobEvents Follow a job as server-sent events
 //
-// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+// The first event is the job as it stands. Then comes one `step` event for each change of a step (its data is a JobStep with `job_id` and `run`), and one `job` event for each change of the job's state (its data is the job). The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed instead; an ID of an earlier run, or one that is none, counts as none. An event without an ID tells what the job's history does not hold (a try of a step, a wait) and is told anew. Three events end a stream before the job does: `dropped` (the client reads too slowly), `shutdown` (this process stops), `unauthorized` (the token has expired, or the permission is gone); their data has a `reason`.
 //
 // Corresponds with GET /tenant/v1/jobs/{jobId}/events (the `StreamJobEvents` operationId).
 func (c *Client) StreamJobEvents(ctx context.Context, jobID JobID, params *StreamJobEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6311,7 +6321,7 @@ func (c *Client) StreamJobEvents(ctx context.Context, jobID JobID, params *Strea
 
 // CancelJobWithBody Cancel a job
 //
-// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. One that is still queued touches no hypervisor. A job that is undoing already, has ended, or is of a type that goes forward only is 409 JOB_NOT_CANCELLABLE.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6330,7 +6340,7 @@ func (c *Client) CancelJobWithBody(ctx context.Context, jobID JobID, params *Can
 
 // CancelJob Cancel a job
 //
-// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. One that is still queued touches no hypervisor. A job that is undoing already, has ended, or is of a type that goes forward only is 409 JOB_NOT_CANCELLABLE.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -14960,7 +14970,7 @@ type ClientWithResponsesInterface interface {
 
 	// OpsStreamJobEventsWithResponse Follow a job as server-sent events
 	//
-	// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+	// The first event is the job as it stands. Then comes one `step` event for each change of a step (its data is a JobStep with `job_id` and `run`), and one `job` event for each change of the job's state (its data is the job). The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed instead; an ID of an earlier run, or one that is none, counts as none. An event without an ID tells what the job's history does not hold (a try of a step, a wait) and is told anew. Three events end a stream before the job does: `dropped` (the client reads too slowly), `shutdown` (this process stops), `unauthorized` (the token has expired, or the permission is gone); their data has a `reason`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15427,7 +15437,7 @@ type ClientWithResponsesInterface interface {
 
 	// StreamJobEventsWithResponse Follow a job as server-sent events
 	//
-	// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+	// The first event is the job as it stands. Then comes one `step` event for each change of a step (its data is a JobStep with `job_id` and `run`), and one `job` event for each change of the job's state (its data is the job). The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed instead; an ID of an earlier run, or one that is none, counts as none. An event without an ID tells what the job's history does not hold (a try of a step, a wait) and is told anew. Three events end a stream before the job does: `dropped` (the client reads too slowly), `shutdown` (this process stops), `unauthorized` (the token has expired, or the permission is gone); their data has a `reason`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15436,7 +15446,7 @@ type ClientWithResponsesInterface interface {
 
 	// CancelJobWithBodyWithResponse Cancel a job
 	//
-	// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+	// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. One that is still queued touches no hypervisor. A job that is undoing already, has ended, or is of a type that goes forward only is 409 JOB_NOT_CANCELLABLE.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15445,7 +15455,7 @@ type ClientWithResponsesInterface interface {
 
 	// CancelJobWithResponse Cancel a job
 	//
-	// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+	// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. One that is still queued touches no hypervisor. A job that is undoing already, has ended, or is of a type that goes forward only is 409 JOB_NOT_CANCELLABLE.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -22261,7 +22271,7 @@ func (c *ClientWithResponses) OpsGetJobWithResponse(ctx context.Context, jobID J
 
 // OpsStreamJobEventsWithResponse Follow a job as server-sent events
 //
-// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+// The first event is the job as it stands. Then comes one `step` event for each change of a step (its data is a JobStep with `job_id` and `run`), and one `job` event for each change of the job's state (its data is the job). The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed instead; an ID of an earlier run, or one that is none, counts as none. An event without an ID tells what the job's history does not hold (a try of a step, a wait) and is told anew. Three events end a stream before the job does: `dropped` (the client reads too slowly), `shutdown` (this process stops), `unauthorized` (the token has expired, or the permission is gone); their data has a `reason`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -23094,7 +23104,7 @@ func (c *ClientWithResponses) GetJobWithResponse(ctx context.Context, jobID JobI
 
 // StreamJobEventsWithResponse Follow a job as server-sent events
 //
-// One event for each change of a step, and one for the job itself. The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed.
+// The first event is the job as it stands. Then comes one `step` event for each change of a step (its data is a JobStep with `job_id` and `run`), and one `job` event for each change of the job's state (its data is the job). The stream ends with the event that bears the job's terminal state. A client that comes back with Last-Event-ID is sent what it has missed instead; an ID of an earlier run, or one that is none, counts as none. An event without an ID tells what the job's history does not hold (a try of a step, a wait) and is told anew. Three events end a stream before the job does: `dropped` (the client reads too slowly), `shutdown` (this process stops), `unauthorized` (the token has expired, or the permission is gone); their data has a `reason`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -23109,7 +23119,7 @@ func (c *ClientWithResponses) StreamJobEventsWithResponse(ctx context.Context, j
 
 // CancelJobWithBodyWithResponse Cancel a job
 //
-// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. One that is still queued touches no hypervisor. A job that is undoing already, has ended, or is of a type that goes forward only is 409 JOB_NOT_CANCELLABLE.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -23124,7 +23134,7 @@ func (c *ClientWithResponses) CancelJobWithBodyWithResponse(ctx context.Context,
 
 // CancelJobWithResponse Cancel a job
 //
-// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. A job that is undoing already, or has ended, is 409 JOB_NOT_CANCELLABLE.
+// The job undoes what it has done and ends CANCELLED, or SUCCEEDED where the cancel came too late. One that is still queued touches no hypervisor. A job that is undoing already, has ended, or is of a type that goes forward only is 409 JOB_NOT_CANCELLABLE.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -24872,6 +24882,9 @@ func ParseOpsStreamJobEventsResponse(rsp *http.Response) (*OpsStreamJobEventsRes
 	}
 
 	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -27035,6 +27048,9 @@ func ParseStreamJobEventsResponse(rsp *http.Response) (*StreamJobEventsResponse,
 	}
 
 	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

@@ -23,6 +23,8 @@ var (
 type Begun struct {
 	// HolderJobID is another job that holds the VM's lock.
 	HolderJobID string `json:",omitempty"`
+	// CancelRequested says that the job was asked to stop before it began.
+	CancelRequested bool `json:",omitempty"`
 	// ProviderID and NativeRef say where the VM is; empty before placement.
 	ProviderID string `json:",omitempty"`
 	NativeRef  string `json:",omitempty"`
@@ -47,6 +49,9 @@ type Settlement struct {
 	ErrorCode JobErrorCode `json:",omitempty"`
 	ErrorText string       `json:",omitempty"` // safe for a tenant
 	NoOp      bool         `json:",omitempty"`
+	// RunID is Temporal's ID of the run that settles the job; empty for a job that
+	// is settled from outside.
+	RunID string `json:",omitempty"`
 
 	Status       VMStatus   `json:",omitempty"`
 	StatusReason string     `json:",omitempty"`

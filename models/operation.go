@@ -125,6 +125,7 @@ type Operation struct {
 	ErrorText  string // safe for a tenant
 	NoOp       bool   // what was asked for held already
 	FinishedAt *time.Time
+	JobControl
 }
 
 // OperationParams are the parameters of all operations. Add fields; never

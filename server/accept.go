@@ -22,6 +22,13 @@ type acceptor func(idem *store.Idempotency, respond store.Respond) (store.Accept
 // accept runs an accept and hands the job over: the 202 stands once the
 // transaction has committed, whether Temporal can be reached or not.
 func (s *Server) accept(ctx context.Context, body func(resourceID, jobID string) any, do acceptor) (receipt, error) {
+	return s.acceptThen(ctx, body, do, s.dispatch)
+}
+
+// acceptThen is accept with what follows the commit.
+func (s *Server) acceptThen(
+	ctx context.Context, body func(resourceID, jobID string) any, do acceptor, then func(context.Context, models.Operation),
+) (receipt, error) {
 	r := requestOf(ctx)
 	idem, err := s.idempotency(r)
 	if err != nil {
@@ -42,7 +49,7 @@ func (s *Server) accept(ctx context.Context, body func(resourceID, jobID string)
 		return receipt{}, err
 	}
 	if !accepted.Replayed {
-		s.dispatch(ctx, accepted.Operation)
+		then(ctx, accepted.Operation)
 	}
 	return receipt{answer: accepted.Answer, replayed: accepted.Replayed}, nil
 }

@@ -27,6 +27,7 @@ const (
 	CodeLimitReached            Code = "LIMIT_REACHED"
 	CodeDeleteProtected         Code = "DELETE_PROTECTED"
 	CodeIdempotencyInProgress   Code = "IDEMPOTENCY_IN_PROGRESS"
+	CodeJobNotCancellable       Code = "JOB_NOT_CANCELLABLE"
 	CodePreconditionFailed      Code = "PRECONDITION_FAILED"
 	CodePayloadTooLarge         Code = "PAYLOAD_TOO_LARGE"
 	CodeUnsupportedMediaType    Code = "UNSUPPORTED_MEDIA_TYPE"
@@ -64,13 +65,14 @@ func problemCodes() []codeSpec {
 		{CodeUnknownAction, http.StatusNotFound, "Unknown action", "The resource type has no action of this name after the colon.", false},
 		{CodeMethodNotAllowed, http.StatusMethodNotAllowed, "Method not allowed", "The path is known, but not with this method; Allow lists those that are.", false},
 		{CodeFeatureNotSupported, http.StatusConflict, "Feature not supported", "No hypervisor that could serve the request has the capability that it needs; capability names it.", false},
-		{CodeInvalidState, http.StatusConflict, "Invalid state", "The VM's state does not allow the operation.", false},
+		{CodeInvalidState, http.StatusConflict, "Invalid state", "The state of the VM, or of the job, does not allow the operation; detail names it.", false},
 		{CodeOperationInProgress, http.StatusConflict, "Operation in progress", "Another job is at work on the VM; current_job_id names it.", true},
 		{CodeNameConflict, http.StatusConflict, "Name conflict", "The name, or the chosen ID, is taken.", false},
 		{CodeResourceInUse, http.StatusConflict, "Resource in use", "Something that exists still needs the resource; detail says what.", false},
 		{CodeLimitReached, http.StatusConflict, "Limit reached", "There are as many of these as there may be; delete one first.", false},
 		{CodeDeleteProtected, http.StatusConflict, "Delete protected", "The VM is protected against deletion.", false},
 		{CodeIdempotencyInProgress, http.StatusConflict, "Idempotency in progress", "The first request with this Idempotency-Key is still being accepted.", true},
+		{CodeJobNotCancellable, http.StatusConflict, "Job not cancellable", "The job has ended, is undoing what it did, or is of a kind that goes forward only; detail says which.", false},
 		{CodePreconditionFailed, http.StatusPreconditionFailed, "Precondition failed", "The resource has another generation than If-Match names.", false},
 		{CodePayloadTooLarge, http.StatusRequestEntityTooLarge, "Payload too large", "The body, or a field of it, is larger than GET /common/v1/limits says.", false},
 		{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type", "The body is not application/json.", false},

@@ -72,12 +72,22 @@ func (g *guard) middleware(op *operation) echo.MiddlewareFunc {
 			if err := g.validate(c.Request(), info, params); err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(r.Context(), handlerTimeout)
+			info.Lease = func(ctx context.Context) error { return g.renew(r.WithContext(ctx), op, params) }
+			ctx, cancel := lifetime(c, op)
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))
 			return next(c)
 		}
 	}
+}
+
+// renew decides anew, as if the request came now.
+func (g *guard) renew(r *http.Request, op *operation, params map[string]string) error {
+	principal, p := g.authenticate(r)
+	if p != nil {
+		return p
+	}
+	return g.authorize(op, principal, params)
 }
 
 // authenticate verifies the bearer token. Where too many were refused already,

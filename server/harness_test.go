@@ -48,6 +48,7 @@ const (
 type dispatcher struct {
 	mu         sync.Mutex
 	dispatched []models.Operation
+	delivered  []models.Operation
 	fail       error
 	before     func() // runs first in Dispatch
 	traced     func(context.Context)
@@ -67,6 +68,16 @@ func (d *dispatcher) Dispatch(ctx context.Context, op models.Operation) error {
 		return err
 	}
 	d.dispatched = append(d.dispatched, op)
+	return d.fail
+}
+
+func (d *dispatcher) Deliver(ctx context.Context, op models.Operation) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.delivered = append(d.delivered, op)
 	return d.fail
 }
 

@@ -59,21 +59,20 @@ type opsJob struct {
 	PreemptsJobID string         `json:"preempts_job_id,omitempty"`
 	DispatchedAt  *time.Time     `json:"dispatched_at,omitempty"`
 	Causes        []api.JobCause `json:"causes,omitempty"`
+
+	Abandoned *api.JobAbandonment `json:"abandoned,omitempty"`
 }
 
 func opsJobView(op models.Operation, j jobview.Job) opsJob {
 	v := opsJob{Job: jobView(j), TenantID: op.TenantID, PreemptsJobID: op.PreemptsJobID, DispatchedAt: op.DispatchedAt}
-	cause := func(step string, e *jobview.Error) {
-		if e != nil && e.Cause != "" {
-			v.Causes = append(v.Causes, api.JobCause{Step: step, Cause: e.Cause})
-		}
+	if op.AbandonRequestedAt != nil {
+		v.Abandoned = &api.JobAbandonment{Reason: op.AbandonReason, By: op.AbandonedBy, At: *op.AbandonRequestedAt}
 	}
-	cause("", j.Error)
+	if j.Error != nil && j.Error.Cause != "" {
+		v.Causes = append(v.Causes, api.JobCause{Cause: j.Error.Cause})
+	}
 	for _, s := range j.Steps {
-		cause(s.Name, s.Error)
-		if s.Compensation != nil {
-			cause(s.Name, s.Compensation.Error)
-		}
+		v.Causes = append(v.Causes, causesOf(s)...)
 	}
 	return v
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/hypervisor-control-plane/hcp/internal/auth"
 	"github.com/hypervisor-control-plane/hcp/internal/jobview"
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/models"
@@ -29,24 +30,54 @@ func (t temporalJobs) Job(ctx context.Context, op models.Operation) (jobview.Job
 
 // GetJob reads a job with its steps.
 func (s *Server) GetJob(ctx context.Context, r api.GetJobRequestObject) (api.GetJobResponseObject, error) {
-	p := requestOf(ctx).Principal
-	op, err := s.store.GetJob(ctx, p.TenantID, r.JobID)
+	op, err := s.visibleJob(ctx, r.JobID)
 	if err != nil {
 		return nil, err
 	}
-	if p.ProjectID != "" && op.ProjectID != p.ProjectID {
-		return nil, notFound()
+	op, job, err := s.awaitChange(ctx, op, r.Params.Wait)
+	if err != nil {
+		return nil, err
 	}
-	return document{body: jobView(s.job(ctx, op))}, nil
+	return document{body: s.jobDocument(ctx, op, job)}, nil
+}
+
+// visibleJob reads a job that the principal may see: on the operators' plane
+// any, else one of its tenant and of a project that it is not kept out of. What
+// it may not see is not there.
+func (s *Server) visibleJob(ctx context.Context, jobID string) (models.Operation, error) {
+	p := requestOf(ctx).Principal
+	if p.Plane == auth.PlaneOps {
+		return s.store.GetJobAny(ctx, jobID)
+	}
+	op, err := s.store.GetJob(ctx, p.TenantID, jobID)
+	if err != nil {
+		return op, err
+	}
+	if p.ProjectID != "" && op.ProjectID != p.ProjectID {
+		return models.Operation{}, notFound()
+	}
+	return op, nil
+}
+
+// jobDocument is a job as the principal's plane sees it.
+func (*Server) jobDocument(ctx context.Context, op models.Operation, j jobview.Job) any {
+	if requestOf(ctx).Principal.Plane == auth.PlaneOps {
+		return opsJobView(op, j)
+	}
+	return jobView(j)
 }
 
 // OpsGetJob reads any job with its steps and the causes of its errors.
 func (s *Server) OpsGetJob(ctx context.Context, r api.OpsGetJobRequestObject) (api.OpsGetJobResponseObject, error) {
-	op, err := s.store.GetJobAny(ctx, r.JobID)
+	op, err := s.visibleJob(ctx, r.JobID)
 	if err != nil {
 		return nil, err
 	}
-	return document{body: opsJobView(op, s.job(ctx, op))}, nil
+	op, job, err := s.awaitChange(ctx, op, r.Params.Wait)
+	if err != nil {
+		return nil, err
+	}
+	return document{body: s.jobDocument(ctx, op, job)}, nil
 }
 
 // job asks Temporal; where it does not answer, the row says what it knows.

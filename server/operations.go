@@ -5,6 +5,7 @@ import (
 	_ "embed" // the description is part of the binary
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,6 +47,9 @@ type operation struct {
 	pathParams map[string]*regexp.Regexp
 	query      map[string]queryParam
 	mutates    bool
+	// waits says that the operation may wait for a change, streams that it sends
+	// events until the client or their end comes.
+	waits, streams bool
 }
 
 // queryParam is a query parameter; one with many values may be repeated.
@@ -110,6 +114,10 @@ func operationOf(doc *openapi3.T, path, method string, item *openapi3.PathItem, 
 				return nil, err
 			}
 		}
+	}
+	_, op.waits = op.query["wait"]
+	if ok := o.Responses.Status(http.StatusOK); ok != nil {
+		op.streams = ok.Value.Content["text/event-stream"] != nil
 	}
 	return op, nil
 }

@@ -25,6 +25,9 @@ type request struct {
 	Filters string
 	// Key is the Idempotency-Key; empty for none.
 	Key string
+	// Lease asks again whether the principal may do what it is doing: an answer
+	// that takes long is not owed to who has lost the right to it meanwhile.
+	Lease func(ctx context.Context) error
 }
 
 type requestKey struct{}

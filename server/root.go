@@ -35,7 +35,7 @@ func (s *Server) rootRoutes(d Deps) []rootRoute {
 		routes = append(routes, rootRoute{http.MethodGet, "/.well-known/jwks.json", planeTenant, s.named("jwks", jwks(d.Issuer))})
 	}
 	if d.Issuer != nil && d.Accounts != nil {
-		endpoint := &tokenEndpoint{exchange: issuer.NewExchange(d.Issuer, d.Accounts)}
+		endpoint := &tokenEndpoint{exchange: issuer.NewExchange(d.Issuer, d.Accounts), sources: sourceAddresses{d.Config.TrustedProxies}}
 		routes = append(routes, rootRoute{http.MethodPost, "/oauth2/token", planeTenant, s.named("token", endpoint.serve)})
 	}
 	if d.WebUI != nil {

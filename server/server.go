@@ -25,6 +25,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
 	"github.com/hypervisor-control-plane/hcp/internal/issuer"
 	"github.com/hypervisor-control-plane/hcp/internal/jobview"
+	"github.com/hypervisor-control-plane/hcp/internal/jobwatch"
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/policies"
@@ -35,6 +36,8 @@ import (
 type Dispatcher interface {
 	// Dispatch starts the job's workflow; one that is started already is no error.
 	Dispatch(ctx context.Context, op models.Operation) error
+	// Deliver tells Temporal what was asked of a job: to stop, to give up undoing.
+	Deliver(ctx context.Context, op models.Operation) error
 	// SettleIfClosed settles a job whose workflow was ended from outside, and
 	// reports whether it is settled now.
 	SettleIfClosed(ctx context.Context, jobID string) (settled bool, err error)
@@ -75,8 +78,8 @@ type Config struct {
 	HideDocs bool
 }
 
-// Deps is what the server works with. Issuer, Accounts, WebUI, Docs, Registry
-// and Logger may be left out.
+// Deps is what the server works with. Issuer, Accounts, Watch, WebUI, Docs,
+// Registry and Logger may be left out.
 type Deps struct {
 	Store      *store.Store
 	Dispatcher Dispatcher
@@ -88,6 +91,9 @@ type Deps struct {
 	// with Accounts it issues them at /oauth2/token.
 	Issuer   *issuer.Issuer
 	Accounts issuer.Accounts
+	// Watch follows jobs for those who wait for a change; nil follows their rows
+	// alone. The server closes it when it drains.
+	Watch *jobwatch.Hub
 	// WebUI, if any, serves everything below /temporal/ and guards itself.
 	WebUI http.Handler
 	// Docs are the files of the reference page; nil is what the program was
@@ -105,6 +111,7 @@ type Server struct {
 	dispatcher   Dispatcher
 	jobs         Jobs
 	temporal     Temporal
+	watch        *jobwatch.Hub
 	guard        *guard
 	capabilities *capabilityIndex
 	tokens       pageTokens
@@ -136,7 +143,11 @@ func New(d Deps) (*Server, error) {
 	if d.Config.Version == "" {
 		d.Config.Version = "dev"
 	}
+	if d.Watch == nil {
+		d.Watch = jobwatch.New(nil, d.Store, jobwatch.Options{Logger: d.Logger})
+	}
 	s := &Server{
+		watch: d.Watch,
 		store: d.Store, dispatcher: d.Dispatcher, jobs: d.Jobs, temporal: d.Temporal,
 		guard:        newGuard(d.Auth, d.Enforcer, newThrottle(d.Config.RateLimits, sourceAddresses{d.Config.TrustedProxies}, time.Now)),
 		capabilities: newCapabilityIndex(d.Store, time.Now), status: newStatusReport(d.Store, d.Temporal, d.Logger, time.Now), drain: newDrain(),
@@ -157,5 +168,10 @@ func New(d Deps) (*Server, error) {
 	}
 	return s, nil
 }
+
+// Drain ends what would go on for ever: streams of events are told to come
+// again, and those who wait for a job are answered. It is to be called when the
+// process begins to stop (http.Server.RegisterOnShutdown).
+func (s *Server) Drain() { s.watch.Close() }
 
 var _ api.StrictServerInterface = (*Server)(nil)

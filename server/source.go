@@ -18,11 +18,20 @@ const sourcePrefixV6 = 64
 // of is the request's source: an IPv4 address, or the first half of an IPv6
 // one. What cannot be told apart is one source, "".
 func (a sourceAddresses) of(r *http.Request) string {
-	connected, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
+	addr := a.address(r)
+	if !addr.IsValid() {
 		return ""
 	}
-	return sourceKey(a.client(connected.Addr().Unmap(), r.Header["X-Forwarded-For"]))
+	return sourceKey(addr)
+}
+
+// address is the client's own address; the zero one where it cannot be told.
+func (a sourceAddresses) address(r *http.Request) netip.Addr {
+	connected, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.client(connected.Addr().Unmap(), r.Header["X-Forwarded-For"])
 }
 
 // client walks from the connected address back to the first one that is no

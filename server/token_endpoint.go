@@ -6,7 +6,6 @@ import (
 	"math"
 	"mime"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"time"
@@ -27,7 +26,10 @@ const jwksMaxAge = 5 * time.Minute
 
 // tokenEndpoint exchanges client credentials for a token. It speaks RFC 6749,
 // not the API's own form: any OAuth client can use it.
-type tokenEndpoint struct{ exchange *issuer.Exchange }
+type tokenEndpoint struct {
+	exchange *issuer.Exchange
+	sources  sourceAddresses
+}
 
 // tokenAnswer is a success (RFC 6749, section 5.1).
 type tokenAnswer struct {
@@ -53,7 +55,7 @@ func (t *tokenEndpoint) serve(c echo.Context) error {
 	h := c.Response().Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache") // RFC 6749, section 5.1, demands both
-	credentials, refused := tokenRequest(c)
+	credentials, refused := t.request(c)
 	if refused != nil {
 		return refused.write(c)
 	}
@@ -76,7 +78,7 @@ func (t *tokenEndpoint) serve(c echo.Context) error {
 
 // tokenRequest reads the request strictly: one form, each parameter once, and
 // the client's credentials in one place.
-func tokenRequest(c echo.Context) (issuer.Credentials, *tokenError) {
+func (t *tokenEndpoint) request(c echo.Context) (issuer.Credentials, *tokenError) {
 	r := c.Request()
 	form, refused := tokenForm(c.Response(), r)
 	if refused != nil {
@@ -92,7 +94,7 @@ func tokenRequest(c echo.Context) (issuer.Credentials, *tokenError) {
 	if form.Get("scope") != "" { // a token that can do more than was asked for is not what was asked for
 		return issuer.Credentials{}, &tokenError{Code: "invalid_scope", Description: "there are no scopes; roles are bound to the service account", status: http.StatusBadRequest}
 	}
-	credentials := issuer.Credentials{ClientID: form.Get("client_id"), Secret: form.Get("client_secret"), Address: remoteAddress(r)}
+	credentials := issuer.Credentials{ClientID: form.Get("client_id"), Secret: form.Get("client_secret"), Address: t.sources.address(r)}
 	if _, has := r.Header["Authorization"]; has {
 		id, secret, ok := basicClient(r)
 		if !ok || credentials.Secret != "" || credentials.ClientID != "" && credentials.ClientID != id {
@@ -145,16 +147,6 @@ func basicClient(r *http.Request) (id, secret string, ok bool) {
 	}
 	secret, err = url.QueryUnescape(password)
 	return id, secret, err == nil
-}
-
-// remoteAddress is the address of the connection's other end. Headers that
-// anybody can set do not count.
-func remoteAddress(r *http.Request) netip.Addr {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return at.Addr()
 }
 
 func (e *tokenError) write(c echo.Context) error {

@@ -152,6 +152,12 @@ func (r receipt) VisitStartVMResponse(w http.ResponseWriter) error { return r.se
 // VisitStopVMResponse implements the generated interface.
 func (r receipt) VisitStopVMResponse(w http.ResponseWriter) error { return r.send(w) }
 
+// VisitStreamJobEventsResponse implements the generated interface.
+func (e eventStream) VisitStreamJobEventsResponse(w http.ResponseWriter) error { return e(w) }
+
+// VisitOpsStreamJobEventsResponse implements the generated interface.
+func (e eventStream) VisitOpsStreamJobEventsResponse(w http.ResponseWriter) error { return e(w) }
+
 // VisitGetStatusResponse implements the generated interface.
 func (d document) VisitGetStatusResponse(w http.ResponseWriter) error { return d.send(w) }
 

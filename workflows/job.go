@@ -41,8 +41,14 @@ const (
 func (j *job) begin(ctx workflow.Context) (err error) {
 	in := activities.JobInput{JobID: j.id, VMID: j.vmID}
 	for pause := lockFirst; ; pause = min(2*pause, lockMost) {
-		if j.begun, err = callLocal(ctx, jobs().BeginJob, in); err != nil || j.begun.HolderJobID == "" {
+		if j.begun, err = callLocal(ctx, jobs().BeginJob, in); err != nil {
 			return err
+		}
+		if j.begun.CancelRequested { // while the job was queued: it touches nothing
+			return temporal.NewCanceledError()
+		}
+		if j.begun.HolderJobID == "" {
+			return nil
 		}
 		if err = do(ctx, controlPlane, control().PreemptJob, activities.JobInput{JobID: j.begun.HolderJobID}); err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/config"
 	"github.com/hypervisor-control-plane/hcp/internal/dispatch"
 	"github.com/hypervisor-control-plane/hcp/internal/issuer"
+	"github.com/hypervisor-control-plane/hcp/internal/jobwatch"
 	"github.com/hypervisor-control-plane/hcp/internal/ratelimit"
 	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server"
@@ -72,7 +73,8 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	dispatcher := dispatch.New(temporal, st, log)
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // each request brings its own context
 		Store: st, Dispatcher: dispatcher, Jobs: server.TemporalJobs(temporal), Temporal: temporal,
-		Auth: verifier, Issuer: own, Accounts: st, Enforcer: enforcer, WebUI: ui, Logger: log,
+		Watch: jobwatch.New(temporal, st, jobwatch.Options{Logger: log}),
+		Auth:  verifier, Issuer: own, Accounts: st, Enforcer: enforcer, WebUI: ui, Logger: log,
 		Config: apiConfig,
 	})
 	if err != nil {
@@ -130,7 +132,9 @@ func endpoints(ctx context.Context, cfg config.Config, srv *server.Server, log *
 			return nil, errors.Join(errs...)
 		}
 		log.Info("serving the API", "setting", one.setting, "address", listener.Addr().String())
-		out = append(out, server.Endpoint{Listener: listener, Server: server.HTTPServer(one.handler, log)})
+		web := server.HTTPServer(one.handler, log)
+		web.RegisterOnShutdown(srv.Drain)
+		out = append(out, server.Endpoint{Listener: listener, Server: web})
 	}
 	return out, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
 	"github.com/hypervisor-control-plane/hcp/internal/issuer"
+	"github.com/hypervisor-control-plane/hcp/internal/jobwatch"
 	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server"
 	"github.com/hypervisor-control-plane/hcp/server/webui"
@@ -70,7 +71,8 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (_ *
 	}
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // requests bring their own
 		Store: s.store, Dispatcher: dispatcher, Jobs: server.TemporalJobs(s.client), Temporal: s.client,
-		Auth: verifier, Issuer: own, Accounts: s.store, Enforcer: enforcer, WebUI: ui, Docs: s.opts.Docs, Logger: s.opts.Logger,
+		Watch: jobwatch.New(s.client, s.store, jobwatch.Options{Logger: s.opts.Logger}),
+		Auth:  verifier, Issuer: own, Accounts: s.store, Enforcer: enforcer, WebUI: ui, Docs: s.opts.Docs, Logger: s.opts.Logger,
 		Config: server.Config{PageTokenKey: s.keys.pageToken, PublicMetrics: true},
 	})
 	if err != nil {
@@ -88,6 +90,7 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (_ *
 		release: release,
 	}
 	go own.Run(following)
+	a.server.RegisterOnShutdown(srv.Drain)
 	go func() {
 		if err := a.server.Serve(s.opts.Listener); !errors.Is(err, http.ErrServerClosed) {
 			a.failed <- fmt.Errorf("API: %w", err)

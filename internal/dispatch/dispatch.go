@@ -32,6 +32,16 @@ type Store interface {
 	Undispatched(ctx context.Context, olderThan time.Duration, limit int) ([]models.Operation, error)
 	// MarkDispatched remembers that a job's workflow was started.
 	MarkDispatched(ctx context.Context, jobID string) error
+	// ClaimRetry takes on the start of an accepted retry for a while; false when
+	// another process has.
+	ClaimRetry(ctx context.Context, jobID string, lease time.Duration) (claimed bool, err error)
+	// Undelivered returns open jobs that Temporal was not told yet to stop, or to
+	// give up undoing.
+	Undelivered(ctx context.Context, limit int) ([]models.Operation, error)
+	// MarkCancelDelivered and MarkAbandonDelivered remember that Temporal knows of
+	// the request made at the given time.
+	MarkCancelDelivered(ctx context.Context, jobID string, requested time.Time) error
+	MarkAbandonDelivered(ctx context.Context, jobID string, requested time.Time) error
 	// SettleAbandoned settles a job whose workflow has closed without doing so.
 	SettleAbandoned(ctx context.Context, jobID string, code models.JobErrorCode, text string) error
 }
@@ -40,6 +50,7 @@ type Store interface {
 type Client interface {
 	ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 	CancelWorkflow(ctx context.Context, workflowID, runID string) error
+	SignalWorkflow(ctx context.Context, workflowID, runID, signalName string, arg any) error
 	DescribeWorkflow(ctx context.Context, workflowID, runID string) (*client.WorkflowExecutionDescription, error)
 	GetWorkflow(ctx context.Context, workflowID, runID string) client.WorkflowRun
 }
@@ -64,15 +75,44 @@ const (
 	// startTimeout bounds a start: the caller has answered 202 already, or is
 	// about to.
 	startTimeout = 2 * time.Second
+	// retryLease is how long the start of a retry is one process's: longer than a
+	// start may take.
+	retryLease = 2 * startTimeout
 	// keywordLimit is the length of a keyword in SQL visibility, in bytes.
 	keywordLimit = 255
 )
 
-// Dispatch starts the workflow of an accepted job. A job whose workflow runs
-// or ran is left alone. An error leaves the job to the relay.
+// Dispatch starts the workflow of an accepted job, or another run of it for an
+// accepted retry. A job whose workflow runs or ran is left alone. An error
+// leaves the job to the relay.
 func (d *Dispatcher) Dispatch(ctx context.Context, op models.Operation) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	policy := enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+	if op.Retried() {
+		if claimed, err := d.store.ClaimRetry(ctx, op.ID, retryLease); err != nil || !claimed {
+			return wrap("claim the retry of", op.ID, err)
+		}
+		policy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	}
+	err := d.start(ctx, op, policy)
+	var running *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &running) {
+		if op.Retried() && running.RunId == op.EndedRunID {
+			return fmt.Errorf("start the workflow of job %s: the run before has not closed yet", op.ID)
+		}
+		err = nil
+	}
+	if err != nil {
+		return wrap("start", op.ID, err)
+	}
+	if err := d.store.MarkDispatched(ctx, op.ID); err != nil {
+		return fmt.Errorf("mark job %s as dispatched: %w", op.ID, err)
+	}
+	return nil
+}
+
+func (d *Dispatcher) start(ctx context.Context, op models.Operation, policy enumspb.WorkflowIdReusePolicy) error {
 	workflow, input, err := workflows.Start(op)
 	if err != nil {
 		return err
@@ -80,20 +120,14 @@ func (d *Dispatcher) Dispatch(ctx context.Context, op models.Operation) error {
 	_, err = d.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                                       op.ID,
 		TaskQueue:                                workflows.TaskQueueControl,
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDReusePolicy:                    policy,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		TypedSearchAttributes:                    attributes(op),
 		// Where a worker shares this process's client, the first workflow task
 		// comes back with the answer; elsewhere it changes nothing.
 		EnableEagerStart: true,
 	}, workflow, input)
-	if err != nil && !temporal.IsWorkflowExecutionAlreadyStartedError(err) {
-		return fmt.Errorf("start the workflow of job %s: %w", op.ID, err)
-	}
-	if err := d.store.MarkDispatched(ctx, op.ID); err != nil {
-		return fmt.Errorf("mark job %s as dispatched: %w", op.ID, err)
-	}
-	return nil
+	return err
 }
 
 // Cancel asks a job to stop. A job that has closed is left alone; one whose
@@ -125,6 +159,9 @@ func (d *Dispatcher) SettleIfClosed(ctx context.Context, jobID string) (settled 
 	}
 	if op.Outcome != models.OutcomeNone {
 		return true, nil
+	}
+	if op.Retried() && op.DispatchedAt == nil {
+		return false, nil // what has closed is the run before
 	}
 	desc, err := d.client.DescribeWorkflow(ctx, jobID, "")
 	code, text := models.JobUnknownOutcome, ""

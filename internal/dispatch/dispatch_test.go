@@ -36,9 +36,58 @@ type fake struct {
 	status     enumspb.WorkflowExecutionStatus
 	descErr    error
 	getErr     error
+	claimedBy  string // another process
+	signalled  []string
+	signalErr  error
+}
+
+func (f *fake) ClaimRetry(_ context.Context, id string, _ time.Duration) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	op := f.ops[id]
+	return f.claimedBy == "" && op.Retried() && op.DispatchedAt == nil, nil
+}
+
+func (f *fake) Undelivered(context.Context, int) ([]models.Operation, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []models.Operation
+	for _, op := range f.ops {
+		if op.CancelRequestedAt != nil && op.CancelDeliveredAt == nil || op.AbandonRequestedAt != nil && op.AbandonDeliveredAt == nil {
+			out = append(out, op)
+		}
+	}
+	return out, nil
+}
+
+func (f *fake) MarkCancelDelivered(_ context.Context, id string, at time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	op := f.ops[id]
+	op.CancelDeliveredAt = &at
+	f.ops[id] = op
+	return nil
+}
+
+func (f *fake) MarkAbandonDelivered(_ context.Context, id string, at time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	op := f.ops[id]
+	op.AbandonDeliveredAt = &at
+	f.ops[id] = op
+	return nil
+}
+
+func (f *fake) SignalWorkflow(_ context.Context, id, _, name string, _ any) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.signalled = append(f.signalled, id+" "+name)
+	return f.signalErr
 }
 
 func (f *fake) Operation(_ context.Context, id string) (models.Operation, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	op, ok := f.ops[id]
 	if !ok {
 		return op, models.ErrNotFound
@@ -83,6 +132,8 @@ func (f *fake) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions,
 }
 
 func (f *fake) CancelWorkflow(_ context.Context, id, _ string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.cancelled = append(f.cancelled, id)
 	if len(f.cancelErrs) == 0 {
 		return nil
@@ -258,6 +309,7 @@ func TestSettleIfClosed(t *testing.T) {
 		"failed":        {op: dispatched(job("j")), status: enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, settled: true, code: models.JobUnknownOutcome},
 		"forgotten":     {op: dispatched(job("j")), descErr: notFound(), settled: true, code: models.JobUnknownOutcome},
 		"not started":   {op: job("j"), descErr: notFound()},
+		"retried":       {op: retried(job("j")), status: enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED},
 		"temporal down": {op: dispatched(job("j")), descErr: serviceerror.NewUnavailable("down"), fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -21,8 +22,8 @@ const (
 )
 
 // RunRelay starts, until ctx is over, the workflows of jobs that were accepted
-// but not dispatched: Temporal could not be reached, or the process died
-// between the commit and the start. It runs in every server and worker; that
+// but not dispatched, and delivers what was asked of jobs but not delivered:
+// Temporal could not be reached, or the process died after the commit. It runs in every server and worker; that
 // several do the same is harmless.
 func (d *Dispatcher) RunRelay(ctx context.Context) {
 	tick := time.NewTicker(relayEvery)
@@ -36,17 +37,28 @@ func (d *Dispatcher) RunRelay(ctx context.Context) {
 		}
 		if err := d.relay(ctx); err != nil && ctx.Err() == nil && time.Since(lastLog) > relayQuiet {
 			lastLog = time.Now()
-			d.logger.WarnContext(ctx, "jobs wait to be dispatched", "error", err)
+			d.logger.WarnContext(ctx, "jobs, or requests to jobs, wait to be handed to Temporal", "error", err)
 		}
 	}
 }
 
-// relay dispatches one page of jobs and returns one of the errors it met.
+// relay hands over one page of jobs and one of requests, and returns one of the
+// errors it met.
 func (d *Dispatcher) relay(ctx context.Context) error {
-	ops, err := d.store.Undispatched(ctx, relayAge, relayLimit)
+	starts, err := d.store.Undispatched(ctx, relayAge, relayLimit)
 	if err != nil {
 		return err
 	}
+	err = parallel(starts, func(op models.Operation) error { return d.Dispatch(ctx, op) })
+	requests, rerr := d.store.Undelivered(ctx, relayLimit)
+	if rerr != nil {
+		return rerr
+	}
+	return errors.Join(err, parallel(requests, func(op models.Operation) error { return d.Deliver(ctx, op) }))
+}
+
+// parallel runs do for each job, a few at a time.
+func parallel(ops []models.Operation, do func(models.Operation) error) error {
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex
@@ -56,7 +68,7 @@ func (d *Dispatcher) relay(ctx context.Context) error {
 	for range min(relayParallel, len(ops)) {
 		wg.Go(func() {
 			for op := range queue {
-				if err := d.Dispatch(ctx, op); err != nil {
+				if err := do(op); err != nil {
 					mu.Lock()
 					first = err
 					mu.Unlock()

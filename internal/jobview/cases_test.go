@@ -37,6 +37,7 @@ func TestRecordings(t *testing.T) {
 		"create_vm-succeeded":     {jobview.Succeeded, "", none, false},
 		"create_vm-failed":        {jobview.Failed, models.JobNoCapacity, complete, false},
 		"create_vm-incomplete":    {jobview.Failed, models.JobCompensationIncomplete, incomplete, false},
+		"create_vm-abandoned":     {jobview.Failed, models.JobCompensationIncomplete, incomplete, false},
 		"create_vm-cancelled":     {jobview.Cancelled, models.JobCancelled, complete, false},
 		"create_vm-running":       {jobview.Running, "", none, true},
 		"create_vm-waiting":       {jobview.Waiting, "", none, true},

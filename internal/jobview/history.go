@@ -57,16 +57,33 @@ type reader struct {
 	cursor          time.Time          // when the local activity at hand may have begun
 }
 
-func read(events []*historypb.HistoryEvent, pending []*workflowpb.PendingActivityInfo, dc converter.DataConverter) *reader {
-	r := &reader{dc: dc, scheduled: map[int64]*run{}, byID: map[string]*run{}}
-	for _, e := range events {
-		r.lifecycle(e)
-		r.activity(e)
+func newReader(dc converter.DataConverter) *reader {
+	return &reader{dc: dc, scheduled: map[int64]*run{}, byID: map[string]*run{}}
+}
+
+// feed reads the next event.
+func (r *reader) feed(e *historypb.HistoryEvent) {
+	r.lifecycle(e)
+	r.activity(e)
+}
+
+// with is a copy that also knows what describe tells of activities at work.
+func (r *reader) with(pending []*workflowpb.PendingActivityInfo) *reader {
+	c := *r
+	c.runs, c.scheduled, c.byID = make([]*run, len(r.runs)), nil, make(map[string]*run, len(pending))
+	for i, old := range r.runs {
+		next := *old
+		c.runs[i] = &next
+		for _, p := range pending {
+			if r.byID[p.GetActivityId()] == old {
+				c.byID[p.GetActivityId()] = &next
+			}
+		}
 	}
 	for _, p := range pending {
-		r.pending(p)
+		c.pending(p)
 	}
-	return r
+	return &c
 }
 
 // lifecycle reads the events of the workflow itself.

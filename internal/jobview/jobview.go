@@ -174,14 +174,24 @@ func base(op models.Operation) Job {
 		ID: op.ID, Type: op.Kind, TenantID: op.TenantID, ProjectID: op.ProjectID,
 		Resource: Resource{Type: op.ResourceType, ID: op.ResourceID},
 		State:    Queued, Compensation: CompensationNone,
-		RequestedBy: op.Subject, RequestID: op.RequestID, Run: max(op.Run, 1),
+		RequestedBy: op.Subject, RequestID: op.RequestID, Run: runOf(op),
 		CreatedAt: op.CreatedAt, StartedAt: op.StartedAt,
 		Steps: plan(op),
 	}
 	if op.StartedAt != nil {
 		j.State = Running
 	}
+	j.CancelRequested = op.CancelRequestedAt != nil
 	return j
+}
+
+// runOf is the number of the run at hand, from 1. A run is counted in the row
+// once it begins.
+func runOf(op models.Operation) int {
+	if op.Retried() {
+		return op.Run + 1
+	}
+	return max(op.Run, 1)
 }
 
 func cancellable(op models.Operation) bool {

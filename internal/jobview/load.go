@@ -35,6 +35,12 @@ func WithDataConverter(dc converter.DataConverter) Option {
 	return func(s *settings) { s.dc = dc }
 }
 
+// Dispatched reports whether Temporal may know of the run at hand. It does not
+// of a retry that waits to be started: the run it has is the one before.
+func Dispatched(op models.Operation) bool {
+	return op.DispatchedAt != nil || op.StartedAt != nil || op.Outcome != models.OutcomeNone
+}
+
 // Load reads a job's latest run from Temporal and projects it. A job that was
 // not dispatched yet, or that Temporal has forgotten, is what its row tells.
 func Load(ctx context.Context, c Client, op models.Operation, opts ...Option) (Job, error) {
@@ -42,7 +48,7 @@ func Load(ctx context.Context, c Client, op models.Operation, opts ...Option) (J
 	for _, o := range opts {
 		o(&s)
 	}
-	if op.DispatchedAt == nil && op.Outcome == models.OutcomeNone && op.StartedAt == nil {
+	if !Dispatched(op) {
 		return FromRow(op), nil
 	}
 	desc, err := c.DescribeWorkflowExecution(ctx, op.ID, "")

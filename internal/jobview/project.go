@@ -22,23 +22,33 @@ func Project(op models.Operation, desc *workflowservice.DescribeWorkflowExecutio
 	if dc == nil {
 		dc = converter.GetDefaultDataConverter()
 	}
-	r := read(events, desc.GetPendingActivities(), dc)
+	r := newReader(dc)
+	for _, e := range events {
+		r.feed(e)
+	}
+	for _, p := range desc.GetPendingActivities() {
+		r.pending(p)
+	}
 	info := desc.GetWorkflowExecutionInfo()
-
 	fresh := op
 	if rerun(op, info.GetStartTime().AsTime(), info.GetStatus()) {
 		fresh.Outcome, fresh.FinishedAt, fresh.ErrorCode = models.OutcomeNone, nil, ""
 	}
-	j := base(fresh)
-	j.CancelRequested = r.cancelRequested
+	return project(fresh, r, info.GetStatus())
+}
+
+// project lays what was read over what the row tells.
+func project(op models.Operation, r *reader, status enumspb.WorkflowExecutionStatus) Job {
+	j := base(op)
+	j.CancelRequested = j.CancelRequested || r.cancelRequested
 	if j.StartedAt == nil && r.begun {
 		j.StartedAt = r.startedAt
 	}
 	v := &view{job: &j, reader: r, latest: map[string]*run{}}
 	v.steps()
 	v.undoing(workflows.Steps(op.Kind, op.Params))
-	v.state(info.GetStatus())
-	j.settled(fresh)
+	v.state(status)
+	j.settled(op)
 	if j.State.Terminal() {
 		v.close()
 	}

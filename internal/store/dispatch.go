@@ -9,11 +9,11 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 )
 
-// Undispatched lists accepted jobs whose workflow is not known to be started,
-// oldest first. olderThan leaves out those that their handler is starting.
+// Undispatched lists accepted jobs, and accepted retries, whose workflow is not
+// known to be started, oldest first. olderThan leaves out those that their handler is starting.
 func (s *Store) Undispatched(ctx context.Context, olderThan time.Duration, limit int) ([]models.Operation, error) {
 	var ops []models.Operation
-	err := s.read(ctx).Where("dispatched_at IS NULL AND outcome = '' AND created_at < ?", s.now().Add(-olderThan)).
+	err := s.read(ctx).Where("dispatched_at IS NULL AND outcome = '' AND COALESCE(retry_requested_at, created_at) < ?", s.now().Add(-olderThan)).
 		Order("created_at, id").Limit(limit).Find(&ops).Error
 	return ops, wrap(err, "list the undispatched jobs")
 }

@@ -14,6 +14,7 @@ type heldJob struct {
 	Kind    models.OperationKind
 	Outcome models.Outcome
 	Run     int
+	models.JobControl
 
 	VMID         string `gorm:"column:vm_id"`
 	Status       models.VMStatus
@@ -24,14 +25,17 @@ type heldJob struct {
 	ProviderID   string
 	NativeRef    string
 	Generation   int
+
+	DeleteProtection bool
 }
 
 // lockJob reads a job on a VM and locks both rows. models.ErrNotFound when
 // there is no such job, or when it is not on a VM.
 func (s *Store) lockJob(tx *gorm.DB, jobID string) (heldJob, error) {
 	var job heldJob
-	err := scanOne(tx, &job, "lock the job", `SELECT o.kind, o.outcome, o.run, v.id AS vm_id, v.status, v.power_state, v.conditions,
-			v.current_job_id, v.next_job_id, v.provider_id, v.native_ref, v.generation
+	err := scanOne(tx, &job, "lock the job", `SELECT o.kind, o.outcome, o.run, o.cancel_requested_at, o.retry_requested_at,
+			v.id AS vm_id, v.status, v.power_state, v.conditions,
+			v.current_job_id, v.next_job_id, v.provider_id, v.native_ref, v.generation, v.delete_protection
 		FROM operations o JOIN vms v ON v.id = o.resource_id
 		WHERE o.id = ? AND o.resource_type = 'vm'`+s.dialect.lock("v, o"), jobID)
 	return job, err
@@ -40,7 +44,8 @@ func (s *Store) lockJob(tx *gorm.DB, jobID string) (heldJob, error) {
 // BeginJob is a job's first step: it counts the run, and makes sure that the
 // job holds the VM's lock and, for a create, a reservation. A run that was
 // started again after its job had ended takes both anew and opens the job
-// again. With another job at work it takes nothing and says which one.
+// again. With another job at work it takes nothing and says which one. It tells
+// when the job was asked to stop before it began.
 //
 // Idempotent. models.ErrNotFound: no such job, or its VM is deleted.
 func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error) {
@@ -49,14 +54,15 @@ func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error
 		begun = models.Begun{}
 		job, err := s.lockJob(tx, jobID)
 		if errors.Is(err, models.ErrNotFound) {
-			begun.ProviderID, err = s.beginProviderJob(tx, jobID)
+			begun, err = s.beginProviderJob(tx, jobID)
 			return err
 		}
 		if err != nil {
 			return err
 		}
+		cancelled := job.Outcome == models.OutcomeNone && job.CancelRequestedAt != nil
 		if job.CurrentJobID != "" && job.CurrentJobID != jobID {
-			begun.HolderJobID = job.CurrentJobID
+			begun.HolderJobID, begun.CancelRequested = job.CurrentJobID, cancelled
 			return nil
 		}
 		if job.CurrentJobID == "" {
@@ -64,7 +70,7 @@ func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error
 				return err
 			}
 		}
-		begun = models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState}
+		begun = models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState, CancelRequested: cancelled}
 		return s.countRun(tx, jobID)
 	})
 	if err != nil {
@@ -74,23 +80,32 @@ func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error
 }
 
 // beginProviderJob is BeginJob for a job on a provider, which takes no lock.
-func (s *Store) beginProviderJob(tx *gorm.DB, jobID string) (providerID string, err error) {
-	err = scanOne(tx, &providerID, "read the job",
-		"SELECT resource_id FROM operations WHERE id = ? AND resource_type = 'provider'", jobID)
+func (s *Store) beginProviderJob(tx *gorm.DB, jobID string) (models.Begun, error) {
+	var begun models.Begun
+	err := scanOne(tx, &begun, "read the job", `SELECT resource_id AS provider_id, outcome = '' AND cancel_requested_at IS NOT NULL AS cancel_requested
+		FROM operations WHERE id = ? AND resource_type = 'provider'`, jobID)
 	if err != nil {
-		return "", err
+		return models.Begun{}, err
 	}
-	return providerID, s.countRun(tx, jobID)
+	return begun, s.countRun(tx, jobID)
 }
 
-// countRun opens the job for a run. A first step that is repeated within a run
-// counts once.
+// countRun opens the job for a run, and forgets what was asked of the run
+// before. A first step that is repeated within a run counts once.
 func (s *Store) countRun(tx *gorm.DB, jobID string) error {
+	now := s.now()
+	const another = "(run = 0 OR outcome <> '' OR retry_requested_at IS NOT NULL)"
 	_, err := exec(tx, "count the run", `UPDATE operations SET
-			started_at = CASE WHEN run = 0 OR outcome <> '' THEN ? ELSE started_at END,
-			run = CASE WHEN run = 0 OR outcome <> '' THEN run + 1 ELSE run END,
+			dispatched_at = COALESCE(dispatched_at, ?),
+			started_at = CASE WHEN `+another+` THEN ? ELSE started_at END,
+			run = CASE WHEN `+another+` THEN run + 1 ELSE run END,
+			cancel_requested_at = CASE WHEN outcome <> '' THEN NULL ELSE cancel_requested_at END,
+			cancel_delivered_at = CASE WHEN outcome <> '' THEN NULL ELSE cancel_delivered_at END,
+			abandon_requested_at = CASE WHEN outcome <> '' THEN NULL ELSE abandon_requested_at END,
+			abandon_delivered_at = CASE WHEN outcome <> '' THEN NULL ELSE abandon_delivered_at END,
+			retry_requested_at = NULL, retry_claimed_at = NULL, ended_run_id = '',
 			outcome = '', error_code = '', error_text = '', no_op = ?, finished_at = NULL
-		WHERE id = ?`, s.now(), false, jobID)
+		WHERE id = ?`, now, now, false, jobID)
 	return err
 }
 

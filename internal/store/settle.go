@@ -17,6 +17,7 @@ import (
 // and the release of the reservation, in one transaction. A job that does not
 // hold the lock changes nothing of the VM but its own place behind the holder.
 // A VM that is being deleted stays so, whatever a job before the delete found.
+// A run that settled the job before does not settle the run after it.
 //
 // Idempotent: a job that has ended stays as it ended. models.ErrNotFound.
 func (s *Store) SettleJob(ctx context.Context, in models.Settlement) error {
@@ -27,7 +28,8 @@ func (s *Store) SettleJob(ctx context.Context, in models.Settlement) error {
 // settling it. What the job did on the hypervisor is not known: the VM's power
 // becomes UNKNOWN; a create, and a delete, leave the VM in ERROR with its
 // placement and reservation, so that a delete can clean up and give them back.
-// What was never placed has touched no hypervisor and is given back at once.
+// What was never placed has touched no hypervisor and is given back at once. A
+// job whose next run waits to be started is left alone.
 //
 // Idempotent. models.ErrNotFound.
 func (s *Store) SettleAbandoned(ctx context.Context, jobID string, code models.JobErrorCode, text string) error {
@@ -60,7 +62,7 @@ func (s *Store) settle(ctx context.Context, jobID string, decide func(heldJob) m
 			return err
 		}
 		in := decide(job)
-		if _, err := s.writeOutcome(tx, in); err != nil {
+		if n, err := s.writeOutcome(tx, in); err != nil || n == 0 {
 			return err
 		}
 		switch jobID {
@@ -83,10 +85,18 @@ func (s *Store) settleProviderJob(tx *gorm.DB, in models.Settlement) error {
 	return scanOne(tx, &id, "read the job", "SELECT id FROM operations WHERE id = ?", in.JobID)
 }
 
+// writeOutcome ends the job, and reports 0 rows for one that has ended, or whose
+// end this settlement does not know of: it belongs to the run before.
 func (s *Store) writeOutcome(tx *gorm.DB, in models.Settlement) (int64, error) {
+	late, args := "retry_requested_at IS NULL OR dispatched_at IS NOT NULL", []any(nil)
+	if in.RunID != "" {
+		late, args = "ended_run_id <> ?", []any{in.RunID}
+	}
+	args = append([]any{in.Outcome, in.ErrorCode, in.ErrorText, in.NoOp, s.now(), in.RunID, in.JobID}, args...)
 	return exec(tx, "write the outcome", `UPDATE operations
-		SET outcome = ?, error_code = ?, error_text = ?, no_op = ?, finished_at = ? WHERE id = ? AND outcome = ''`,
-		in.Outcome, in.ErrorCode, in.ErrorText, in.NoOp, s.now(), in.JobID)
+		SET outcome = ?, error_code = ?, error_text = ?, no_op = ?, finished_at = ?,
+			ended_run_id = ?, retry_requested_at = NULL, retry_claimed_at = NULL
+		WHERE id = ? AND outcome = '' AND (`+late+`)`, args...)
 }
 
 // leaveQueue gives up a job's place behind the holder. A delete that never

@@ -15,7 +15,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 )
 
-func ids(keys []models.SigningKey) (out []string) {
+func keyIDs(keys []models.SigningKey) (out []string) {
 	for _, k := range keys {
 		out = append(out, k.ID)
 	}
@@ -33,7 +33,7 @@ func TestSigningKeysAreSharedAndSealed(t *testing.T) {
 		require.NoError(t, env.AddSigningKey(ctx, "two", seed, time.Hour, 3*time.Hour), "a young key is there: no error, and no second key")
 		keys, err = env.Open().SigningKeys(ctx)
 		require.NoError(t, err)
-		require.Equal(t, []string{"one"}, ids(keys))
+		require.Equal(t, []string{"one"}, keyIDs(keys))
 		require.Equal(t, seed, keys[0].Seed)
 		require.Equal(t, 3*time.Hour, keys[0].NotAfter.Sub(keys[0].CreatedAt))
 		require.NotContains(t, string(keys[0].SealedSeed), string(seed))
@@ -45,12 +45,12 @@ func TestSigningKeysAreSharedAndSealed(t *testing.T) {
 		require.NoError(t, env.AddSigningKey(ctx, "three", seed, time.Hour, 3*time.Hour))
 		keys, err = env.SigningKeys(ctx)
 		require.NoError(t, err)
-		require.Equal(t, []string{"one", "three"}, ids(keys))
+		require.Equal(t, []string{"one", "three"}, keyIDs(keys))
 
 		env.Clock.Advance(90 * time.Minute)
 		keys, err = env.SigningKeys(ctx)
 		require.NoError(t, err)
-		require.Equal(t, []string{"three"}, ids(keys), "a dead key is not read")
+		require.Equal(t, []string{"three"}, keyIDs(keys), "a dead key is not read")
 		require.NoError(t, env.AddSigningKey(ctx, "four", seed, time.Hour, 3*time.Hour))
 		require.Equal(t, 2, env.Count(t, "signing_keys"), "and dropped at the next rotation")
 

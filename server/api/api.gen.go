@@ -1589,6 +1589,13 @@ type Job struct {
 	Waiting *JobWait `json:"waiting,omitempty"`
 }
 
+// JobAbandonment Who gave up the undoing of the job, when and why.
+type JobAbandonment struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+}
+
 // JobCause defines model for JobCause.
 type JobCause struct {
 	Cause string `json:"cause"`
@@ -1828,6 +1835,9 @@ type OpsImageList struct {
 
 // OpsJob defines model for OpsJob.
 type OpsJob struct {
+	// Abandoned Who gave up the undoing of the job, when and why.
+	Abandoned *JobAbandonment `json:"abandoned,omitempty"`
+
 	// CancelRequested A cancel is on its way through the steps.
 	CancelRequested *bool `json:"cancel_requested,omitempty"`
 	Cancellable     bool  `json:"cancellable"`
@@ -9732,6 +9742,14 @@ func (response OpsStreamJobEvents200TextEventStreamResponse) VisitOpsStreamJobEv
 	}
 }
 
+type OpsStreamJobEvents204Response struct {
+}
+
+func (response OpsStreamJobEvents204Response) VisitOpsStreamJobEventsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
 type OpsStreamJobEventsdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	StatusCode int
@@ -11931,6 +11949,14 @@ func (response StreamJobEvents200TextEventStreamResponse) VisitStreamJobEventsRe
 			return err
 		}
 	}
+}
+
+type StreamJobEvents204Response struct {
+}
+
+func (response StreamJobEvents204Response) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
 }
 
 type StreamJobEventsdefaultApplicationProblemPlusJSONResponse struct {

@@ -12,6 +12,10 @@ import (
 // up after itself. It always means that an operator must look.
 const CompensationIncomplete = "COMPENSATION_INCOMPLETE"
 
+// SignalAbandon is the signal that makes a workflow give up its compensations.
+// It bears no payload.
+const SignalAbandon = "abandon"
+
 type compensation struct {
 	step string
 	run  func(workflow.Context) error
@@ -35,13 +39,20 @@ func (s *Saga) Defer(step string, run func(workflow.Context) error) {
 // A compensation that fails ends the unwinding: what an earlier step took (a
 // node, a name) may still be in use by what could not be undone, so giving it
 // back would be a lie. The error then is of type CompensationIncomplete, names
-// the steps that still stand, and wraps err.
+// the steps that still stand, and wraps err. SignalAbandon makes the compensation
+// at hand fail: it is cancelled, and not tried again.
 func (s *Saga) Unwind(ctx workflow.Context, err error) error {
 	if err == nil {
 		return nil
 	}
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
+	if len(s.stack) > 0 {
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			workflow.GetSignalChannel(ctx, SignalAbandon).Receive(ctx, nil)
+			cancel()
+		})
+	}
 	for i := len(s.stack) - 1; i >= 0; i-- {
 		if cerr := s.stack[i].run(ctx); cerr != nil {
 			standing := s.standing(i)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
@@ -78,6 +79,57 @@ func TestEarlierStepsStandWithTheirHeirs(t *testing.T) {
 	require.NoError(t, app.Details(&standing))
 	require.Equal(t, []string{"capacity", "address"}, standing)
 	require.ErrorContains(t, err, "full", "the first cause is kept")
+}
+
+// stuck unwinds two steps of which the later one's undoing waits until it is
+// cancelled, while the given happens to the workflow after a minute.
+func stuck(t *testing.T, happens func(*testsuite.TestWorkflowEnvironment)) (undone []string, took time.Duration, err error) {
+	t.Helper()
+	flow := func(ctx workflow.Context) error {
+		var sg saga.Saga
+		sg.Defer("capacity", func(workflow.Context) error { undone = append(undone, "capacity"); return nil })
+		sg.Defer("vm", func(ctx workflow.Context) error {
+			if err := workflow.Sleep(ctx, time.Hour); err != nil {
+				return err
+			}
+			undone = append(undone, "vm")
+			return nil
+		})
+		began := workflow.Now(ctx)
+		err := sg.Unwind(ctx, temporal.NewNonRetryableApplicationError("full", "NO_CAPACITY", nil))
+		took = workflow.Now(ctx).Sub(began)
+		return err
+	}
+	var s testsuite.WorkflowTestSuite
+	s.SetLogger(quiet{})
+	env := s.NewTestWorkflowEnvironment()
+	env.RegisterDelayedCallback(func() { happens(env) }, time.Minute)
+	env.ExecuteWorkflow(flow)
+	return undone, took, env.GetWorkflowError()
+}
+
+// TestAbandonStopsTheUndoing, and what was not undone is named.
+func TestAbandonStopsTheUndoing(t *testing.T) {
+	undone, took, err := stuck(t, func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow(saga.SignalAbandon, nil) })
+	require.Empty(t, undone)
+	require.Equal(t, time.Minute, took)
+	var app *temporal.ApplicationError
+	require.ErrorAs(t, err, &app)
+	require.Equal(t, saga.CompensationIncomplete, app.Type())
+	var standing []string
+	require.NoError(t, app.Details(&standing))
+	require.Equal(t, []string{"vm", "capacity"}, standing)
+	require.ErrorContains(t, err, "full")
+}
+
+// TestACancelDuringTheUndoingIsHarmless: it comes too late, and is not heard.
+func TestACancelDuringTheUndoingIsHarmless(t *testing.T) {
+	undone, took, err := stuck(t, func(env *testsuite.TestWorkflowEnvironment) { env.CancelWorkflow() })
+	require.Equal(t, []string{"vm", "capacity"}, undone)
+	require.Equal(t, time.Hour, took)
+	var app *temporal.ApplicationError
+	require.ErrorAs(t, err, &app)
+	require.Equal(t, "NO_CAPACITY", app.Type())
 }
 
 type quiet struct{}
