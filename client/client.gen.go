@@ -563,6 +563,24 @@ func (e JobSort) Valid() bool {
 	}
 }
 
+// Defines values for ScopeType.
+const (
+	ScopeTypeProject ScopeType = "project"
+	ScopeTypeTenant  ScopeType = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the ScopeType enum.
+func (e ScopeType) Valid() bool {
+	switch e {
+	case ScopeTypeProject:
+		return true
+	case ScopeTypeTenant:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for VMSort.
 const (
 	VMSortCreatedAt      VMSort = "created_at"
@@ -2577,6 +2595,9 @@ type RoleID = ID
 // Scope Opaque.
 type Scope = ID
 
+// ScopeType defines model for scopeType.
+type ScopeType string
+
 // ServiceAccountID Opaque.
 type ServiceAccountID = ID
 
@@ -2997,12 +3018,18 @@ type OpsTestProviderParams struct {
 
 // OpsGetQuotaParams defines parameters for OpsGetQuota.
 type OpsGetQuotaParams struct {
+	// Type What the ID names; needed only where a tenant and a project have the same one.
+	Type *ScopeType `form:"type,omitempty" json:"type,omitempty"`
+
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // OpsPutQuotaParams defines parameters for OpsPutQuota.
 type OpsPutQuotaParams struct {
+	// Type What the ID names; needed only where a tenant and a project have the same one.
+	Type *ScopeType `form:"type,omitempty" json:"type,omitempty"`
+
 	// IfMatch The ETag that the caller has seen; without it 428, with another one than now 412.
 	IfMatch *IfMatchRequired `json:"If-Match,omitempty"`
 }
@@ -10196,6 +10223,33 @@ func NewOpsGetQuotaRequest(server string, scope Scope, params *OpsGetQuotaParams
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -10254,6 +10308,33 @@ func NewOpsPutQuotaRequestWithBody(server string, scope Scope, params *OpsPutQuo
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)

@@ -65,6 +65,7 @@ type Network struct {
 	Description string
 	CreatedAt   time.Time
 	Bindings    []NetworkBinding `gorm:"foreignKey:NetworkID"`
+	Subnets     []Subnet         `gorm:"foreignKey:NetworkID"`
 }
 
 // NetworkBinding says what a network is on one provider, or on one cluster of it.

@@ -26,6 +26,18 @@ func (s *Server) ListProjectNetworks(ctx context.Context, r api.ListProjectNetwo
 	return page(s, l, rows, next, networkView)
 }
 
+// GetProjectNetwork reads a network that VMs of a project may be attached to.
+func (s *Server) GetProjectNetwork(ctx context.Context, r api.GetProjectNetworkRequestObject) (api.GetProjectNetworkResponseObject, error) {
+	if _, err := s.store.GetProject(ctx, requestOf(ctx).Principal.TenantID, r.ProjectID); err != nil {
+		return nil, err
+	}
+	row, err := s.store.GetNetwork(ctx, r.NetworkID)
+	if err != nil {
+		return nil, err
+	}
+	return hashed(networkView(row), catalogGeneration, r.Params.IfNoneMatch)
+}
+
 // OpsListNetworks lists the networks and what they are on each provider.
 func (s *Server) OpsListNetworks(ctx context.Context, r api.OpsListNetworksRequestObject) (api.OpsListNetworksResponseObject, error) {
 	l := listingOf(requestOf(ctx))
@@ -46,7 +58,7 @@ func (s *Server) OpsGetNetwork(ctx context.Context, r api.OpsGetNetworkRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return tagged(opsNetworkView(row), r.Params.IfNoneMatch), nil
+	return hashed(opsNetworkView(row), catalogGeneration, r.Params.IfNoneMatch)
 }
 
 // OpsCreateNetwork creates a network.
@@ -66,7 +78,16 @@ func (s *Server) OpsCreateNetwork(ctx context.Context, r api.OpsCreateNetworkReq
 }
 
 func networkView(n models.Network) api.Network {
-	return api.Network{ID: n.ID, Name: n.Name, Description: n.Description, CreatedAt: n.CreatedAt}
+	v := api.Network{
+		ID: n.ID, Name: n.Name, Description: n.Description, CreatedAt: n.CreatedAt, Subnets: make([]api.SubnetSummary, len(n.Subnets)),
+	}
+	for i, subnet := range n.Subnets {
+		v.Subnets[i] = api.SubnetSummary{Cidr: subnet.CIDR, Gateway: optional(subnet.Gateway)}
+		if len(subnet.DNSServers) > 0 {
+			v.Subnets[i].DNSServers = &n.Subnets[i].DNSServers
+		}
+	}
+	return v
 }
 
 // opsNetwork is api.OpsNetwork, made of a tenant's view and what only operators see.

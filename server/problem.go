@@ -23,7 +23,13 @@ type problem struct {
 	Retryable    bool         `json:"retryable"`
 	Capability   string       `json:"capability,omitempty"`
 	CurrentJobID string       `json:"current_job_id,omitempty"`
-	Errors       []fieldError `json:"errors,omitempty"`
+	// The next five belong to QUOTA_EXCEEDED.
+	Dimension string       `json:"dimension,omitempty"`
+	Limit     *int64       `json:"limit,omitempty"`
+	Used      *int64       `json:"used,omitempty"`
+	Requested *int64       `json:"requested,omitempty"`
+	Scope     string       `json:"scope,omitempty"`
+	Errors    []fieldError `json:"errors,omitempty"`
 
 	header map[string]string
 	cause  error // logged, never shown

@@ -40,6 +40,9 @@ func refusal(err error) *problem {
 		precondition *store.PreconditionError
 		idempotency  *store.IdempotencyError
 	)
+	if p := refusedShare(err); p != nil {
+		return p
+	}
 	switch {
 	case errors.Is(err, models.ErrNotFound):
 		return notFound()
@@ -65,6 +68,34 @@ func refusal(err error) *problem {
 		return newProblem(CodePreconditionFailed, precondition.Error())
 	case errors.As(err, &idempotency):
 		return idempotencyProblem(idempotency.Problem)
+	}
+	return nil
+}
+
+// refusedShare is the problem of a request for more than there is; nil for
+// another error.
+func refusedShare(err error) *problem {
+	var (
+		quota     *store.QuotaError
+		taken     *store.AddressInUseError
+		exhausted *store.AddressesExhaustedError
+		inUse     *store.InUseError
+		ambiguous *store.AmbiguousScopeError
+	)
+	switch {
+	case errors.As(err, &quota):
+		p := newProblem(CodeQuotaExceeded, quota.Error())
+		p.Dimension, p.Scope = string(quota.Dimension), string(quota.Scope)
+		p.Limit, p.Used, p.Requested = &quota.Limit, &quota.Used, &quota.Requested
+		return p
+	case errors.As(err, &taken):
+		return newProblem(CodeResourceInUse, "the address is in use", fieldError{Pointer: taken.Field, Detail: "is in use"})
+	case errors.As(err, &exhausted):
+		return newProblem(CodeAddressesExhausted, "the network has no free address", fieldError{Pointer: exhausted.Field, Detail: "has no free address"})
+	case errors.As(err, &inUse):
+		return newProblem(CodeResourceInUse, inUse.Detail)
+	case errors.As(err, &ambiguous):
+		return newProblem(CodeSemanticInvalid, ambiguous.Error(), fieldError{Pointer: "/query/type", Detail: "must say which of them is meant"})
 	}
 	return nil
 }

@@ -17,7 +17,8 @@ import (
 // NICRequest is an interface that a VM is to have.
 type NICRequest struct {
 	NetworkID string
-	// IPAddress is passed to the guest; empty means DHCP.
+	// IPAddress, in canonical form, is asked for; empty takes one of the
+	// network's subnets, or DHCP where it has none.
 	IPAddress string
 }
 
@@ -43,8 +44,9 @@ type CreateVM struct {
 }
 
 // AcceptCreateVM writes a VM with its lock taken by the new job, its
-// reservation, and the operation. Errors: models.ErrNotFound (the project),
-// *ReferenceError, *NameConflictError, *CapabilityError, *IdempotencyError.
+// reservation and addresses, and the operation. Errors: models.ErrNotFound (the
+// project), *ReferenceError, *NameConflictError, *CapabilityError,
+// *AddressInUseError, *AddressesExhaustedError, *QuotaError, *IdempotencyError.
 func (s *Store) AcceptCreateVM(ctx context.Context, c Caller, in CreateVM, idem *Idempotency, respond Respond) (Accepted, error) {
 	if err := in.checkText(); err != nil {
 		return Accepted{}, err
@@ -56,7 +58,7 @@ func (s *Store) AcceptCreateVM(ctx context.Context, c Caller, in CreateVM, idem 
 	}
 	nics := make([]models.NIC, len(in.Networks))
 	for i, n := range in.Networks {
-		nics[i] = models.NIC{NetworkID: n.NetworkID, IPAddress: n.IPAddress, MAC: newMAC()}
+		nics[i] = models.NIC{NetworkID: n.NetworkID, IPAddress: n.IPAddress, Requested: n.IPAddress != "", MAC: newMAC()}
 	}
 	return s.accept(ctx, idem, vmID, respond, func(tx *gorm.DB, jobID string) (models.Operation, error) {
 		facts, err := s.createFacts(tx, c.TenantID, in)
@@ -72,7 +74,7 @@ func (s *Store) AcceptCreateVM(ctx context.Context, c Caller, in CreateVM, idem 
 			ID: vmID, TenantID: c.TenantID, ProjectID: in.ProjectID, Name: in.Name, Description: in.Description,
 			ImageID: in.ImageID, FlavorID: in.FlavorID,
 			VCPUs: facts.flavor.VCPUs, MemoryMiB: facts.flavor.MemoryMiB, DiskGiB: disk,
-			ZoneID: in.ZoneID, Location: in.Location, NICs: nics, SSHKeys: in.SSHKeys,
+			ZoneID: in.ZoneID, Location: in.Location, NICs: slices.Clone(nics), SSHKeys: in.SSHKeys,
 			Metadata: in.Metadata, Tags: in.Tags, SealedUserData: sealed, DeleteProtection: in.DeleteProtection,
 			Status: models.VMPending, PowerState: models.PowerNone, DesiredPowerState: models.PowerStopped,
 			CurrentJobID: jobID, Generation: 1, CreatedAt: now, UpdatedAt: now,
@@ -94,7 +96,7 @@ func (s *Store) AcceptCreateVM(ctx context.Context, c Caller, in CreateVM, idem 
 				return models.Operation{}, wrap(err, "write the VM")
 			}
 		}
-		return op, nil
+		return op, s.takeShare(tx, share{reservation, vm.NICs, facts.addressed, facts.limited})
 	})
 }
 
@@ -157,6 +159,8 @@ type createFacts struct {
 	zone      *models.Zone
 	location  bool
 	networks  map[string]bool
+	addressed bool // a network has subnets, or an address is asked for
+	limited   bool // the tenant or the project has a quota
 	cloudInit bool // a provider that could serve offers it, or was not asked yet
 	providers int  // that could serve
 }
@@ -173,8 +177,10 @@ type factRow struct {
 // createFacts reads everything that a create refers to in one statement.
 func (s *Store) createFacts(tx *gorm.DB, tenantID string, in CreateVM) (createFacts, error) {
 	networkIDs := make([]string, len(in.Networks))
+	addressed := false
 	for i, n := range in.Networks {
 		networkIDs[i] = n.NetworkID
+		addressed = addressed || n.IPAddress != ""
 	}
 	var rows []factRow
 	err := tx.Raw(`SELECT 'project' AS fact, id, 0 AS a, 0 AS b, 0 AS c, '' AS text, NULL AS capabilities
@@ -182,17 +188,20 @@ func (s *Store) createFacts(tx *gorm.DB, tenantID string, in CreateVM) (createFa
 		UNION ALL SELECT 'image', id, min_disk_gib, 0, 0, '', NULL FROM images WHERE id = ?
 		UNION ALL SELECT 'flavor', id, vcpus, memory_mib, disk_gib, '', NULL FROM flavors WHERE id = ?
 		UNION ALL SELECT 'zone', id, 0, 0, 0, location, NULL FROM zones WHERE id = ? OR (location = ? AND location <> '')
-		UNION ALL SELECT 'network', id, 0, 0, 0, '', NULL FROM networks WHERE id IN `+s.dialect.elements()+`
+		UNION ALL SELECT 'network', id, CASE WHEN EXISTS (SELECT 1 FROM subnets s WHERE s.network_id = networks.id) THEN 1 ELSE 0 END,
+			0, 0, '', NULL FROM networks WHERE id IN `+s.dialect.elements()+`
+		UNION ALL SELECT 'quota', scope_id, 0, 0, 0, '', NULL FROM quotas
+			WHERE scope_type = 'tenant' AND scope_id = ? OR scope_type = 'project' AND scope_id = ?
 		UNION ALL SELECT 'provider', p.id, CASE WHEN p.last_seen_at IS NULL THEN 0 ELSE 1 END, 0, 0, '', CAST(p.capabilities AS text)
 			FROM providers p JOIN zones z ON z.id = p.zone_id
 			WHERE p.enabled AND (? = '' OR z.id = ?) AND (? = '' OR z.location = ?)
 			AND EXISTS (SELECT 1 FROM image_bindings b WHERE b.provider_id = p.id AND b.image_id = ?)`,
 		in.ProjectID, tenantID, in.ImageID, in.FlavorID, in.ZoneID, in.Location, jsonArray(networkIDs),
-		in.ZoneID, in.ZoneID, in.Location, in.Location, in.ImageID).Scan(&rows).Error
+		tenantID, in.ProjectID, in.ZoneID, in.ZoneID, in.Location, in.Location, in.ImageID).Scan(&rows).Error
 	if err != nil {
 		return createFacts{}, wrap(err, "read what the VM refers to")
 	}
-	f := createFacts{networks: make(map[string]bool, len(networkIDs))}
+	f := createFacts{networks: make(map[string]bool, len(networkIDs)), addressed: addressed}
 	for _, r := range rows {
 		f.add(r, in)
 	}
@@ -216,6 +225,9 @@ func (f *createFacts) add(r factRow, in CreateVM) {
 		}
 	case "network":
 		f.networks[r.ID] = true
+		f.addressed = f.addressed || r.A == 1
+	case "quota":
+		f.limited = true
 	case "provider":
 		f.providers++
 		f.cloudInit = f.cloudInit || r.A == 0 || slices.Contains(r.Capabilities, models.CapCloudInit)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -19,6 +20,7 @@ type heldJob struct {
 	Status       models.VMStatus
 	PowerState   models.PowerState
 	Conditions   []models.Condition `gorm:"serializer:json"`
+	NICs         []models.NIC       `gorm:"serializer:json;column:nics"`
 	CurrentJobID string
 	NextJobID    string
 	ProviderID   string
@@ -30,7 +32,7 @@ type heldJob struct {
 // there is no such job, or when it is not on a VM.
 func (s *Store) lockJob(tx *gorm.DB, jobID string) (heldJob, error) {
 	var job heldJob
-	err := scanOne(tx, &job, "lock the job", `SELECT o.kind, o.outcome, o.run, v.id AS vm_id, v.status, v.power_state, v.conditions,
+	err := scanOne(tx, &job, "lock the job", `SELECT o.kind, o.outcome, o.run, v.id AS vm_id, v.status, v.power_state, v.conditions, v.nics,
 			v.current_job_id, v.next_job_id, v.provider_id, v.native_ref, v.generation
 		FROM operations o JOIN vms v ON v.id = o.resource_id
 		WHERE o.id = ? AND o.resource_type = 'vm'`+s.dialect.lock("v, o"), jobID)
@@ -40,13 +42,17 @@ func (s *Store) lockJob(tx *gorm.DB, jobID string) (heldJob, error) {
 // BeginJob is a job's first step: it counts the run, and makes sure that the
 // job holds the VM's lock and, for a create, a reservation. A run that was
 // started again after its job had ended takes both anew and opens the job
-// again. With another job at work it takes nothing and says which one.
+// again. With another job at work it takes nothing and says which one. A job
+// that needs no lock takes none.
 //
-// Idempotent. models.ErrNotFound: no such job, or its VM is deleted.
+// Idempotent. models.ErrNotFound: no such job, or its VM is deleted. A run that
+// cannot take its reservation anew is open, holds nothing, and gets
+// models.ErrQuotaExceeded, models.ErrAddressesExhausted or models.ErrAddressInUse.
 func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error) {
 	var begun models.Begun
+	var refused error
 	err := s.tx(ctx, func(tx *gorm.DB) error {
-		begun = models.Begun{}
+		begun, refused = models.Begun{}, nil
 		job, err := s.lockJob(tx, jobID)
 		if errors.Is(err, models.ErrNotFound) {
 			begun.ProviderID, err = s.beginProviderJob(tx, jobID)
@@ -55,22 +61,37 @@ func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error
 		if err != nil {
 			return err
 		}
+		if spec, _ := models.OperationOf(job.Kind); spec.LockFree {
+			begun = models.Begun{Status: job.Status, Power: job.PowerState}
+			return s.countRun(tx, jobID)
+		}
 		if job.CurrentJobID != "" && job.CurrentJobID != jobID {
 			begun.HolderJobID = job.CurrentJobID
 			return nil
 		}
 		if job.CurrentJobID == "" {
-			if err := s.retake(tx, &job, jobID); err != nil {
-				return err
+			// In a savepoint of its own: a job that is refused what it needs takes
+			// nothing, but its run counts, so that it can be settled as failed.
+			refused = tx.Transaction(func(tx *gorm.DB) error { return s.retake(tx, &job, jobID) })
+			if isRefusal(refused) {
+				return s.countRun(tx, jobID)
+			}
+			if refused != nil {
+				return refused
 			}
 		}
 		begun = models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState}
 		return s.countRun(tx, jobID)
 	})
-	if err != nil {
+	if err = cmp.Or(err, refused); err != nil {
 		return models.Begun{}, err
 	}
 	return begun, nil
+}
+
+// isRefusal reports whether a job cannot have what it would take anew.
+func isRefusal(err error) bool {
+	return errors.Is(err, models.ErrQuotaExceeded) || errors.Is(err, models.ErrAddressesExhausted) || errors.Is(err, models.ErrAddressInUse)
 }
 
 // beginProviderJob is BeginJob for a job on a provider, which takes no lock.
@@ -107,11 +128,7 @@ func (s *Store) retake(tx *gorm.DB, job *heldJob, jobID string) error {
 		if job.Status == models.VMError {
 			job.Status = models.VMPending
 		}
-		_, err := exec(tx, "take the reservation anew", `INSERT INTO reservations
-				(vm_id, tenant_id, project_id, vcpus, memory_mib, disk_gib, node_id, job_id, created_at)
-			SELECT id, tenant_id, project_id, vcpus, memory_mib, disk_gib, '', ?, ? FROM vms WHERE id = ?
-			ON CONFLICT (vm_id) DO NOTHING`, jobID, s.now(), job.VMID)
-		if err != nil {
+		if err := s.retakeShare(tx, job, jobID); err != nil {
 			return err
 		}
 	}
