@@ -143,11 +143,7 @@ func (a *allocation) takeFree(nic *models.NIC, s *models.Subnet) (ok bool, err e
 			gateway = offset
 		}
 	}
-	next := min(max(s.NextOffset, s.PoolStart), s.PoolEnd)
-	offset, err := freeOffset(a.tx, s.ID, gateway, next, s.PoolEnd)
-	if err == nil && offset == nil {
-		offset, err = freeOffset(a.tx, s.ID, gateway, s.PoolStart, next-1)
-	}
+	offset, err := a.search(s, gateway)
 	if err != nil || offset == nil {
 		return false, err
 	}
@@ -166,28 +162,59 @@ func (a *allocation) takeFree(nic *models.NIC, s *models.Subnet) (ok bool, err e
 	return err == nil, err
 }
 
+// search finds the offset to take; nil when the pool is full. Mostly the next one
+// is free. If not, the addresses are counted before they are searched: a full
+// subnet in front of others must not make every create look at all of it.
+func (a *allocation) search(s *models.Subnet, gateway int64) (*int64, error) {
+	next := min(max(s.NextOffset, s.PoolStart), s.PoolEnd)
+	if next == gateway && next < s.PoolEnd {
+		next++
+	}
+	var isTaken bool
+	err := scanOne(a.tx, &isTaken, "look at the next address",
+		"SELECT EXISTS (SELECT 1 FROM addresses a WHERE a.subnet_id = ? AND a.subnet_id <> '' AND a.host_offset = ?)", s.ID, next)
+	if err != nil || !isTaken && next != gateway {
+		return &next, err
+	}
+	var taken int64
+	err = scanOne(a.tx, &taken, "count the subnet's addresses",
+		"SELECT count(*) FROM addresses WHERE subnet_id = ? AND subnet_id <> '' AND host_offset BETWEEN ? AND ?", s.ID, s.PoolStart, s.PoolEnd)
+	if err != nil {
+		return nil, err
+	}
+	if gateway >= s.PoolStart && gateway <= s.PoolEnd {
+		taken++
+	}
+	if taken > s.PoolEnd-s.PoolStart {
+		return nil, nil //nolint:nilnil // none is no error
+	}
+	for _, r := range [][2]int64{{next, s.PoolEnd}, {s.PoolStart, next}} {
+		if offset, err := freeOffset(a.tx, s.ID, gateway, r[0], r[1]); err != nil || offset != nil {
+			return offset, err
+		}
+	}
+	return nil, nil //nolint:nilnil // none is no error
+}
+
 // freeOffset finds the lowest free offset from one to another, both included;
-// nil when all are taken. The free offset that is lowest is the first one, or
-// follows one that is taken: so the index over what is taken finds it. The
-// gateway is passed over.
+// nil when all are taken. The lowest free offset is the first one, or follows
+// one that is taken: so the index over what is taken finds it. The gateway is
+// passed over.
 func freeOffset(tx *gorm.DB, subnetID string, gateway, from, to int64) (*int64, error) {
 	if from == gateway {
 		from++
 	}
-	if from > to {
-		return nil, nil //nolint:nilnil // none is no error
-	}
 	var free []int64
-	err := tx.Raw(`SELECT CAST(? AS bigint) WHERE NOT EXISTS (
-			SELECT 1 FROM addresses a WHERE a.subnet_id = ? AND a.subnet_id <> '' AND a.host_offset = ?)`, from, subnetID, from).Scan(&free).Error
+	err := tx.Raw(`SELECT CAST(? AS bigint) AS free WHERE CAST(? AS bigint) <= CAST(? AS bigint) AND NOT EXISTS (
+			SELECT 1 FROM addresses a WHERE a.subnet_id = ? AND a.subnet_id <> '' AND a.host_offset = ?)`, from, from, to, subnetID, from).Scan(&free).Error
 	if err == nil && len(free) == 0 {
 		err = tx.Raw(`SELECT CASE WHEN a.host_offset + 1 = ? THEN a.host_offset + 2 ELSE a.host_offset + 1 END AS free
 			FROM addresses a
-			WHERE a.subnet_id = ? AND a.subnet_id <> '' AND a.host_offset >= ?
+			WHERE a.subnet_id = ? AND a.subnet_id <> '' AND a.host_offset BETWEEN ? AND ?
 				AND CASE WHEN a.host_offset + 1 = ? THEN a.host_offset + 2 ELSE a.host_offset + 1 END <= ?
 				AND NOT EXISTS (SELECT 1 FROM addresses b WHERE b.subnet_id = ? AND b.subnet_id <> ''
 					AND b.host_offset = CASE WHEN a.host_offset + 1 = ? THEN a.host_offset + 2 ELSE a.host_offset + 1 END)
-			ORDER BY a.host_offset LIMIT 1`, gateway, subnetID, from, gateway, to, subnetID, gateway).Scan(&free).Error
+			ORDER BY a.host_offset LIMIT 1`, gateway, subnetID, from, to, gateway, to, subnetID, gateway).Scan(&free).Error
 	}
 	if err != nil {
 		return nil, wrap(err, "look for a free address")

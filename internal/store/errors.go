@@ -89,7 +89,9 @@ func (e *AddressInUseError) Is(target error) bool { return target == models.ErrA
 // Field is a JSON pointer into the request body.
 type AddressesExhaustedError struct{ Field string }
 
-func (e *AddressesExhaustedError) Error() string { return e.Field + ": the network has no free address" }
+func (e *AddressesExhaustedError) Error() string {
+	return e.Field + ": the network has no free address"
+}
 
 // Is makes it models.ErrAddressesExhausted for a step.
 func (e *AddressesExhaustedError) Is(target error) bool {
