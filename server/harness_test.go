@@ -330,7 +330,7 @@ func (w *world) state(t testing.TB) string {
 	var b strings.Builder
 	for _, table := range []string{
 		"tenants", "projects", "zones", "flavors", "images", "image_bindings", "networks", "network_bindings", "providers",
-		"clusters", "nodes", "vms", "operations", "reservations", "idempotency_records",
+		"clusters", "nodes", "vms", "operations", "reservations", "idempotency_records", "quotas", "subnets", "addresses",
 	} {
 		var rows []map[string]any
 		require.NoError(t, w.DB.WithContext(t.Context()).Table(table).Find(&rows).Error)

@@ -35,7 +35,20 @@ func (s *Server) GetProjectNetwork(ctx context.Context, r api.GetProjectNetworkR
 	if err != nil {
 		return nil, err
 	}
-	return hashed(networkView(row), catalogGeneration, r.Params.IfNoneMatch)
+	return matched(networkView(row), networkTag(row), r.Params.IfNoneMatch), nil
+}
+
+// networkTag is the entity tag of a network: its subnets come and go without
+// its generation. They never change, so that their IDs stand for them.
+func networkTag(n models.Network) string {
+	if len(n.Subnets) == 0 {
+		return etag(catalogGeneration)
+	}
+	var ids []byte
+	for _, subnet := range n.Subnets {
+		ids = append(append(ids, subnet.ID...), 0)
+	}
+	return contentTag(catalogGeneration, ids)
 }
 
 // OpsListNetworks lists the networks and what they are on each provider.
@@ -58,7 +71,7 @@ func (s *Server) OpsGetNetwork(ctx context.Context, r api.OpsGetNetworkRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return hashed(opsNetworkView(row), catalogGeneration, r.Params.IfNoneMatch)
+	return matched(opsNetworkView(row), networkTag(row), r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateNetwork creates a network.

@@ -46,6 +46,7 @@ func seededIDs(vmID, jobID string) map[string]string {
 	return map[string]string{
 		"projectId": storetest.Project, "vmId": vmID, "jobId": jobID, "providerId": storetest.Provider, "zoneId": storetest.Zone,
 		"flavorId": storetest.Flavor, "imageId": storetest.Image, "networkId": storetest.Network, "tenantId": storetest.Tenant,
+		"subnetId": "subnet-1", "scope": storetest.Project,
 	}
 }
 
@@ -126,17 +127,20 @@ func TestForeignLooksLikeAbsent(t *testing.T) {
 		absent := models.NewID()
 		limited := who{plane: auth.PlaneTenant, tenant: storetest.Tenant, project: "elsewhere", roles: []string{"owner"}}
 		before := w.state(t)
-		blank := strings.NewReplacer(vm.ID, "ID", job, "ID", absent, "ID", storetest.Project, "P", "no-such-project", "P")
+		blank := strings.NewReplacer(vm.ID, "ID", job, "ID", absent, "ID", storetest.Project, "P", "no-such-project", "P", storetest.Network, "N", "no-such-network", "N")
 		mine := seededIDs(vm.ID, job)
-		none := map[string]string{"projectId": "no-such-project", "vmId": absent, "jobId": absent}
+		none := map[string]string{"projectId": "no-such-project", "vmId": absent, "jobId": absent, "networkId": "no-such-network"}
 		gone := w.targets(none)
 		for i, r := range w.targets(mine) {
 			if r.plane != "tenant" || !strings.Contains(gone[i].path, absent) && !strings.Contains(gone[i].path, "no-such-project") {
 				continue
 			}
 			var body any
-			if r.id == "createVM" {
+			switch r.id {
+			case "createVM":
 				body = createBody("x")
+			case "updateVM":
+				body = `{"name":"x"}`
 			}
 			for name, p := range map[string]who{"another tenant": otherOwner(), "another project": limited} {
 				t.Run(r.id+" of "+name, func(t *testing.T) {
