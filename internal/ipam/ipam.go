@@ -52,7 +52,7 @@ func Parse(p Plan) (Block, error) {
 		return Block{}, err
 	}
 	b := Block{Prefix: prefix}
-	b.PoolStart, b.PoolEnd = b.hosts()
+	b.PoolStart, b.PoolEnd = firstHost, b.lastHost()
 	if p.Gateway != "" {
 		if b.Gateway, _, err = b.host("/gateway", p.Gateway); err != nil {
 			return Block{}, err
@@ -115,19 +115,21 @@ func (b Block) host(field, s string) (netip.Addr, int64, error) {
 	return a, offset, nil
 }
 
-// hosts are the offsets of the first and the last address that a host may have.
-// The first of a block is the network itself (IPv4) or any router of it (IPv6);
-// the last one is the broadcast address of IPv4.
-func (b Block) hosts() (first, last int64) {
+// firstHost is the offset of the first address that a host may have: the first
+// one of a block is the network itself (IPv4) or any router of it (IPv6).
+const firstHost = 1
+
+// lastHost is the offset of the last address that a host may have: the last one
+// of a block of IPv4 is its broadcast address.
+func (b Block) lastHost() int64 {
 	hostBits := b.Prefix.Addr().BitLen() - b.Prefix.Bits()
-	if hostBits >= 62 {
-		return 1, MaxOffset
+	switch {
+	case hostBits >= 62:
+		return MaxOffset
+	case b.Prefix.Addr().Is4():
+		return int64(1)<<hostBits - 2
 	}
-	last = int64(1)<<hostBits - 1
-	if b.Prefix.Addr().Is4() {
-		last--
-	}
-	return 1, last
+	return int64(1)<<hostBits - 1
 }
 
 // IsHost reports whether a host of the block may have the address.
@@ -136,8 +138,7 @@ func (b Block) IsHost(a netip.Addr) bool {
 		return false
 	}
 	offset, ok := b.Offset(a)
-	_, last := b.hosts()
-	return !ok || !a.Is4() || offset <= last
+	return !ok || !a.Is4() || offset <= b.lastHost()
 }
 
 // Offset is where an address of the block stands; ok is false beyond MaxOffset.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -60,37 +61,41 @@ func (s *Store) AcceptUpdateVM(ctx context.Context, c Caller, in UpdateVM, idem 
 		if err != nil {
 			return models.Operation{}, err
 		}
-		if spec, _ := models.OperationOf(models.OpVMUpdate); !spec.Allowed.Allow(vm.Status, vm.PowerState) {
-			return models.Operation{}, &StateError{Status: vm.Status, Power: vm.PowerState}
-		}
-		if in.IfMatch != nil && *in.IfMatch != vm.Generation {
-			return models.Operation{}, &PreconditionError{Generation: vm.Generation}
-		}
 		now := s.now()
-		changes, err := in.changes(vm)
+		changed, err := in.apply(tx, vm, now)
 		if err != nil {
 			return models.Operation{}, err
 		}
-		if len(changes) > 0 {
-			changes["updated_at"], changes["generation"] = now, vm.Generation+1
-			if vm.ObservedGeneration == vm.Generation { // nothing else is outstanding, and this is done already
-				changes["observed_generation"] = vm.Generation + 1
-			}
-			err := tx.Model(&models.VM{}).Where("id = ?", vm.ID).UpdateColumns(changes).Error
-			if takenField(err) != "" {
-				return models.Operation{}, &NameConflictError{Field: "name"}
-			}
-			if err != nil {
-				return models.Operation{}, wrap(err, "update the VM")
-			}
-		}
 		op := models.Operation{
 			ID: jobID, TenantID: c.TenantID, ProjectID: in.ProjectID, Kind: models.OpVMUpdate,
-			ResourceType: models.ResourceVM, ResourceID: vm.ID, Params: models.OperationParams{Unchanged: len(changes) == 0},
+			ResourceType: models.ResourceVM, ResourceID: vm.ID, Params: models.OperationParams{Unchanged: !changed},
 			Subject: c.Subject, RequestID: c.RequestID, CreatedAt: now,
 		}
 		return op, wrap(tx.Create(&op).Error, "write the operation")
 	})
+}
+
+// apply writes what the merged VM differs in, and reports whether that is anything.
+func (in UpdateVM) apply(tx *gorm.DB, vm describedVM, now time.Time) (changed bool, err error) {
+	if spec, _ := models.OperationOf(models.OpVMUpdate); !spec.Allowed.Allow(vm.Status, vm.PowerState) {
+		return false, &StateError{Status: vm.Status, Power: vm.PowerState}
+	}
+	if in.IfMatch != nil && *in.IfMatch != vm.Generation {
+		return false, &PreconditionError{Generation: vm.Generation}
+	}
+	changes, err := in.changes(vm)
+	if err != nil || len(changes) == 0 {
+		return false, err
+	}
+	changes["updated_at"], changes["generation"] = now, vm.Generation+1
+	if vm.ObservedGeneration == vm.Generation { // nothing else is outstanding, and this is done already
+		changes["observed_generation"] = vm.Generation + 1
+	}
+	err = tx.Model(&models.VM{}).Where("id = ?", vm.ID).UpdateColumns(changes).Error
+	if takenField(err) != "" {
+		return false, &NameConflictError{Field: "name"}
+	}
+	return true, wrap(err, "update the VM")
 }
 
 // changes are the columns in which the merged VM differs.

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -172,4 +173,36 @@ func TestALargeSubnet(t *testing.T) {
 		t.Logf("the last of 65,533: %v; none: %v", found, full)
 		require.Less(t, max(found, full), 2*time.Second)
 	})
+}
+
+// The statements over addresses, with 20,000 of them in the tables, and the sums
+// of a quota, are index scans; a page of addresses needs no sort.
+func TestPlansOfShares(t *testing.T) {
+	env := storetest.New(t, storetest.Postgres)
+	env.Seed(t)
+	fill(t, env, 5_000)
+	id := addSubnet(t, env, storetest.Network, "10.0.0.0/16", "")
+	fillSubnet(t, env, id, 1, 20_000)
+	require.NoError(t, env.DB.Exec("VACUUM ANALYZE").Error)
+	for query, index := range map[string]string{
+		"SELECT count(*), SUM(vcpus), SUM(memory_mib), SUM(disk_gib) FROM reservations WHERE tenant_id = 'x'":  "reservations_tenant",
+		"SELECT count(*), SUM(vcpus), SUM(memory_mib), SUM(disk_gib) FROM reservations WHERE project_id = 'x'": "reservations_project",
+		"SELECT count(*) FROM addresses WHERE tenant_id = 'x'":                                                 "addresses_tenant",
+		"SELECT count(*) FROM addresses WHERE project_id = 'x'":                                                "addresses_project",
+		"SELECT 1 FROM addresses a WHERE a.subnet_id = 'x' AND a.subnet_id <> '' AND a.host_offset = 7":        "addresses_subnet",
+		"DELETE FROM addresses WHERE vm_id = 'x'":                                                              "addresses_vm",
+	} {
+		var plan []string
+		require.NoError(t, env.DB.Raw("EXPLAIN "+query).Scan(&plan).Error)
+		require.Contains(t, strings.Join(plan, "\n"), index, query)
+		require.NotContains(t, strings.Join(plan, "\n"), "Seq Scan", query)
+	}
+	s, sent := openRecorded(t, env, nil)
+	_, _, err := s.ListAddresses(t.Context(), storetest.Network, store.Page{})
+	require.NoError(t, err)
+	var plan []string
+	query := sent.last(t)
+	require.NoError(t, env.DB.Raw("EXPLAIN "+strings.NewReplacer("$1", "'"+storetest.Network+"'", "$2", "50").Replace(query.SQL)).Scan(&plan).Error)
+	require.Contains(t, strings.Join(plan, "\n"), "addresses_page")
+	require.NotContains(t, strings.Join(plan, "\n"), "Sort")
 }
