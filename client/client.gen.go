@@ -4448,7 +4448,7 @@ type ClientInterface interface {
 
 	// GetProjectQuota Read what the project may use and uses
 	//
-	// The limits of the project and of its tenant; both count.
+	// The limits of the project and of its tenant; both count. To a token that is limited to the project, the project's alone are shown.
 	//
 	// Corresponds with GET /tenant/v1/projects/{projectId}/quota (the `GetProjectQuota` operationId).
 	GetProjectQuota(ctx context.Context, projectID ProjectID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4699,6 +4699,8 @@ type ClientInterface interface {
 	StopVM(ctx context.Context, projectID ProjectID, vmid VMID, params *StopVMParams, body StopVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTenantQuota Read what the tenant may use and uses
+	//
+	// A token that is limited to a project is answered with 404.
 	//
 	// Corresponds with GET /tenant/v1/quota (the `GetTenantQuota` operationId).
 	GetTenantQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -6427,7 +6429,7 @@ func (c *Client) GetProjectNetwork(ctx context.Context, projectID ProjectID, net
 
 // GetProjectQuota Read what the project may use and uses
 //
-// The limits of the project and of its tenant; both count.
+// The limits of the project and of its tenant; both count. To a token that is limited to the project, the project's alone are shown.
 //
 // Corresponds with GET /tenant/v1/projects/{projectId}/quota (the `GetProjectQuota` operationId).
 func (c *Client) GetProjectQuota(ctx context.Context, projectID ProjectID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7038,6 +7040,8 @@ func (c *Client) StopVM(ctx context.Context, projectID ProjectID, vmid VMID, par
 }
 
 // GetTenantQuota Read what the tenant may use and uses
+//
+// A token that is limited to a project is answered with 404.
 //
 // Corresponds with GET /tenant/v1/quota (the `GetTenantQuota` operationId).
 func (c *Client) GetTenantQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -15538,7 +15542,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetProjectQuotaWithResponse Read what the project may use and uses
 	//
-	// The limits of the project and of its tenant; both count.
+	// The limits of the project and of its tenant; both count. To a token that is limited to the project, the project's alone are shown.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15821,6 +15825,8 @@ type ClientWithResponsesInterface interface {
 	StopVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *StopVMParams, body StopVMJSONRequestBody, reqEditors ...RequestEditorFn) (*StopVMResponse, error)
 
 	// GetTenantQuotaWithResponse Read what the tenant may use and uses
+	//
+	// A token that is limited to a project is answered with 404.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -23259,7 +23265,7 @@ func (c *ClientWithResponses) GetProjectNetworkWithResponse(ctx context.Context,
 
 // GetProjectQuotaWithResponse Read what the project may use and uses
 //
-// The limits of the project and of its tenant; both count.
+// The limits of the project and of its tenant; both count. To a token that is limited to the project, the project's alone are shown.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -23758,6 +23764,8 @@ func (c *ClientWithResponses) StopVMWithResponse(ctx context.Context, projectID 
 }
 
 // GetTenantQuotaWithResponse Read what the tenant may use and uses
+//
+// A token that is limited to a project is answered with 404.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -118,12 +118,13 @@ func unavailable(err error) bool {
 		return true
 	}
 	// SQLSTATE classes of PostgreSQL (appendix A): connection exception,
-	// insufficient resources, operator intervention, serialization failure.
+	// serialization failure, insufficient resources, lock not available (a row
+	// that too many want at once), operator intervention.
 	var state interface{ SQLState() string }
 	if !errors.As(err, &state) {
 		return false
 	}
-	for _, class := range []string{"08", "40", "53", "57"} {
+	for _, class := range []string{"08", "40", "53", "55P03", "57"} {
 		if strings.HasPrefix(state.SQLState(), class) {
 			return true
 		}

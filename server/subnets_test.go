@@ -43,6 +43,7 @@ func TestSubnetRoutes(t *testing.T) {
 		again := w.do(t, admin(), http.MethodPost, subnetsPath, body, "Idempotency-Key", "k")
 		require.Equal(t, "true", again.Header.Get("Idempotency-Replayed"))
 		require.Equal(t, string(res.body), string(again.body))
+		w.do(t, admin(), http.MethodPost, subnetsPath, body, "Idempotency-Key", "other").requireProblem(t, http.StatusUnprocessableEntity, "SEMANTIC_INVALID")
 		made := res.json(t)
 		delete(made, "created_at")
 		body["network_id"], body["allocated"], body["dns_servers"] = storetest.Network, float64(0), []any{"192.0.2.53"}

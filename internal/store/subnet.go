@@ -51,11 +51,12 @@ func (s *Store) CreateSubnet(
 		row.Gateway = block.Gateway.String()
 	}
 	err = s.tx(ctx, func(tx *gorm.DB) error {
-		adopted, err := s.placeSubnet(tx, row)
-		if err != nil && !errors.As(err, new(*ReferenceError)) {
-			return err
+		// A replay of the key's answer goes before a refusal: the subnet that it
+		// made may stand in its own way now, or its network be gone.
+		adopted, refused := s.placeSubnet(tx, row)
+		if refused != nil && !errors.As(refused, new(*ReferenceError)) && !errors.Is(refused, models.ErrNotFound) {
+			return refused
 		}
-		refused := err
 		if answer, err = respond(SubnetUsage{Subnet: row, Allocated: int64(len(adopted))}); err != nil {
 			return err
 		}
