@@ -132,6 +132,12 @@ func fromStore(err error) error {
 		return final(models.JobNoCapacity, "no capacity is left for a VM of this size")
 	case errors.Is(err, models.ErrImageNotReady):
 		return final(models.JobImageNotReady, "the image or a network is not available in the zone")
+	case errors.Is(err, models.ErrQuotaExceeded):
+		return final(models.JobQuotaExceeded, "the quota has no room for the VM any more")
+	case errors.Is(err, models.ErrAddressesExhausted):
+		return final(models.JobAddressesExhausted, "a network has no free address any more")
+	case errors.Is(err, models.ErrAddressInUse):
+		return final(models.JobResourceInUse, "an address that was asked for cannot be had any more")
 	case errors.Is(err, models.ErrNotFound):
 		return final(models.JobUnknownOutcome, "the record of the job or its resource is gone")
 	case errors.Is(err, models.ErrNotHolder):
@@ -153,7 +159,7 @@ func JobCode(failureType string) models.JobErrorCode {
 	case models.JobNoCapacity, models.JobFeatureNotSupported, models.JobProviderUnavailable, models.JobProviderTimeout,
 		models.JobProviderAuthFailed, models.JobProviderConflict, models.JobProviderRejected, models.JobImageNotReady,
 		models.JobGuestTimeout, models.JobNodeLost, models.JobUnknownOutcome, models.JobDeadlineExceeded,
-		models.JobCancelled, models.JobCompensationIncomplete:
+		models.JobCancelled, models.JobCompensationIncomplete, models.JobQuotaExceeded, models.JobAddressesExhausted, models.JobResourceInUse:
 		return code
 	}
 	switch providers.Code(failureType) {

@@ -115,6 +115,9 @@ func TestFromStore(t *testing.T) {
 	for err, want := range map[error]string{
 		models.ErrNoCapacity:         string(models.JobNoCapacity),
 		models.ErrImageNotReady:      string(models.JobImageNotReady),
+		models.ErrQuotaExceeded:      string(models.JobQuotaExceeded),
+		models.ErrAddressesExhausted: string(models.JobAddressesExhausted),
+		models.ErrAddressInUse:       string(models.JobResourceInUse),
 		models.ErrNotFound:           string(models.JobUnknownOutcome),
 		models.ErrNotHolder:          string(models.JobUnknownOutcome),
 		errors.New("no connections"): FailureStore,

@@ -145,7 +145,10 @@ func createRequest(bp models.Blueprint) providers.CreateVMRequest {
 		},
 	}
 	for _, n := range bp.NICs {
-		req.NICs = append(req.NICs, providers.NIC{Network: n.Binding, MAC: n.NIC.MAC, IPAddress: n.NIC.IPAddress})
+		req.NICs = append(req.NICs, providers.NIC{
+			Network: n.Binding, MAC: n.NIC.MAC, IPAddress: n.NIC.IPAddress,
+			PrefixLength: n.PrefixLength, Gateway: n.Gateway, DNSServers: n.DNSServers,
+		})
 	}
 	return req
 }

@@ -584,6 +584,24 @@ func (e JobSort) Valid() bool {
 	}
 }
 
+// Defines values for ScopeType.
+const (
+	ScopeTypeProject ScopeType = "project"
+	ScopeTypeTenant  ScopeType = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the ScopeType enum.
+func (e ScopeType) Valid() bool {
+	switch e {
+	case ScopeTypeProject:
+		return true
+	case ScopeTypeTenant:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for VMSort.
 const (
 	VMSortCreatedAt      VMSort = "created_at"
@@ -2630,6 +2648,9 @@ type RoleID = ID
 // Scope Opaque.
 type Scope = ID
 
+// ScopeType defines model for scopeType.
+type ScopeType string
+
 // ServiceAccountID Opaque.
 type ServiceAccountID = ID
 
@@ -3050,12 +3071,18 @@ type OpsTestProviderParams struct {
 
 // OpsGetQuotaParams defines parameters for OpsGetQuota.
 type OpsGetQuotaParams struct {
+	// Type What the ID names; needed only where a tenant and a project have the same one.
+	Type *ScopeType `form:"type,omitempty" json:"type,omitempty"`
+
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // OpsPutQuotaParams defines parameters for OpsPutQuota.
 type OpsPutQuotaParams struct {
+	// Type What the ID names; needed only where a tenant and a project have the same one.
+	Type *ScopeType `form:"type,omitempty" json:"type,omitempty"`
+
 	// IfMatch The ETag that the caller has seen; without it 428, with another one than now 412.
 	IfMatch *IfMatchRequired `json:"If-Match,omitempty"`
 }
@@ -4474,7 +4501,7 @@ type ClientInterface interface {
 
 	// GetProjectQuota Read what the project may use and uses
 	//
-	// The limits of the project and of its tenant; both count.
+	// The limits of the project and of its tenant; both count. To a token that is limited to the project, the project's alone are shown.
 	//
 	// Corresponds with GET /tenant/v1/projects/{projectId}/quota (the `GetProjectQuota` operationId).
 	GetProjectQuota(ctx context.Context, projectID ProjectID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4725,6 +4752,8 @@ type ClientInterface interface {
 	StopVM(ctx context.Context, projectID ProjectID, vmid VMID, params *StopVMParams, body StopVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTenantQuota Read what the tenant may use and uses
+	//
+	// A token that is limited to a project is answered with 404.
 	//
 	// Corresponds with GET /tenant/v1/quota (the `GetTenantQuota` operationId).
 	GetTenantQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -6453,7 +6482,7 @@ func (c *Client) GetProjectNetwork(ctx context.Context, projectID ProjectID, net
 
 // GetProjectQuota Read what the project may use and uses
 //
-// The limits of the project and of its tenant; both count.
+// The limits of the project and of its tenant; both count. To a token that is limited to the project, the project's alone are shown.
 //
 // Corresponds with GET /tenant/v1/projects/{projectId}/quota (the `GetProjectQuota` operationId).
 func (c *Client) GetProjectQuota(ctx context.Context, projectID ProjectID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7064,6 +7093,8 @@ func (c *Client) StopVM(ctx context.Context, projectID ProjectID, vmid VMID, par
 }
 
 // GetTenantQuota Read what the tenant may use and uses
+//
+// A token that is limited to a project is answered with 404.
 //
 // Corresponds with GET /tenant/v1/quota (the `GetTenantQuota` operationId).
 func (c *Client) GetTenantQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -10249,6 +10280,33 @@ func NewOpsGetQuotaRequest(server string, scope Scope, params *OpsGetQuotaParams
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -10307,6 +10365,33 @@ func NewOpsPutQuotaRequestWithBody(server string, scope Scope, params *OpsPutQuo
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
@@ -15510,7 +15595,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetProjectQuotaWithResponse Read what the project may use and uses
 	//
-	// The limits of the project and of its tenant; both count.
+	// The limits of the project and of its tenant; both count. To a token that is limited to the project, the project's alone are shown.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15793,6 +15878,8 @@ type ClientWithResponsesInterface interface {
 	StopVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *StopVMParams, body StopVMJSONRequestBody, reqEditors ...RequestEditorFn) (*StopVMResponse, error)
 
 	// GetTenantQuotaWithResponse Read what the tenant may use and uses
+	//
+	// A token that is limited to a project is answered with 404.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -23231,7 +23318,7 @@ func (c *ClientWithResponses) GetProjectNetworkWithResponse(ctx context.Context,
 
 // GetProjectQuotaWithResponse Read what the project may use and uses
 //
-// The limits of the project and of its tenant; both count.
+// The limits of the project and of its tenant; both count. To a token that is limited to the project, the project's alone are shown.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -23730,6 +23817,8 @@ func (c *ClientWithResponses) StopVMWithResponse(ctx context.Context, projectID 
 }
 
 // GetTenantQuotaWithResponse Read what the tenant may use and uses
+//
+// A token that is limited to a project is answered with 404.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -69,6 +69,7 @@ type Network struct {
 	CreatedAt   time.Time
 	Bindings    []NetworkBinding `gorm:"foreignKey:NetworkID"`
 	Revision
+	Subnets []Subnet `gorm:"foreignKey:NetworkID"`
 }
 
 // NetworkBinding says what a network is on one provider, or on one cluster of it.

@@ -13,6 +13,12 @@ var (
 	ErrNoCapacity = errors.New("no node has room")
 	// ErrImageNotReady: the image or a network is bound to no provider of the wanted zone.
 	ErrImageNotReady = errors.New("the image or a network is not available in the zone")
+	// ErrQuotaExceeded: a quota has no room for what the job would take anew.
+	ErrQuotaExceeded = errors.New("the quota has no room")
+	// ErrAddressesExhausted: no subnet of a network has a free address.
+	ErrAddressesExhausted = errors.New("the network has no free address")
+	// ErrAddressInUse: the address that the tenant asked for is another VM's.
+	ErrAddressInUse = errors.New("the address is in use")
 	// ErrNotHolder: the job does not, or no longer, hold the VM's lock; it must
 	// change nothing of the VM.
 	ErrNotHolder = errors.New("the job does not hold the VM's lock")
@@ -85,6 +91,11 @@ func (b Blueprint) GoString() string { return b.String() }
 type BoundNIC struct {
 	NIC     NIC
 	Binding NetworkBinding
+	// PrefixLength, Gateway and DNSServers are those of the subnet that the
+	// interface's address is of; empty where it is of none.
+	PrefixLength int
+	Gateway      string
+	DNSServers   []string
 }
 
 // InventoryReport is what one read of a provider found.

@@ -51,6 +51,7 @@ func TestAllowedStates(t *testing.T) {
 		models.OpVMStart:  {models.VMActive},
 		models.OpVMReboot: {models.VMActive},
 		models.OpVMStop:   {models.VMActive, models.VMError},
+		models.OpVMUpdate: {models.VMPending, models.VMActive, models.VMError},
 		models.OpVMDelete: {models.VMPending, models.VMActive, models.VMError, models.VMDeleting},
 	}
 	for kind, allowed := range statuses {
@@ -125,4 +126,33 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	raw, err := json.Marshal(c) // the one way out, for sealing
 	require.NoError(t, err)
 	require.Contains(t, string(raw), "hunter2")
+}
+
+// TestQuotaAmounts: every limit has its own dimension.
+func TestQuotaAmounts(t *testing.T) {
+	n := func(v int64) *int64 { return &v }
+	limits := models.QuotaLimits{VMs: n(1), VCPUs: n(2), MemoryMiB: n(3), DiskGiB: n(4), Snapshots: n(5), Addresses: n(6)}
+	usage := models.QuotaUsage{VMs: 11, VCPUs: 12, MemoryMiB: 13, DiskGiB: 14, Snapshots: 15, Addresses: 16}
+	dimensions := []models.QuotaDimension{"vms", "vcpus", "memory_mib", "disk_gib", "snapshots", "addresses"}
+	for i, a := range limits.Amounts(usage) {
+		require.Equal(t, dimensions[i], a.Dimension)
+		require.Equal(t, []int64{int64(i + 1), int64(i + 11)}, []int64{*a.Limit, a.Used})
+		other := limits
+		require.True(t, limits.Equal(other))
+		switch a.Dimension {
+		case models.QuotaVMs:
+			other.VMs = nil
+		case models.QuotaVCPUs:
+			other.VCPUs = n(0)
+		case models.QuotaMemoryMiB:
+			other.MemoryMiB = n(0)
+		case models.QuotaDiskGiB:
+			other.DiskGiB = nil
+		case models.QuotaSnapshots:
+			other.Snapshots = n(0)
+		case models.QuotaAddresses:
+			other.Addresses = nil
+		}
+		require.False(t, limits.Equal(other), a.Dimension)
+	}
 }

@@ -12,6 +12,7 @@ const (
 	OpVMStart      OperationKind = "vm.start"
 	OpVMStop       OperationKind = "vm.stop"
 	OpVMReboot     OperationKind = "vm.reboot"
+	OpVMUpdate     OperationKind = "vm.update"
 	OpVMDelete     OperationKind = "vm.delete"
 	OpProviderSync OperationKind = "provider.sync"
 )
@@ -42,6 +43,9 @@ type OperationSpec struct {
 	// cancels the job at work and waits for its compensation. For vm.stop only
 	// its forced mode does; the accept decides.
 	Preempts bool
+	// LockFree says that the operation needs no lock: all that it changes is
+	// written by its accept, whatever job is at work on the VM.
+	LockFree bool
 	// Cancellable says whether a running job of this kind obeys a cancel.
 	Cancellable bool
 }
@@ -64,6 +68,10 @@ func Operations() []OperationSpec {
 		{
 			Kind: OpVMReboot, Resource: ResourceVM, Workflow: "RebootVM", Verb: "reboot", Title: "Reboot VM", Cancellable: true,
 			Allowed: States{Statuses: existing, Powers: []PowerState{PowerRunning}},
+		},
+		{
+			Kind: OpVMUpdate, Resource: ResourceVM, Workflow: "UpdateVM", Title: "Update VM", LockFree: true,
+			Allowed: States{Statuses: []VMStatus{VMPending, VMActive, VMError}},
 		},
 		{
 			Kind: OpVMDelete, Resource: ResourceVM, Workflow: "DeleteVM", Title: "Delete VM", Preempts: true,
@@ -137,6 +145,8 @@ type OperationParams struct {
 	Mode PowerMode `json:"mode,omitempty"`
 	// TimeoutSeconds bounds a graceful stop or reboot.
 	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
+	// Unchanged says that an update asked for what held already.
+	Unchanged bool `json:"unchanged,omitempty"`
 }
 
 // PowerMode is how a guest is taken down.
@@ -162,6 +172,9 @@ const (
 	JobProviderConflict       JobErrorCode = "PROVIDER_CONFLICT"
 	JobProviderRejected       JobErrorCode = "PROVIDER_REJECTED"
 	JobImageNotReady          JobErrorCode = "IMAGE_NOT_READY"
+	JobQuotaExceeded          JobErrorCode = "QUOTA_EXCEEDED"
+	JobAddressesExhausted     JobErrorCode = "ADDRESSES_EXHAUSTED"
+	JobResourceInUse          JobErrorCode = "RESOURCE_IN_USE"
 	JobGuestTimeout           JobErrorCode = "GUEST_TIMEOUT"
 	JobNodeLost               JobErrorCode = "NODE_LOST"
 	JobUnknownOutcome         JobErrorCode = "UNKNOWN_OUTCOME"

@@ -63,8 +63,14 @@ type VM struct {
 // NIC is one interface of a VM.
 type NIC struct {
 	NetworkID string `json:"network_id"`
-	// IPAddress is what the tenant asked for; empty means DHCP.
+	// IPAddress is allocated to the interface for as long as the VM's
+	// reservation lives; empty means DHCP.
 	IPAddress string `json:"ip_address,omitempty"`
+	// Requested says that the tenant asked for this address: no other one does.
+	Requested bool `json:"requested,omitempty"`
+	// LastIPAddress is what was allocated before it was given back: a create
+	// that is run again asks for the same.
+	LastIPAddress string `json:"last_ip_address,omitempty"`
 	// MAC is chosen by us at accept, so that every attempt makes the same VM.
 	MAC string `json:"mac"`
 }

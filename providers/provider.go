@@ -187,6 +187,12 @@ type NIC struct {
 	MAC     string
 	// IPAddress is passed to the guest by cloud-init; empty means DHCP.
 	IPAddress string
+	// PrefixLength, Gateway and DNSServers complete the address where the control
+	// plane knows its subnet; else they are empty, and the adapter asks its
+	// hypervisor. The first interface with a gateway has the default route.
+	PrefixLength int
+	Gateway      string
+	DNSServers   []string
 }
 
 // CloudInit is what the guest is told. UserData may hold secrets: it never

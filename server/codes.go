@@ -16,6 +16,7 @@ const (
 	CodeTokenExpired            Code = "TOKEN_EXPIRED"
 	CodePermissionDenied        Code = "PERMISSION_DENIED"
 	CodeWrongPlane              Code = "WRONG_PLANE"
+	CodeQuotaExceeded           Code = "QUOTA_EXCEEDED"
 	CodeNotFound                Code = "NOT_FOUND"
 	CodeUnknownAction           Code = "UNKNOWN_ACTION"
 	CodeMethodNotAllowed        Code = "METHOD_NOT_ALLOWED"
@@ -25,6 +26,7 @@ const (
 	CodeNameConflict            Code = "NAME_CONFLICT"
 	CodeResourceInUse           Code = "RESOURCE_IN_USE"
 	CodeLimitReached            Code = "LIMIT_REACHED"
+	CodeAddressesExhausted      Code = "ADDRESSES_EXHAUSTED"
 	CodeDeleteProtected         Code = "DELETE_PROTECTED"
 	CodeIdempotencyInProgress   Code = "IDEMPOTENCY_IN_PROGRESS"
 	CodeJobNotCancellable       Code = "JOB_NOT_CANCELLABLE"
@@ -34,6 +36,7 @@ const (
 	CodeIdempotencyKeyReused    Code = "IDEMPOTENCY_KEY_REUSED"
 	CodeSemanticInvalid         Code = "SEMANTIC_INVALID"
 	CodeRateLimited             Code = "RATE_LIMITED"
+	CodePreconditionRequired    Code = "PRECONDITION_REQUIRED"
 	CodeInternal                Code = "INTERNAL"
 	CodeControlPlaneUnavailable Code = "CONTROL_PLANE_UNAVAILABLE"
 )
@@ -61,6 +64,7 @@ func problemCodes() []codeSpec {
 		{CodeTokenExpired, http.StatusUnauthorized, "Token expired", "The token was valid once; get a new one.", false},
 		{CodePermissionDenied, http.StatusForbidden, "Permission denied", "No role of the principal has the permission that the operation needs.", false},
 		{CodeWrongPlane, http.StatusForbidden, "Wrong plane", "The token is for the other plane (tenant or ops).", false},
+		{CodeQuotaExceeded, http.StatusForbidden, "Quota exceeded", "A quota of the project or of its tenant has no room: dimension, limit, used, requested and scope say which.", false},
 		{CodeNotFound, http.StatusNotFound, "Not found", "There is no such resource, or it belongs to somebody else.", false},
 		{CodeUnknownAction, http.StatusNotFound, "Unknown action", "The resource type has no action of this name after the colon.", false},
 		{CodeMethodNotAllowed, http.StatusMethodNotAllowed, "Method not allowed", "The path is known, but not with this method; Allow lists those that are.", false},
@@ -68,8 +72,9 @@ func problemCodes() []codeSpec {
 		{CodeInvalidState, http.StatusConflict, "Invalid state", "The state of the VM, or of the job, does not allow the operation; detail names it.", false},
 		{CodeOperationInProgress, http.StatusConflict, "Operation in progress", "Another job is at work on the VM; current_job_id names it.", true},
 		{CodeNameConflict, http.StatusConflict, "Name conflict", "The name, or the chosen ID, is taken.", false},
-		{CodeResourceInUse, http.StatusConflict, "Resource in use", "Something that exists still needs the resource; detail says what.", false},
 		{CodeLimitReached, http.StatusConflict, "Limit reached", "There are as many of these as there may be; delete one first.", false},
+		{CodeResourceInUse, http.StatusConflict, "Resource in use", "Something else holds what was asked for, or depends on what is to go.", false},
+		{CodeAddressesExhausted, http.StatusConflict, "Addresses exhausted", "No subnet of the network has a free address; errors says which network.", true},
 		{CodeDeleteProtected, http.StatusConflict, "Delete protected", "The VM is protected against deletion.", false},
 		{CodeIdempotencyInProgress, http.StatusConflict, "Idempotency in progress", "The first request with this Idempotency-Key is still being accepted.", true},
 		{CodeJobNotCancellable, http.StatusConflict, "Job not cancellable", "The job has ended, is undoing what it did, or is of a kind that goes forward only; detail says which.", false},
@@ -79,6 +84,7 @@ func problemCodes() []codeSpec {
 		{CodeIdempotencyKeyReused, http.StatusUnprocessableEntity, "Idempotency key reused", "The Idempotency-Key was used for a request with another body.", false},
 		{CodeSemanticInvalid, http.StatusUnprocessableEntity, "Semantically invalid", "The request is well-formed, but names something that does not exist or does not fit; errors says what.", false},
 		{CodeRateLimited, http.StatusTooManyRequests, "Rate limited", "The principal, its tenant or the address sends requests too fast; Retry-After says when the next one fits.", true},
+		{CodePreconditionRequired, http.StatusPreconditionRequired, "Precondition required", "The request must say with If-Match which state it changes.", false},
 		{CodeInternal, http.StatusInternalServerError, "Internal error", "A defect of the control plane; give the request_id to its operators.", true},
 		{CodeControlPlaneUnavailable, http.StatusServiceUnavailable, "Control plane unavailable", "The control plane's database does not answer.", true},
 	}
@@ -95,6 +101,9 @@ func jobCodes() []codeSpec {
 		{"PROVIDER_CONFLICT", 0, "Provider conflict", "Something that is not ours is in the way on the hypervisor.", false},
 		{"PROVIDER_REJECTED", 0, "Provider rejected the request", "The hypervisor refuses what was asked for.", false},
 		{"IMAGE_NOT_READY", 0, "Image not ready", "The image or a network is not available in the wanted zone.", false},
+		{"QUOTA_EXCEEDED", 0, "Quota exceeded", "The job was run again, and a quota has no room any more for what it had given back.", true},
+		{"ADDRESSES_EXHAUSTED", 0, "Addresses exhausted", "The job was run again, and a network has no free address any more.", true},
+		{"RESOURCE_IN_USE", 0, "Resource in use", "The job was run again, and the address that was asked for is another VM's, or of no subnet, by now.", true},
 		{"GUEST_TIMEOUT", 0, "Guest timeout", "The guest did not do what it was asked in time.", true},
 		{"NODE_LOST", 0, "Node lost", "The node of the VM went away.", true},
 		{"UNKNOWN_OUTCOME", 0, "Unknown outcome", "The job was ended from outside; what it did is read again.", false},

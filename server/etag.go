@@ -1,6 +1,8 @@
 package server
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +17,13 @@ func etag(generation int) string { return `"` + strconv.Itoa(generation) + `"` }
 // moment of the last change keeps a 304 from hiding it.
 func revisionTag(generation int, changed time.Time) string {
 	return `"` + strconv.Itoa(generation) + "." + strconv.FormatInt(changed.UnixMicro(), 36) + `"`
+}
+
+// contentTag is the entity tag of a document whose content changes without its
+// generation.
+func contentTag(generation int, content []byte) string {
+	sum := sha256.Sum256(content)
+	return `"` + strconv.Itoa(generation) + "." + hex.EncodeToString(sum[:8]) + `"`
 }
 
 // noneMatch says whether an If-None-Match names the tag. The comparison is the

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/models"
@@ -26,6 +27,31 @@ func (s *Server) ListProjectNetworks(ctx context.Context, r api.ListProjectNetwo
 	return page(s, l, rows, next, networkView)
 }
 
+// GetProjectNetwork reads a network that VMs of a project may be attached to.
+func (s *Server) GetProjectNetwork(ctx context.Context, r api.GetProjectNetworkRequestObject) (api.GetProjectNetworkResponseObject, error) {
+	if _, err := s.store.GetProject(ctx, requestOf(ctx).Principal.TenantID, r.ProjectID); err != nil {
+		return nil, err
+	}
+	row, err := s.store.GetNetwork(ctx, r.NetworkID)
+	if err != nil {
+		return nil, err
+	}
+	return matched(networkView(row), networkTag(row), r.Params.IfNoneMatch), nil
+}
+
+// networkTag is the entity tag of a network: its subnets come and go without
+// its generation. They never change, so that their IDs stand for them.
+func networkTag(n models.Network) string {
+	if len(n.Subnets) == 0 {
+		return etag(n.Generation)
+	}
+	var ids []byte
+	for _, subnet := range n.Subnets {
+		ids = append(append(ids, subnet.ID...), 0)
+	}
+	return contentTag(n.Generation, ids)
+}
+
 // OpsListNetworks lists the networks and what they are on each provider.
 func (s *Server) OpsListNetworks(ctx context.Context, r api.OpsListNetworksRequestObject) (api.OpsListNetworksResponseObject, error) {
 	l := listingOf(requestOf(ctx))
@@ -46,7 +72,7 @@ func (s *Server) OpsGetNetwork(ctx context.Context, r api.OpsGetNetworkRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return generation(opsNetworkView(row), row.Generation, r.Params.IfNoneMatch), nil
+	return matched(opsNetworkView(row), networkTag(row), r.Params.IfNoneMatch), nil
 }
 
 // OpsCreateNetwork creates a network.
@@ -69,7 +95,7 @@ func (s *Server) OpsUpdateNetwork(ctx context.Context, r api.OpsUpdateNetworkReq
 	}
 	return s.changed(ctx, r.Params.IfMatch, func(w store.Write) (store.Answer, bool, error) {
 		return s.store.UpdateNetwork(ctx, r.NetworkID, patch, w, func(row models.Network) (store.Answer, error) {
-			return changedAnswer(row.Generation, opsNetworkView(row))
+			return answer(http.StatusOK, opsNetworkView(row), map[string]string{"ETag": networkTag(row)})
 		})
 	})
 }
@@ -92,7 +118,16 @@ func networkBindings(in []api.NetworkBinding) []models.NetworkBinding {
 }
 
 func networkView(n models.Network) api.Network {
-	return api.Network{ID: n.ID, Name: n.Name, Description: n.Description, Subnets: []api.SubnetSummary{}, CreatedAt: n.CreatedAt}
+	v := api.Network{
+		ID: n.ID, Name: n.Name, Description: n.Description, CreatedAt: n.CreatedAt, Subnets: make([]api.SubnetSummary, len(n.Subnets)),
+	}
+	for i, subnet := range n.Subnets {
+		v.Subnets[i] = api.SubnetSummary{Cidr: subnet.CIDR, Gateway: optional(subnet.Gateway)}
+		if len(subnet.DNSServers) > 0 {
+			v.Subnets[i].DNSServers = &n.Subnets[i].DNSServers
+		}
+	}
+	return v
 }
 
 // opsNetwork is api.OpsNetwork, made of a tenant's view and what only operators see.

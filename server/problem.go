@@ -13,17 +13,23 @@ import (
 // problem is an error as a client sees it (RFC 9457). Handlers return it as an
 // error; whatever else they return becomes INTERNAL, without its text.
 type problem struct {
-	Type         string       `json:"type"`
-	Title        string       `json:"title"`
-	Status       int          `json:"status"`
-	Detail       string       `json:"detail,omitempty"`
-	Instance     string       `json:"instance,omitempty"`
-	Code         Code         `json:"code"`
-	RequestID    string       `json:"request_id"`
-	Retryable    bool         `json:"retryable"`
-	Capability   string       `json:"capability,omitempty"`
-	CurrentJobID string       `json:"current_job_id,omitempty"`
-	Errors       []fieldError `json:"errors,omitempty"`
+	Type         string `json:"type"`
+	Title        string `json:"title"`
+	Status       int    `json:"status"`
+	Detail       string `json:"detail,omitempty"`
+	Instance     string `json:"instance,omitempty"`
+	Code         Code   `json:"code"`
+	RequestID    string `json:"request_id"`
+	Retryable    bool   `json:"retryable"`
+	Capability   string `json:"capability,omitempty"`
+	CurrentJobID string `json:"current_job_id,omitempty"`
+	// The next five belong to QUOTA_EXCEEDED.
+	Dimension string       `json:"dimension,omitempty"`
+	Limit     *int64       `json:"limit,omitempty"`
+	Used      *int64       `json:"used,omitempty"`
+	Requested *int64       `json:"requested,omitempty"`
+	Scope     string       `json:"scope,omitempty"`
+	Errors    []fieldError `json:"errors,omitempty"`
 
 	header map[string]string
 	cause  error // logged, never shown

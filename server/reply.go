@@ -34,6 +34,17 @@ func revised(body any, generation int, changed time.Time, ifNoneMatch *string) d
 	return matched(body, revisionTag(generation, changed), ifNoneMatch)
 }
 
+// hashed is a document that shows what changes without its generation: how much
+// of a quota is used, say. Its tag begins with the generation, which is what
+// If-Match compares, and ends with a hash of the document.
+func hashed(body any, generation int, ifNoneMatch *string) (document, error) {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return document{}, err
+	}
+	return matched(json.RawMessage(raw), contentTag(generation, raw), ifNoneMatch), nil
+}
+
 func matched(body any, tag string, ifNoneMatch *string) document {
 	return document{body: body, tag: tag, unchanged: noneMatch(ifNoneMatch, tag)}
 }

@@ -42,6 +42,9 @@ func refusal(err error) *problem {
 		limit        *store.LimitError
 		idempotency  *store.IdempotencyError
 	)
+	if p := refusedShare(err); p != nil {
+		return p
+	}
 	switch {
 	case errors.Is(err, models.ErrNotFound):
 		return notFound()
@@ -75,6 +78,34 @@ func refusal(err error) *problem {
 	return nil
 }
 
+// refusedShare is the problem of a request for more than there is; nil for
+// another error.
+func refusedShare(err error) *problem {
+	var (
+		quota     *store.QuotaError
+		taken     *store.AddressInUseError
+		exhausted *store.AddressesExhaustedError
+		inUse     *store.InUseError
+		ambiguous *store.AmbiguousScopeError
+	)
+	switch {
+	case errors.As(err, &quota):
+		p := newProblem(CodeQuotaExceeded, quota.Error())
+		p.Dimension, p.Scope = string(quota.Dimension), string(quota.Scope)
+		p.Limit, p.Used, p.Requested = &quota.Limit, &quota.Used, &quota.Requested
+		return p
+	case errors.As(err, &taken):
+		return newProblem(CodeResourceInUse, "the address is in use", fieldError{Pointer: taken.Field, Detail: "is in use"})
+	case errors.As(err, &exhausted):
+		return newProblem(CodeAddressesExhausted, "the network has no free address", fieldError{Pointer: exhausted.Field, Detail: "has no free address"})
+	case errors.As(err, &inUse):
+		return newProblem(CodeResourceInUse, inUse.Detail)
+	case errors.As(err, &ambiguous):
+		return newProblem(CodeSemanticInvalid, ambiguous.Error(), fieldError{Pointer: "/query/type", Detail: "must say which of them is meant"})
+	}
+	return nil
+}
+
 func idempotencyProblem(p store.IdempotencyProblem) *problem {
 	switch p {
 	case store.IdempotencyReused:
@@ -97,12 +128,13 @@ func unavailable(err error) bool {
 		return true
 	}
 	// SQLSTATE classes of PostgreSQL (appendix A): connection exception,
-	// insufficient resources, operator intervention, serialization failure.
+	// serialization failure, insufficient resources, lock not available (a row
+	// that too many want at once), operator intervention.
 	var state interface{ SQLState() string }
 	if !errors.As(err, &state) {
 		return false
 	}
-	for _, class := range []string{"08", "40", "53", "57"} {
+	for _, class := range []string{"08", "40", "53", "55P03", "57"} {
 		if strings.HasPrefix(state.SQLState(), class) {
 			return true
 		}

@@ -76,7 +76,7 @@ func (t *tokenEndpoint) serve(c echo.Context) error {
 	return c.JSON(http.StatusOK, tokenAnswer{AccessToken: token.AccessToken, TokenType: "Bearer", ExpiresIn: int64(token.Lifetime.Seconds())})
 }
 
-// tokenRequest reads the request strictly: one form, each parameter once, and
+// request reads the request strictly: one form, each parameter once, and
 // the client's credentials in one place.
 func (t *tokenEndpoint) request(c echo.Context) (issuer.Credentials, *tokenError) {
 	r := c.Request()

@@ -50,8 +50,8 @@ func createVM(projectID string, b api.CreateVMRequest) (in store.CreateVM, err e
 	if len(in.UserData) > maxUserData {
 		bad = append(bad, fieldError{Pointer: "/user_data", Detail: fmt.Sprintf("must be at most %d bytes", maxUserData)})
 	}
-	bad = append(bad, checkLabels("metadata", in.Metadata)...)
-	bad = append(bad, checkLabels("tags", in.Tags)...)
+	bad = append(bad, checkKeys("metadata", in.Metadata)...)
+	bad = append(bad, checkKeys("tags", in.Tags)...)
 	for i, n := range valueOf(b.Networks) {
 		nic := store.NICRequest{NetworkID: n.NetworkID}
 		if n.IPAddress != nil {
@@ -59,7 +59,7 @@ func createVM(projectID string, b api.CreateVMRequest) (in store.CreateVM, err e
 			if err != nil || ip.Zone() != "" || ip.IsUnspecified() || ip.IsMulticast() || ip.IsLoopback() {
 				bad = append(bad, fieldError{Pointer: fmt.Sprintf("/networks/%d/ip_address", i), Detail: "must be the IP address of one host"})
 			}
-			nic.IPAddress = ip.String()
+			nic.IPAddress = ip.Unmap().String()
 		}
 		in.Networks = append(in.Networks, nic)
 	}
@@ -70,8 +70,8 @@ func createVM(projectID string, b api.CreateVMRequest) (in store.CreateVM, err e
 	return in, err
 }
 
-// checkLabels demands keys that can stand in a filter.
-func checkLabels(field string, m map[string]string) []fieldError {
+// checkKeys demands keys that can stand in a filter.
+func checkKeys[V any](field string, m map[string]V) []fieldError {
 	for key := range m {
 		if !isLabelKey(key) {
 			return []fieldError{{Pointer: pointer([]string{field, key}), Detail: "a key is 1 to 63 of A-Z a-z 0-9 . _ / -"}}

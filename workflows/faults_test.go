@@ -45,6 +45,7 @@ func TestCreateVMUnderFaults(t *testing.T) {
 			require.NotEmpty(t, vm.NativeRef)
 			require.Equal(t, 1, w.reserved(t, vm.ID))
 			w.truthful(t, vm)
+			w.told(t, vm)
 		}
 		c.CheckUnwound = func(t *testing.T, cancelled bool) {
 			t.Helper()
@@ -117,6 +118,33 @@ func (w *world) powerCase(t *testing.T, running bool, kind models.OperationKind,
 		w.truthful(t, vm)
 	}
 	return c
+}
+
+// TestUpdateVMUnderFaults: the change stands whatever becomes of its job, and
+// the job at work on the VM is not touched.
+func TestUpdateVMUnderFaults(t *testing.T) {
+	w := newWorld(t)
+	workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+		t.Helper()
+		vmID := w.existing(t, true)
+		holder := w.accept(t, vmID, models.OpVMReboot, models.OperationParams{Mode: models.ModeForce, TimeoutSeconds: 60})
+		op := w.acceptUpdate(t, vmID, "changed")
+		c := w.caseOf(t, op)
+		c.Deaf = true
+		check := func(t *testing.T, want models.Outcome) {
+			t.Helper()
+			vm := w.VM(t, vmID)
+			require.Equal(t, holder.ID, vm.CurrentJobID)
+			require.Equal(t, "changed", vm.Description)
+			require.Equal(t, models.PowerRunning, vm.PowerState)
+			require.Equal(t, want, w.Job(t, op.ID).Outcome)
+			require.False(t, w.Job(t, op.ID).NoOp)
+			w.truthful(t, vm)
+		}
+		c.CheckDone = func(t *testing.T) { t.Helper(); check(t, models.OutcomeSucceeded) }
+		c.CheckUnwound = func(t *testing.T, _ bool) { t.Helper(); check(t, models.OutcomeFailed) }
+		return c
+	})
 }
 
 func TestDeleteVMUnderFaults(t *testing.T) {

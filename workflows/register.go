@@ -14,6 +14,7 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflow(StartVM)
 	r.RegisterWorkflow(StopVM)
 	r.RegisterWorkflow(RebootVM)
+	r.RegisterWorkflow(UpdateVM)
 	r.RegisterWorkflow(DeleteVM)
 	r.RegisterWorkflow(SyncProvider)
 	r.RegisterWorkflow(RefreshProvider)
@@ -33,6 +34,8 @@ func Start(op models.Operation) (workflow, input any, err error) {
 		return StopVM, StopVMInput{VMID: op.ResourceID, Mode: p.Mode, TimeoutSeconds: p.TimeoutSeconds}, nil
 	case models.OpVMReboot:
 		return RebootVM, RebootVMInput{VMID: op.ResourceID, Mode: p.Mode, TimeoutSeconds: p.TimeoutSeconds}, nil
+	case models.OpVMUpdate:
+		return UpdateVM, UpdateVMInput{VMID: op.ResourceID, Unchanged: p.Unchanged}, nil
 	case models.OpVMDelete:
 		return DeleteVM, DeleteVMInput{VMID: op.ResourceID}, nil
 	case models.OpProviderSync:

@@ -191,6 +191,33 @@ func TestStopThatIsCancelledBehindTheLockLeavesTheQueue(t *testing.T) {
 	require.Empty(t, vm.NextJobID)
 }
 
+// TestRunAgainWithoutRoom: a create that failed, and whose share others have by
+// now, fails for that reason when it is run again, and takes nothing from them.
+func TestRunAgainWithoutRoom(t *testing.T) {
+	w := newWorld(t)
+	w.faults(t, simhv.Fault{Op: "create_vm", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity"})
+	op := w.acceptCreate(t, true)
+	require.Error(t, w.run(t, op))
+	w.fired(t)
+	none := int64(0)
+	_, err := w.PutQuota(t.Context(), models.ScopeProject, project, models.QuotaLimits{Addresses: &none}, nil)
+	require.NoError(t, err)
+	require.Equal(t, string(models.JobQuotaExceeded), failureType(t, w.run(t, op)))
+	vm := w.unlocked(t, op, models.OutcomeFailed)
+	job := w.Job(t, op.ID)
+	require.Equal(t, models.JobQuotaExceeded, job.ErrorCode)
+	require.Equal(t, 2, job.Run)
+	require.Equal(t, models.VMError, vm.Status)
+	require.Zero(t, w.reserved(t, vm.ID))
+
+	_, err = w.PutQuota(t.Context(), models.ScopeProject, project, models.QuotaLimits{}, nil)
+	require.NoError(t, err)
+	require.NoError(t, w.run(t, op))
+	vm = w.unlocked(t, op, models.OutcomeSucceeded)
+	require.Equal(t, 1, w.reserved(t, vm.ID))
+	w.told(t, vm)
+}
+
 func TestNoOps(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []struct {
@@ -204,6 +231,12 @@ func TestNoOps(t *testing.T) {
 		op := w.accept(t, w.existing(t, c.running), c.kind, c.params)
 		require.NoError(t, w.run(t, op))
 		require.True(t, w.Job(t, op.ID).NoOp, c.kind)
+	}
+	vmID := w.existing(t, false)
+	for _, again := range []bool{false, true} {
+		op := w.acceptUpdate(t, vmID, "the same")
+		require.NoError(t, w.run(t, op))
+		require.Equal(t, again, w.Job(t, op.ID).NoOp)
 	}
 	op := w.accept(t, w.existing(t, false), models.OpVMStart, models.OperationParams{})
 	require.NoError(t, w.run(t, op))

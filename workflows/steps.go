@@ -53,6 +53,8 @@ func Steps(kind models.OperationKind, p models.OperationParams) []Step {
 		return frame(Step{Name: stepPowerOff, Title: "Power the VM off"})
 	case models.OpVMReboot:
 		return frame(Step{Name: stepRestart, Title: "Restart the VM"})
+	case models.OpVMUpdate:
+		return []Step{{Name: stepBegin, Title: "Begin", Local: true}, settle} // the accept has made the change, and no lock is taken
 	case models.OpVMDelete:
 		return frame(
 			Step{Name: stepPowerOff, Title: "Power the VM off"},

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/hypervisor-control-plane/hcp/activities"
+	"github.com/hypervisor-control-plane/hcp/internal/ipam"
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
@@ -83,6 +84,9 @@ func (w *world) seed(t *testing.T, url string) {
 	must(w.CreateNetwork(ctx, ops, models.Network{
 		ID: "net", Name: "net", Bindings: []models.NetworkBinding{{ProviderID: provider, Ref: "net0"}},
 	}, nil, storetest.Created))
+	must(w.CreateSubnet(ctx, ops, store.CreateSubnet{NetworkID: "net", Plan: ipam.Plan{
+		CIDR: "10.50.0.0/16", Gateway: "10.50.0.1", DNSServers: []string{"10.50.0.53"},
+	}}, nil, storetest.Created))
 }
 
 // one lends a single adapter.
@@ -138,6 +142,28 @@ func (w *world) accept(t *testing.T, vmID string, kind models.OperationKind, p m
 	return accepted.Operation
 }
 
+// acceptUpdate accepts a change of a VM's description.
+func (w *world) acceptUpdate(t *testing.T, vmID, description string) models.Operation {
+	t.Helper()
+	accepted, err := w.AcceptUpdateVM(t.Context(), caller(), store.UpdateVM{
+		ProjectID: project, VMID: vmID, Description: &description,
+	}, nil, storetest.Respond)
+	require.NoError(t, err)
+	return accepted.Operation
+}
+
+// told checks that the guest was told the address that is allocated to it.
+func (w *world) told(t *testing.T, vm models.VM) {
+	t.Helper()
+	there := w.onHypervisor(t, vm.ID)
+	require.NotNil(t, there)
+	require.NotEmpty(t, vm.NICs[0].IPAddress)
+	require.Equal(t, []simhv.NIC{{
+		Network: "net0", MAC: vm.NICs[0].MAC, IP: vm.NICs[0].IPAddress, PrefixLength: 16, Gateway: "10.50.0.1", DNSServers: []string{"10.50.0.53"},
+	}}, there.NICs)
+	require.Equal(t, []models.Address{{MAC: vm.NICs[0].MAC, IP: vm.NICs[0].IPAddress}}, vm.Addresses)
+}
+
 // run carries an operation out.
 func (w *world) run(t *testing.T, op models.Operation) error {
 	t.Helper()
@@ -173,11 +199,14 @@ func (w *world) onHypervisor(t *testing.T, vmID string) *simhv.VM {
 	return &all[i]
 }
 
-// reserved counts the reservations of a VM.
+// reserved counts the reservations of a VM. Its address is there as long as its
+// reservation.
 func (w *world) reserved(t *testing.T, vmID string) int {
 	t.Helper()
-	var n int64
+	var n, addresses int64
 	require.NoError(t, w.DB.WithContext(t.Context()).Table("reservations").Where("vm_id = ?", vmID).Count(&n).Error)
+	require.NoError(t, w.DB.WithContext(t.Context()).Table("addresses").Where("vm_id = ?", vmID).Count(&addresses).Error)
+	require.Equal(t, n, addresses, "reservations and addresses")
 	return int(n)
 }
 

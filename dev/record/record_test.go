@@ -18,7 +18,7 @@ import (
 func TestRecord(t *testing.T) {
 	w := newWorld(t)
 	sync := w.seed(t)
-	w.work(t)
+	stop := w.work(t)
 	w.ended(t, w.dispatch(t, sync), models.OutcomeSucceeded)
 	w.keep(t, "sync_provider-succeeded", sync.ID)
 	w.view(t, "sync_provider-succeeded", sync)
@@ -29,6 +29,7 @@ func TestRecord(t *testing.T) {
 	t.Run("delete", w.deletes)
 	t.Run("scheduled", w.scheduled)
 	t.Run("sync", w.syncs)
+	t.Run("update", func(t *testing.T) { w.updates(t, stop) })
 }
 
 func (w *world) create(t *testing.T) {
@@ -209,6 +210,40 @@ func (w *world) deletes(t *testing.T) {
 		require.NoError(t, w.dispatcher.Cancel(t.Context(), op.ID))
 		w.ended(t, op, models.OutcomeSucceeded)
 		w.keep(t, "delete_vm-cancelled", op.ID)
+	})
+}
+
+// updates ends with the worker stopped: an update is over too soon to be
+// cancelled while one is at work.
+func (w *world) updates(t *testing.T, stop func()) {
+	vmID := w.existing(t, true)
+	t.Run("succeeded", func(t *testing.T) {
+		op := w.acceptUpdate(t, vmID, "one")
+		w.ended(t, w.dispatch(t, op), models.OutcomeSucceeded)
+		w.keep(t, "update_vm-succeeded", op.ID)
+		w.view(t, "update_vm-succeeded", op)
+	})
+	t.Run("nothing to change", func(t *testing.T) {
+		op := w.acceptUpdate(t, vmID, "one")
+		require.True(t, w.ended(t, w.dispatch(t, op), models.OutcomeSucceeded).NoOp)
+		w.view(t, "update_vm-no_op", op)
+	})
+	t.Run("failed", func(t *testing.T) {
+		op := w.acceptUpdate(t, vmID, "two")
+		require.NoError(t, w.DB.Exec("UPDATE operations SET resource_id = 'gone' WHERE id = ?", op.ID).Error)
+		job := w.ended(t, w.dispatch(t, op), models.OutcomeFailed)
+		require.Equal(t, models.JobUnknownOutcome, job.ErrorCode)
+		w.keep(t, "update_vm-failed", op.ID)
+		w.view(t, "update_vm-failed", op)
+	})
+	t.Run("cancel is not heard", func(t *testing.T) {
+		stop()
+		op := w.acceptUpdate(t, vmID, "three")
+		w.dispatch(t, op)
+		require.NoError(t, w.dispatcher.Cancel(t.Context(), op.ID))
+		w.work(t)
+		w.ended(t, op, models.OutcomeSucceeded)
+		w.keep(t, "update_vm-cancelled", op.ID)
 	})
 }
 

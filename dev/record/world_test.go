@@ -145,6 +145,16 @@ func (w *world) accept(t *testing.T, vmID string, kind models.OperationKind, p m
 	return accepted.Operation
 }
 
+// acceptUpdate accepts a change of a VM's description.
+func (w *world) acceptUpdate(t *testing.T, vmID, description string) models.Operation {
+	t.Helper()
+	accepted, err := w.AcceptUpdateVM(t.Context(), caller(), store.UpdateVM{
+		ProjectID: project, VMID: vmID, Description: &description,
+	}, nil, storetest.Respond)
+	require.NoError(t, err)
+	return accepted.Operation
+}
+
 // dispatch starts a job.
 func (w *world) dispatch(t *testing.T, op models.Operation) models.Operation {
 	t.Helper()

@@ -51,6 +51,8 @@ func TestRecordings(t *testing.T) {
 		"stop_vm-guest_timeout":   {jobview.Failed, models.JobGuestTimeout, none, false},
 		"stop_vm-cancelled":       {jobview.Cancelled, models.JobCancelled, none, false},
 		"reboot_vm-succeeded":     {jobview.Succeeded, "", none, false},
+		"update_vm-succeeded":     {jobview.Succeeded, "", none, false},
+		"update_vm-failed":        {jobview.Failed, models.JobUnknownOutcome, none, false},
 		"sync_provider-succeeded": {jobview.Succeeded, "", none, false},
 		"sync_provider-failed":    {jobview.Failed, models.JobProviderAuthFailed, none, false},
 	} {
@@ -84,6 +86,7 @@ func TestWaitingSaysForWhat(t *testing.T) {
 
 func TestNoOpIsTold(t *testing.T) {
 	require.True(t, load(t, "start_vm-no_op").project().Result.NoOp)
+	require.True(t, load(t, "update_vm-no_op").project().Result.NoOp)
 	require.False(t, load(t, "start_vm-succeeded").project().Result.NoOp)
 }
 

@@ -17,7 +17,8 @@ import (
 // NICRequest is an interface that a VM is to have.
 type NICRequest struct {
 	NetworkID string
-	// IPAddress is passed to the guest; empty means DHCP.
+	// IPAddress, in canonical form, is asked for; empty takes one of the
+	// network's subnets, or DHCP where it has none.
 	IPAddress string
 }
 
@@ -44,8 +45,9 @@ type CreateVM struct {
 }
 
 // AcceptCreateVM writes a VM with its lock taken by the new job, its
-// reservation, and the operation. Errors: models.ErrNotFound (the project),
-// *ReferenceError, *NameConflictError, *CapabilityError, *IdempotencyError.
+// reservation and addresses, and the operation. Errors: models.ErrNotFound (the
+// project), *ReferenceError, *NameConflictError, *CapabilityError,
+// *AddressInUseError, *AddressesExhaustedError, *QuotaError, *IdempotencyError.
 func (s *Store) AcceptCreateVM(ctx context.Context, c Caller, in CreateVM, idem *Idempotency, respond Respond) (Accepted, error) {
 	if err := in.checkText(); err != nil {
 		return Accepted{}, err
@@ -57,7 +59,7 @@ func (s *Store) AcceptCreateVM(ctx context.Context, c Caller, in CreateVM, idem 
 	}
 	nics := make([]models.NIC, len(in.Networks))
 	for i, n := range in.Networks {
-		nics[i] = models.NIC{NetworkID: n.NetworkID, IPAddress: n.IPAddress, MAC: newMAC()}
+		nics[i] = models.NIC{NetworkID: n.NetworkID, IPAddress: n.IPAddress, Requested: n.IPAddress != "", MAC: newMAC()}
 	}
 	return s.accept(ctx, idem, vmID, respond, func(tx *gorm.DB, jobID string) (models.Operation, error) {
 		facts, err := s.createFacts(tx, c.TenantID, in)
@@ -77,7 +79,7 @@ func (s *Store) AcceptCreateVM(ctx context.Context, c Caller, in CreateVM, idem 
 			ID: vmID, TenantID: c.TenantID, ProjectID: in.ProjectID, Name: in.Name, Description: in.Description,
 			ImageID: in.ImageID, FlavorID: in.FlavorID,
 			VCPUs: facts.flavor.VCPUs, MemoryMiB: facts.flavor.MemoryMiB, DiskGiB: disk,
-			ZoneID: in.ZoneID, Location: in.Location, NICs: nics, SSHKeys: keys,
+			ZoneID: in.ZoneID, Location: in.Location, NICs: slices.Clone(nics), SSHKeys: keys,
 			Metadata: in.Metadata, Tags: in.Tags, SealedUserData: sealed, DeleteProtection: in.DeleteProtection,
 			Status: models.VMPending, PowerState: models.PowerNone, DesiredPowerState: models.PowerStopped,
 			CurrentJobID: jobID, Generation: 1, CreatedAt: now, UpdatedAt: now,
@@ -99,7 +101,7 @@ func (s *Store) AcceptCreateVM(ctx context.Context, c Caller, in CreateVM, idem 
 				return models.Operation{}, wrap(err, "write the VM")
 			}
 		}
-		return op, nil
+		return op, s.takeShare(tx, share{reservation, vm.NICs, facts.addressed, facts.limited})
 	})
 }
 
@@ -162,6 +164,8 @@ type createFacts struct {
 	zone      *models.Zone
 	location  bool
 	networks  map[string]bool
+	addressed bool // a network has subnets, or an address is asked for
+	limited   bool // the tenant or the project has a quota
 	cloudInit bool // a provider that could serve offers it, or was not asked yet
 	providers int  // that could serve
 }
@@ -179,8 +183,10 @@ type factRow struct {
 // it is retired before the transaction ends.
 func (s *Store) createFacts(tx *gorm.DB, tenantID string, in CreateVM) (createFacts, error) {
 	networkIDs := make([]string, len(in.Networks))
+	addressed := false
 	for i, n := range in.Networks {
 		networkIDs[i] = n.NetworkID
+		addressed = addressed || n.IPAddress != ""
 	}
 	var rows []factRow
 	keep := " AND " + present + s.dialect.share() + ") kept"
@@ -191,17 +197,20 @@ func (s *Store) createFacts(tx *gorm.DB, tenantID string, in CreateVM) (createFa
 			FROM (SELECT id, vcpus, memory_mib, disk_gib FROM flavors WHERE id = ?`+keep+`
 		UNION ALL SELECT 'zone', id, 0, 0, 0, location, NULL
 			FROM (SELECT id, location FROM zones WHERE (id = ? OR (location = ? AND location <> ''))`+keep+`
-		UNION ALL SELECT 'network', id, 0, 0, 0, '', NULL FROM (SELECT id FROM networks WHERE id IN `+s.dialect.elements()+keep+`
+		UNION ALL SELECT 'network', id, CASE WHEN EXISTS (SELECT 1 FROM subnets s WHERE s.network_id = kept.id) THEN 1 ELSE 0 END, 0, 0, '', NULL
+			FROM (SELECT id FROM networks WHERE id IN `+s.dialect.elements()+keep+`
+		UNION ALL SELECT 'quota', scope_id, 0, 0, 0, '', NULL FROM quotas
+			WHERE scope_type = 'tenant' AND scope_id = ? OR scope_type = 'project' AND scope_id = ?
 		UNION ALL SELECT 'provider', p.id, CASE WHEN p.last_seen_at IS NULL THEN 0 ELSE 1 END, 0, 0, '', CAST(p.capabilities AS text)
 			FROM providers p JOIN zones z ON z.id = p.zone_id
 			WHERE p.enabled AND (? = '' OR z.id = ?) AND (? = '' OR z.location = ?)
 			AND EXISTS (SELECT 1 FROM image_bindings b WHERE b.provider_id = p.id AND b.image_id = ?)`,
 		in.ProjectID, tenantID, in.ImageID, in.FlavorID, in.ZoneID, in.Location, jsonArray(networkIDs),
-		in.ZoneID, in.ZoneID, in.Location, in.Location, in.ImageID).Scan(&rows).Error
+		tenantID, in.ProjectID, in.ZoneID, in.ZoneID, in.Location, in.Location, in.ImageID).Scan(&rows).Error
 	if err != nil {
 		return createFacts{}, wrap(err, "read what the VM refers to")
 	}
-	f := createFacts{networks: make(map[string]bool, len(networkIDs))}
+	f := createFacts{networks: make(map[string]bool, len(networkIDs)), addressed: addressed}
 	for _, r := range rows {
 		f.add(r, in)
 	}
@@ -225,6 +234,9 @@ func (f *createFacts) add(r factRow, in CreateVM) {
 		}
 	case "network":
 		f.networks[r.ID] = true
+		f.addressed = f.addressed || r.A == 1
+	case "quota":
+		f.limited = true
 	case "provider":
 		f.providers++
 		f.cloudInit = f.cloudInit || r.A == 0 || slices.Contains(r.Capabilities, models.CapCloudInit)

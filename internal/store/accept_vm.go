@@ -42,7 +42,7 @@ type lockedVM struct {
 // *CapabilityError, *BusyError, *IdempotencyError.
 func (s *Store) AcceptVMOperation(ctx context.Context, c Caller, in VMOperation, idem *Idempotency, respond Respond) (Accepted, error) {
 	spec, ok := models.OperationOf(in.Kind)
-	if !ok || spec.Resource != models.ResourceVM || in.Kind == models.OpVMCreate {
+	if !ok || spec.Resource != models.ResourceVM || spec.LockFree || in.Kind == models.OpVMCreate {
 		return Accepted{}, wrap(models.ErrNotFound, "operation kind "+string(in.Kind))
 	}
 	return s.accept(ctx, idem, in.VMID, respond, func(tx *gorm.DB, jobID string) (models.Operation, error) {
@@ -149,7 +149,7 @@ func desiredPower(kind models.OperationKind) models.PowerState {
 		return models.PowerStopped
 	case models.OpVMDelete:
 		return models.PowerNone
-	case models.OpVMCreate, models.OpProviderSync:
+	case models.OpVMCreate, models.OpVMUpdate, models.OpProviderSync:
 		return ""
 	}
 	return ""

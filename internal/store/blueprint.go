@@ -65,6 +65,10 @@ func (s *Store) boundNICs(db *gorm.DB, vm models.VM) ([]models.BoundNIC, error) 
 	for _, b := range rows { // the cluster's own comes last and stays
 		bindings[b.NetworkID] = b
 	}
+	subnets, err := subnetsByIP(db, vm.ID)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]models.BoundNIC, len(vm.NICs))
 	for i, n := range vm.NICs {
 		b, ok := bindings[n.NetworkID]
@@ -72,6 +76,26 @@ func (s *Store) boundNICs(db *gorm.DB, vm models.VM) ([]models.BoundNIC, error) 
 			return nil, models.ErrImageNotReady
 		}
 		out[i] = models.BoundNIC{NIC: n, Binding: b}
+		if s, ok := subnets[n.NetworkID+" "+n.IPAddress]; ok {
+			out[i].PrefixLength, out[i].Gateway, out[i].DNSServers = s.Prefix().Bits(), s.Gateway, s.DNSServers
+		}
+	}
+	return out, nil
+}
+
+// subnetsByIP reads the subnets that a VM's addresses are of, by network and address.
+func subnetsByIP(db *gorm.DB, vmID string) (map[string]models.Subnet, error) {
+	var rows []struct {
+		models.Subnet
+		IP string `gorm:"column:ip"`
+	}
+	err := db.Raw("SELECT s.*, a.ip FROM addresses a JOIN subnets s ON s.id = a.subnet_id WHERE a.vm_id = ?", vmID).Scan(&rows).Error
+	if err != nil {
+		return nil, wrap(err, "read the subnets of the VM's addresses")
+	}
+	out := make(map[string]models.Subnet, len(rows))
+	for _, r := range rows {
+		out[r.NetworkID+" "+r.IP] = r.Subnet
 	}
 	return out, nil
 }

@@ -111,7 +111,7 @@ func (s *Store) UpdateNetwork(
 		bindings, places := networkBindings(id, *p.Bindings)
 		row.Bindings = bindings
 		return s.replaceBindings(tx, places, &models.NetworkBinding{}, "network_id", id, bindings)
-	}, "Bindings")
+	}, "Bindings", "Subnets")
 }
 
 // DeleteNetwork retires a network that no VM is attached to, with its

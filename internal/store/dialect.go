@@ -71,6 +71,24 @@ func (d dialect) hasNIC() string {
 	return "vms.nics @> jsonb_build_array(jsonb_build_object('network_id', ?::text))"
 }
 
+// hold ends a SELECT after which the rows stay until the transaction ends;
+// others may hold them too, and change them.
+func (d dialect) hold(tables string) string {
+	if d == sqlite {
+		return ""
+	}
+	return " FOR KEY SHARE OF " + tables
+}
+
+// seize ends a SELECT that waits until nobody holds the rows and keeps others
+// from holding them.
+func (d dialect) seize(tables string) string {
+	if d == sqlite {
+		return ""
+	}
+	return " FOR UPDATE OF " + tables
+}
+
 // elements is a subquery over one parameter, a JSON array of strings. A list
 // thus takes one parameter, and one prepared statement serves every length.
 func (d dialect) elements() string {

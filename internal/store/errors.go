@@ -71,6 +71,47 @@ func (e *PreconditionError) Error() string {
 	return fmt.Sprintf("the generation is %d now", e.Generation)
 }
 
+// QuotaError says that a quota has no room. Used is without what was asked for.
+type QuotaError struct {
+	Scope                  models.QuotaScope
+	Dimension              models.QuotaDimension
+	Limit, Used, Requested int64
+}
+
+func (e *QuotaError) Error() string {
+	return fmt.Sprintf("the %s's quota of %s has no room: limit %d, used %d, requested %d", e.Scope, e.Dimension, e.Limit, e.Used, e.Requested)
+}
+
+// Is makes it models.ErrQuotaExceeded for a step.
+func (e *QuotaError) Is(target error) bool { return target == models.ErrQuotaExceeded }
+
+// AmbiguousScopeError says that a tenant and a project have the same ID.
+type AmbiguousScopeError struct{}
+
+func (*AmbiguousScopeError) Error() string { return "a tenant and a project have this ID" }
+
+// AddressInUseError says that an address that was asked for is another
+// interface's. Field is a JSON pointer into the request body.
+type AddressInUseError struct{ Field string }
+
+func (e *AddressInUseError) Error() string { return e.Field + ": the address is in use" }
+
+// Is makes it models.ErrAddressInUse for a step.
+func (e *AddressInUseError) Is(target error) bool { return target == models.ErrAddressInUse }
+
+// AddressesExhaustedError says that no subnet of a network has a free address.
+// Field is a JSON pointer into the request body.
+type AddressesExhaustedError struct{ Field string }
+
+func (e *AddressesExhaustedError) Error() string {
+	return e.Field + ": the network has no free address"
+}
+
+// Is makes it models.ErrAddressesExhausted for a step.
+func (e *AddressesExhaustedError) Is(target error) bool {
+	return target == models.ErrAddressesExhausted
+}
+
 // IdempotencyProblem is what is wrong with an Idempotency-Key.
 type IdempotencyProblem string
 

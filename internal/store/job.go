@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -20,6 +21,7 @@ type heldJob struct {
 	Status       models.VMStatus
 	PowerState   models.PowerState
 	Conditions   []models.Condition `gorm:"serializer:json"`
+	NICs         []models.NIC       `gorm:"serializer:json;column:nics"`
 	CurrentJobID string
 	NextJobID    string
 	ProviderID   string
@@ -34,7 +36,7 @@ type heldJob struct {
 func (s *Store) lockJob(tx *gorm.DB, jobID string) (heldJob, error) {
 	var job heldJob
 	err := scanOne(tx, &job, "lock the job", `SELECT o.kind, o.outcome, o.run, o.cancel_requested_at, o.retry_requested_at,
-			v.id AS vm_id, v.status, v.power_state, v.conditions,
+			v.id AS vm_id, v.status, v.power_state, v.conditions, v.nics,
 			v.current_job_id, v.next_job_id, v.provider_id, v.native_ref, v.generation, v.delete_protection
 		FROM operations o JOIN vms v ON v.id = o.resource_id
 		WHERE o.id = ? AND o.resource_type = 'vm'`+s.dialect.lock("v, o"), jobID)
@@ -45,13 +47,17 @@ func (s *Store) lockJob(tx *gorm.DB, jobID string) (heldJob, error) {
 // job holds the VM's lock and, for a create, a reservation. A run that was
 // started again after its job had ended takes both anew and opens the job
 // again. With another job at work it takes nothing and says which one. It tells
-// when the job was asked to stop before it began.
+// when the job was asked to stop before it began. A job that needs no lock takes
+// none.
 //
-// Idempotent. models.ErrNotFound: no such job, or its VM is deleted.
+// Idempotent. models.ErrNotFound: no such job, or its VM is deleted. A run that
+// cannot take its reservation anew is open, holds nothing, and gets
+// models.ErrQuotaExceeded, models.ErrAddressesExhausted or models.ErrAddressInUse.
 func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error) {
 	var begun models.Begun
+	var refused error
 	err := s.tx(ctx, func(tx *gorm.DB) error {
-		begun = models.Begun{}
+		begun, refused = models.Begun{}, nil
 		job, err := s.lockJob(tx, jobID)
 		if errors.Is(err, models.ErrNotFound) {
 			begun, err = s.beginProviderJob(tx, jobID)
@@ -61,22 +67,37 @@ func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error
 			return err
 		}
 		cancelled := job.Outcome == models.OutcomeNone && job.CancelRequestedAt != nil
+		if spec, _ := models.OperationOf(job.Kind); spec.LockFree {
+			begun = models.Begun{Status: job.Status, Power: job.PowerState, CancelRequested: cancelled}
+			return s.countRun(tx, jobID)
+		}
 		if job.CurrentJobID != "" && job.CurrentJobID != jobID {
 			begun.HolderJobID, begun.CancelRequested = job.CurrentJobID, cancelled
 			return nil
 		}
 		if job.CurrentJobID == "" {
-			if err := s.retake(tx, &job, jobID); err != nil {
-				return err
+			// In a savepoint of its own: a job that is refused what it needs takes
+			// nothing, but its run counts, so that it can be settled as failed.
+			refused = tx.Transaction(func(tx *gorm.DB) error { return s.retake(tx, &job, jobID) })
+			if isRefusal(refused) {
+				return s.countRun(tx, jobID)
+			}
+			if refused != nil {
+				return refused
 			}
 		}
 		begun = models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState, CancelRequested: cancelled}
 		return s.countRun(tx, jobID)
 	})
-	if err != nil {
+	if err = cmp.Or(err, refused); err != nil {
 		return models.Begun{}, err
 	}
 	return begun, nil
+}
+
+// isRefusal reports whether a job cannot have what it would take anew.
+func isRefusal(err error) bool {
+	return errors.Is(err, models.ErrQuotaExceeded) || errors.Is(err, models.ErrAddressesExhausted) || errors.Is(err, models.ErrAddressInUse)
 }
 
 // beginProviderJob is BeginJob for a job on a provider, which takes no lock.
@@ -122,11 +143,7 @@ func (s *Store) retake(tx *gorm.DB, job *heldJob, jobID string) error {
 		if job.Status == models.VMError {
 			job.Status = models.VMPending
 		}
-		_, err := exec(tx, "take the reservation anew", `INSERT INTO reservations
-				(vm_id, tenant_id, project_id, vcpus, memory_mib, disk_gib, node_id, job_id, created_at)
-			SELECT id, tenant_id, project_id, vcpus, memory_mib, disk_gib, '', ?, ? FROM vms WHERE id = ?
-			ON CONFLICT (vm_id) DO NOTHING`, jobID, s.now(), job.VMID)
-		if err != nil {
+		if err := s.retakeShare(tx, job, jobID); err != nil {
 			return err
 		}
 	}

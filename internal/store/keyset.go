@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -25,6 +26,7 @@ type place struct {
 // listing is what differs between lists.
 type listing[T any] struct {
 	table   string // qualifies the columns
+	key     string // tells rows of one moment, or of one name, apart; empty is "id"
 	order   Sort   // of an empty Page.Sort
 	sorts   []Sort // that are allowed
 	find    func(*gorm.DB) ([]T, error)
@@ -44,7 +46,7 @@ func listPage[T any](q *gorm.DB, l listing[T], p Page) ([]T, Cursor, error) {
 	if p.Limit > 0 {
 		limit = min(p.Limit, maxLimit)
 	}
-	column, id, direction, than := l.table+".created_at", l.table+".id", "", " > "
+	column, id, direction, than := l.table+".created_at", l.table+"."+cmp.Or(l.key, "id"), "", " > "
 	if p.Sort == SortName || p.Sort == SortNameDesc {
 		column = l.table + ".name"
 	}

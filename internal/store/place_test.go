@@ -196,7 +196,10 @@ func TestBlueprint(t *testing.T) {
 			env := storetest.New(t, dialect)
 			env.Seed(t)
 			ctx := t.Context()
+			addSubnet(t, env, storetest.Network, "10.0.0.0/22", "10.0.0.1")
+			addNetwork(t, env, "bare")
 			in := storetest.CreateRequest("a")
+			in.Networks = append(in.Networks, store.NICRequest{NetworkID: "bare", IPAddress: "192.0.2.7"})
 			in.UserData = []byte("#cloud-config\npassword: s3cret")
 			accepted, err := env.AcceptCreateVM(ctx, storetest.Caller(), in, nil, storetest.Respond)
 			require.NoError(t, err)
@@ -212,7 +215,14 @@ func TestBlueprint(t *testing.T) {
 			require.Equal(t, "n1", blueprint.NodeName)
 			require.Equal(t, "debian-12", blueprint.Image.Ref)
 			require.Equal(t, "vmnet0", blueprint.NICs[0].Binding.Ref)
-			require.Equal(t, blueprint.VM.NICs[0], blueprint.NICs[0].NIC)
+			require.Equal(t, []models.BoundNIC{
+				{
+					NIC: blueprint.VM.NICs[0], Binding: blueprint.NICs[0].Binding,
+					PrefixLength: 22, Gateway: "10.0.0.1", DNSServers: []string{"192.0.2.53"},
+				},
+				{NIC: blueprint.VM.NICs[1], Binding: blueprint.NICs[1].Binding},
+			}, blueprint.NICs)
+			require.Equal(t, []string{"10.0.0.2", "192.0.2.7"}, ips(blueprint.VM))
 			require.NotContains(t, fmt.Sprintf("%v %+v %#v", blueprint, blueprint, blueprint), "s3cret")
 
 			// The cluster's own binding goes first.

@@ -15,7 +15,10 @@ func forgetProject(_ *gorm.DB, _ string) error { return nil }
 
 // forgetNetwork removes what belongs to a network on which no VM is: its
 // subnets.
-func forgetNetwork(_ *gorm.DB, _ string) error { return nil }
+func forgetNetwork(tx *gorm.DB, networkID string) error {
+	_, err := exec(tx, "remove the network's subnets", "DELETE FROM subnets WHERE network_id = ?", networkID)
+	return err
+}
 
 // forgetTenant removes the role bindings, roles and quota of a tenant.
 func forgetTenant(_ *gorm.DB, _ string) error { return nil }

@@ -81,14 +81,14 @@ func (s *Store) ListImages(ctx context.Context, p Page) ([]models.Image, Cursor,
 		func(i models.Image) place { return place{i.CreatedAt, i.Name, i.ID} })
 }
 
-// GetNetwork reads a network with its bindings.
+// GetNetwork reads a network with its bindings and subnets.
 func (s *Store) GetNetwork(ctx context.Context, id string) (models.Network, error) {
-	return getRow[models.Network](s.present(ctx).Preload("Bindings", byPlace), id)
+	return getRow[models.Network](s.present(ctx).Preload("Bindings", byPlace).Preload("Subnets", inOrder), id)
 }
 
-// ListNetworks lists the networks by name, with their bindings.
+// ListNetworks lists the networks by name, with their bindings and subnets.
 func (s *Store) ListNetworks(ctx context.Context, p Page) ([]models.Network, Cursor, error) {
-	return listNamed(s.present(ctx).Preload("Bindings", byPlace), "networks", p,
+	return listNamed(s.present(ctx).Preload("Bindings", byPlace).Preload("Subnets", inOrder), "networks", p,
 		func(n models.Network) place { return place{n.CreatedAt, n.Name, n.ID} })
 }
 

@@ -28,7 +28,7 @@ func (s *Store) AcceptJobRetry(ctx context.Context, c Caller, in JobRequest, ide
 			return op, err
 		case op.Outcome == models.OutcomeNone:
 			return op, &BusyError{JobID: op.ID}
-		case onVM:
+		case onVM && !lockFree(op.Kind):
 			err = s.relock(tx, job, op)
 		case op.ResourceType == models.ResourceProvider:
 			var id string
@@ -39,6 +39,12 @@ func (s *Store) AcceptJobRetry(ctx context.Context, c Caller, in JobRequest, ide
 		}
 		return s.reopen(tx, op)
 	})
+}
+
+// lockFree tells the jobs that change a VM's record only.
+func lockFree(kind models.OperationKind) bool {
+	spec, _ := models.OperationOf(kind)
+	return spec.LockFree
 }
 
 // relock takes the VM's lock for another run, by the rules of an accept.

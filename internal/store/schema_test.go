@@ -43,7 +43,7 @@ func tables(t *testing.T, db *gorm.DB) map[string][]string {
 func TestBothDialectsHaveTheSameColumns(t *testing.T) {
 	pg := tables(t, storetest.New(t, storetest.Postgres).DB)
 	lite := tables(t, storetest.New(t, storetest.SQLite).DB)
-	require.Len(t, pg, 20)
+	require.Len(t, pg, 23)
 	require.Empty(t, cmp.Diff(pg, lite))
 }
 
@@ -68,6 +68,9 @@ func TestModelsMatchTheColumns(t *testing.T) {
 		models.ServiceAccount{},
 		models.ServiceAccountKey{},
 		models.SSHKey{},
+		models.Quota{},
+		models.Subnet{},
+		models.AllocatedAddress{},
 	}
 	for _, dialect := range storetest.Dialects() {
 		t.Run(dialect, func(t *testing.T) {

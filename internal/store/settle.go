@@ -46,7 +46,7 @@ func (s *Store) SettleAbandoned(ctx context.Context, jobID string, code models.J
 			}
 		case models.OpVMDelete:
 			out.Status, out.StatusReason = models.VMError, text
-		case models.OpVMStart, models.OpVMStop, models.OpVMReboot, models.OpProviderSync:
+		case models.OpVMStart, models.OpVMStop, models.OpVMReboot, models.OpVMUpdate, models.OpProviderSync:
 		}
 		return out
 	})
@@ -144,7 +144,7 @@ func (s *Store) settleVM(ctx context.Context, tx *gorm.DB, job heldJob, in model
 		in.Release = true
 	}
 	if in.Release {
-		if _, err := exec(tx, "release the reservation", "DELETE FROM reservations WHERE vm_id = ?", job.VMID); err != nil {
+		if err := release(tx, job, changes); err != nil {
 			return err
 		}
 		if status != models.VMDeleted { // where a deleted VM was is history; where a clean one was is nowhere
@@ -205,6 +205,18 @@ func jsonText[T any](list []T) (any, error) {
 	b, err := json.Marshal(list)
 	if err != nil {
 		return nil, wrap(err, "encode a list")
+	}
+	return string(b), nil
+}
+
+// jsonMap is a map as a JSON column keeps it: NULL when it is empty.
+func jsonMap(m map[string]string) (any, error) {
+	if len(m) == 0 {
+		return nil, nil
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil, wrap(err, "encode a map")
 	}
 	return string(b), nil
 }

@@ -115,25 +115,26 @@ func userData(c providers.CloudInit) ([]byte, error) {
 }
 
 // networkFile describes every interface as soon as one has a fixed address:
-// cloud-init configures no other than the described ones then.
+// cloud-init configures no other than the described ones then. The default
+// route of each family is that of the first interface with a gateway.
 func networkFile(nics []providers.NIC, subnets []subnet) (config networkConfig, static bool, err error) {
 	config = networkConfig{Version: 2, Ethernets: map[string]ethernetConfig{}}
+	routed := map[string]bool{}
 	for i, nic := range nics {
 		e := ethernetConfig{Match: ethernetMatch{MAC: strings.ToLower(nic.MAC)}, DHCP4: nic.IPAddress == ""}
 		if nic.IPAddress != "" {
 			static = true
-			address, gateway, err := fixedAddress(nic.IPAddress, subnets[i])
+			fixed, err := fixedAddress(nic, subnets[i])
 			if err != nil {
 				return networkConfig{}, false, err
 			}
-			e.Addresses = []string{address.String()}
-			if gateway.IsValid() && i == 0 {
-				to := "0.0.0.0/0"
-				if gateway.Is6() {
-					to = "::/0"
-				}
-				e.Routes = []routeConfig{{To: to, Via: gateway.String()}}
-				e.Nameservers = &nameserverSet{Addresses: []string{gateway.String()}}
+			e.Addresses = []string{fixed.address.String()}
+			if to := defaultRoute(fixed.gateway); to != "" && !routed[to] {
+				routed[to] = true
+				e.Routes = []routeConfig{{To: to, Via: fixed.gateway.String()}}
+			}
+			if len(fixed.dns) > 0 {
+				e.Nameservers = &nameserverSet{Addresses: fixed.dns}
 			}
 		}
 		config.Ethernets[fmt.Sprintf("nic%d", i)] = e
@@ -141,28 +142,78 @@ func networkFile(nics []providers.NIC, subnets []subnet) (config networkConfig, 
 	return config, static, nil
 }
 
+// defaultRoute is the destination of the default route by way of a gateway;
+// empty without one.
+func defaultRoute(gateway netip.Addr) string {
+	switch {
+	case !gateway.IsValid():
+		return ""
+	case gateway.Is6():
+		return "::/0"
+	}
+	return "0.0.0.0/0"
+}
+
 // addressError says why a fixed address cannot be. It is safe for a tenant.
 type addressError string
 
 func (e addressError) Error() string { return string(e) }
 
-// fixedAddress completes an address with the length of its network's prefix.
-// An address may bring its own ("10.0.0.5/24"), and must where libvirt knows
-// nothing of the network.
-func fixedAddress(s string, known subnet) (netip.Prefix, netip.Addr, error) {
-	if p, err := netip.ParsePrefix(s); err == nil {
-		return p, known.gateway, nil
+// fixed is an interface's address with what belongs to it.
+type fixed struct {
+	address netip.Prefix
+	gateway netip.Addr // invalid for none
+	dns     []string
+}
+
+// fixedAddress completes an address: by what the control plane knows of its
+// subnet, or else by what libvirt knows of its network. An address may bring its
+// prefix length ("10.0.0.5/24"), and must where neither knows.
+func fixedAddress(nic providers.NIC, known subnet) (fixed, error) {
+	if nic.PrefixLength > 0 {
+		return givenAddress(nic)
 	}
-	a, err := netip.ParseAddr(s)
+	out := fixed{gateway: known.gateway}
+	if known.gateway.IsValid() {
+		out.dns = []string{known.gateway.String()} // libvirt's dnsmasq
+	}
+	if p, err := netip.ParsePrefix(nic.IPAddress); err == nil {
+		out.address = p
+		return out, nil
+	}
+	a, err := netip.ParseAddr(nic.IPAddress)
 	switch {
 	case err != nil || a.Zone() != "":
-		return netip.Prefix{}, netip.Addr{}, addressError("an address is not an IP address")
+		return fixed{}, addressError("an address is not an IP address")
 	case !known.prefix.IsValid():
-		return netip.Prefix{}, netip.Addr{}, addressError("an address on this network needs its prefix length, as in 192.0.2.7/24")
+		return fixed{}, addressError("an address on this network needs its prefix length, as in 192.0.2.7/24")
 	case !known.prefix.Contains(a) || a == known.gateway:
-		return netip.Prefix{}, netip.Addr{}, addressError("an address does not belong to its network")
+		return fixed{}, addressError("an address does not belong to its network")
 	}
-	return netip.PrefixFrom(a, known.prefix.Bits()), known.gateway, nil
+	out.address = netip.PrefixFrom(a, known.prefix.Bits())
+	return out, nil
+}
+
+// givenAddress is an address as the control plane completed it.
+func givenAddress(nic providers.NIC) (fixed, error) {
+	a, err := netip.ParseAddr(nic.IPAddress)
+	if err != nil || a.Zone() != "" || nic.PrefixLength > a.BitLen() {
+		return fixed{}, addressError("an address is not an IP address with its prefix length")
+	}
+	out := fixed{address: netip.PrefixFrom(a, nic.PrefixLength)}
+	if nic.Gateway != "" {
+		if out.gateway, err = netip.ParseAddr(nic.Gateway); err != nil || out.gateway.Zone() != "" || out.gateway.Is4() != a.Is4() {
+			return fixed{}, addressError("a gateway is not an IP address of its network")
+		}
+	}
+	for _, s := range nic.DNSServers {
+		server, err := netip.ParseAddr(s)
+		if err != nil || server.Zone() != "" {
+			return fixed{}, addressError("a DNS server is not an IP address")
+		}
+		out.dns = append(out.dns, server.String())
+	}
+	return out, nil
 }
 
 // buildISO makes an ISO 9660 image of the files.

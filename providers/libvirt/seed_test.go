@@ -111,6 +111,49 @@ func TestNetworkConfig(t *testing.T) {
 	require.ErrorAs(t, err, new(addressError), "the prefix length is not known")
 }
 
+// TestNetworkConfigOfASubnet: what the control plane knows goes before what
+// libvirt knows, in both families, and the first gateway of each has the route.
+func TestNetworkConfigOfASubnet(t *testing.T) {
+	req := testRequest()
+	given := func(i int, ip string, bits int, gateway string, dns ...string) {
+		req.NICs[i].IPAddress, req.NICs[i].PrefixLength, req.NICs[i].Gateway, req.NICs[i].DNSServers = ip, bits, gateway, dns
+	}
+	given(0, "10.20.0.7", 22, "10.20.0.1", "192.0.2.53", "2001:db8::53")
+	given(1, "2001:db8::7", 64, "2001:db8::1")
+	given(2, "10.30.0.9", 24, "10.30.0.1")
+	files, err := seedFiles(req, testSubnets(3))
+	require.NoError(t, err)
+	var got map[string]any
+	require.NoError(t, yaml.Unmarshal(files["network-config"], &got))
+	require.Equal(t, map[string]any{"version": 2, "ethernets": map[string]any{
+		"nic0": map[string]any{
+			"match": map[string]any{"macaddress": "52:54:00:aa:bb:01"}, "dhcp4": false, "addresses": []any{"10.20.0.7/22"},
+			"routes":      []any{map[string]any{"to": "0.0.0.0/0", "via": "10.20.0.1"}},
+			"nameservers": map[string]any{"addresses": []any{"192.0.2.53", "2001:db8::53"}},
+		},
+		"nic1": map[string]any{
+			"match": map[string]any{"macaddress": "52:54:00:00:00:02"}, "dhcp4": false, "addresses": []any{"2001:db8::7/64"},
+			"routes": []any{map[string]any{"to": "::/0", "via": "2001:db8::1"}},
+		},
+		"nic2": map[string]any{
+			"match": map[string]any{"macaddress": "52:54:00:00:00:03"}, "dhcp4": false, "addresses": []any{"10.30.0.9/24"},
+		},
+	}}, got)
+
+	for name, spoil := range map[string]func(*providers.NIC){
+		"address":       func(n *providers.NIC) { n.IPAddress = "x" },
+		"prefix length": func(n *providers.NIC) { n.PrefixLength = 33 },
+		"gateway":       func(n *providers.NIC) { n.Gateway = "10.20.0.1\nruncmd: [x]" },
+		"family":        func(n *providers.NIC) { n.Gateway = "2001:db8::1" },
+		"DNS server":    func(n *providers.NIC) { n.DNSServers = []string{"192.0.2.53 # y"} },
+	} {
+		given(0, "10.20.0.7", 22, "10.20.0.1")
+		spoil(&req.NICs[0])
+		_, err := seedFiles(req, testSubnets(3))
+		require.ErrorAs(t, err, new(addressError), name)
+	}
+}
+
 // FuzzSeed shows that what a tenant writes stays a value: each file parses again
 // to what was asked for, with the keys of the plain one.
 func FuzzSeed(f *testing.F) {

@@ -132,7 +132,9 @@ func (p *Provider) createRequest(req providers.CreateVMRequest) wire.CreateVMReq
 		CloudInit: wire.CloudInit{Hostname: req.CloudInit.Hostname, UserData: req.CloudInit.UserData, SSHKeys: req.CloudInit.SSHKeys},
 	}
 	for _, n := range req.NICs {
-		out.NICs = append(out.NICs, wire.NIC{Network: n.Network.Ref, MAC: n.MAC, IP: n.IPAddress})
+		out.NICs = append(out.NICs, wire.NIC{
+			Network: n.Network.Ref, MAC: n.MAC, IP: n.IPAddress, PrefixLength: n.PrefixLength, Gateway: n.Gateway, DNSServers: n.DNSServers,
+		})
 	}
 	return out
 }

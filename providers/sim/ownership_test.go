@@ -147,7 +147,8 @@ func TestForceOverrulesAGracefulStop(t *testing.T) {
 func TestTheGuestIsTold(t *testing.T) {
 	p := start(t, simhv.Options{})
 	a, req := p.open(t), request()
-	req.NICs[0].IPAddress = "192.0.2.7"
+	req.NICs[0].IPAddress, req.NICs[0].PrefixLength, req.NICs[0].Gateway = "192.0.2.7", 24, "192.0.2.1"
+	req.NICs[0].DNSServers = []string{"192.0.2.53"}
 	req.NICs = append(req.NICs, providers.NIC{Network: models.NetworkBinding{Ref: "net1"}, MAC: "52:54:00:01:02:03"})
 	vm := create(t, a, req)
 	require.Empty(t, vm.Addresses, "a stopped guest has no address")
@@ -158,6 +159,10 @@ func TestTheGuestIsTold(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []models.Address{{MAC: req.NICs[0].MAC, IP: "192.0.2.7"}, {MAC: "52:54:00:01:02:03", IP: "10.1.2.3"}}, vm.Addresses)
 
+	require.Equal(t, []simhv.NIC{
+		{Network: "net0", MAC: req.NICs[0].MAC, IP: "192.0.2.7", PrefixLength: 24, Gateway: "192.0.2.1", DNSServers: []string{"192.0.2.53"}},
+		{Network: "net1", MAC: "52:54:00:01:02:03"},
+	}, p.vm(t, string(vm.Ref)).NICs)
 	told := p.vm(t, string(vm.Ref)).CloudInit
 	require.NotNil(t, told)
 	require.Equal(t, "guest", told.Hostname)

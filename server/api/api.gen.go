@@ -584,6 +584,24 @@ func (e JobSort) Valid() bool {
 	}
 }
 
+// Defines values for ScopeType.
+const (
+	ScopeTypeProject ScopeType = "project"
+	ScopeTypeTenant  ScopeType = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the ScopeType enum.
+func (e ScopeType) Valid() bool {
+	switch e {
+	case ScopeTypeProject:
+		return true
+	case ScopeTypeTenant:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for VMSort.
 const (
 	VMSortCreatedAt      VMSort = "created_at"
@@ -2630,6 +2648,9 @@ type RoleID = ID
 // Scope Opaque.
 type Scope = ID
 
+// ScopeType defines model for scopeType.
+type ScopeType string
+
 // ServiceAccountID Opaque.
 type ServiceAccountID = ID
 
@@ -3050,12 +3071,18 @@ type OpsTestProviderParams struct {
 
 // OpsGetQuotaParams defines parameters for OpsGetQuota.
 type OpsGetQuotaParams struct {
+	// Type What the ID names; needed only where a tenant and a project have the same one.
+	Type *ScopeType `form:"type,omitempty" json:"type,omitempty"`
+
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // OpsPutQuotaParams defines parameters for OpsPutQuota.
 type OpsPutQuotaParams struct {
+	// Type What the ID names; needed only where a tenant and a project have the same one.
+	Type *ScopeType `form:"type,omitempty" json:"type,omitempty"`
+
 	// IfMatch The ETag that the caller has seen; without it 428, with another one than now 412.
 	IfMatch *IfMatchRequired `json:"If-Match,omitempty"`
 }
@@ -5737,6 +5764,12 @@ func (w *ServerInterfaceWrapper) OpsGetQuota(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params OpsGetQuotaParams
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-None-Match" -------------
@@ -5773,6 +5806,12 @@ func (w *ServerInterfaceWrapper) OpsPutQuota(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params OpsPutQuotaParams
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------

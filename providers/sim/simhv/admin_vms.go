@@ -37,15 +37,30 @@ type VM struct {
 	UUID      string     `json:"uuid"`
 	Image     string     `json:"image,omitempty"`
 	Addresses []string   `json:"addresses"`
+	NICs      []NIC      `json:"nics"` // as the guest was told
 	CloudInit *CloudInit `json:"cloud_init,omitempty"`
 	Boots     int        `json:"boots"` // starts and reboots since it was made
+}
+
+// NIC is one interface: IP is what the guest is told to take, empty for DHCP.
+type NIC struct {
+	Network      string   `json:"network"`
+	MAC          string   `json:"mac"`
+	IP           string   `json:"ip,omitempty"`
+	PrefixLength int      `json:"prefix_length,omitempty"`
+	Gateway      string   `json:"gateway,omitempty"`
+	DNSServers   []string `json:"dns_servers,omitempty"`
 }
 
 func adminView(v *vmRecord) VM {
 	out := VM{
 		NativeID: v.NativeID, Name: v.Name, Mark: (*Mark)(v.Mark), Power: v.Power, VCPUs: v.VCPUs, MemoryMiB: v.MemoryMiB,
 		DiskGiB: v.DiskGiB, Node: v.Node, Disks: append([]string{}, v.Disks...), Snapshots: append([]string{}, v.Snapshots...),
-		CreatedAt: v.CreatedAt, UUID: v.UUID, Image: v.Image, Addresses: []string{}, CloudInit: v.CloudInit, Boots: v.Boots,
+		CreatedAt: v.CreatedAt, UUID: v.UUID, Image: v.Image, Addresses: []string{}, NICs: make([]NIC, len(v.NICs)),
+		CloudInit: v.CloudInit, Boots: v.Boots,
+	}
+	for i, nic := range v.NICs {
+		out.NICs[i] = NIC(nic)
 	}
 	for _, nic := range v.addresses() {
 		if nic.IP != "" {

@@ -186,6 +186,10 @@ type NIC struct {
 	Network string `json:"network"`
 	MAC     string `json:"mac"`
 	IP      string `json:"ip,omitempty"`
+	// PrefixLength, Gateway and DNSServers are what the guest is told besides.
+	PrefixLength int      `json:"prefix_length,omitempty"`
+	Gateway      string   `json:"gateway,omitempty"`
+	DNSServers   []string `json:"dns_servers,omitempty"`
 }
 
 // CreateVMRequest makes a VM, powered off. The UUID must be free.
