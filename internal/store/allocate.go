@@ -97,6 +97,9 @@ func (a *allocation) takeWanted(i int, nic *models.NIC, subnets []models.Subnet)
 	if err != nil {
 		return false, &ReferenceError{Field: field, Detail: "must be an IP address"}
 	}
+	if len(subnets) == 0 && !nic.Requested {
+		return false, nil // it was of a subnet that is gone
+	}
 	row := models.AllocatedAddress{}
 	if len(subnets) > 0 {
 		at := slices.IndexFunc(subnets, func(s models.Subnet) bool { return s.Prefix().Contains(ip) })
