@@ -57,6 +57,6 @@ func TestReferencePageInABrowser(t *testing.T) {
 	require.NotContains(t, console, "Content Security Policy", "the page needs what its policy forbids")
 	require.NotContains(t, console, "Uncaught")
 	if dir := artifacts(t); dir != "" {
-		open("", "--screenshot=" + filepath.Join(dir, "docs.png"))
+		open("", "--screenshot="+filepath.Join(dir, "docs.png"))
 	}
 }
