@@ -23,6 +23,7 @@ const (
 	CodeInvalidState            Code = "INVALID_STATE"
 	CodeOperationInProgress     Code = "OPERATION_IN_PROGRESS"
 	CodeNameConflict            Code = "NAME_CONFLICT"
+	CodeResourceInUse           Code = "RESOURCE_IN_USE"
 	CodeDeleteProtected         Code = "DELETE_PROTECTED"
 	CodeIdempotencyInProgress   Code = "IDEMPOTENCY_IN_PROGRESS"
 	CodePreconditionFailed      Code = "PRECONDITION_FAILED"
@@ -64,6 +65,7 @@ func problemCodes() []codeSpec {
 		{CodeInvalidState, http.StatusConflict, "Invalid state", "The VM's state does not allow the operation.", false},
 		{CodeOperationInProgress, http.StatusConflict, "Operation in progress", "Another job is at work on the VM; current_job_id names it.", true},
 		{CodeNameConflict, http.StatusConflict, "Name conflict", "The name, or the chosen ID, is taken.", false},
+		{CodeResourceInUse, http.StatusConflict, "Resource in use", "Something else still needs the resource.", false},
 		{CodeDeleteProtected, http.StatusConflict, "Delete protected", "The VM is protected against deletion.", false},
 		{CodeIdempotencyInProgress, http.StatusConflict, "Idempotency in progress", "The first request with this Idempotency-Key is still being accepted.", true},
 		{CodePreconditionFailed, http.StatusPreconditionFailed, "Precondition failed", "The resource has another generation than If-Match names.", false},

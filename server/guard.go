@@ -25,6 +25,8 @@ const (
 	// handlerTimeout bounds what a handler waits for, so that a client hears of
 	// a database that hangs.
 	handlerTimeout = 15 * time.Second
+	// invalidToken is the challenge to who brought a token that does not count.
+	invalidToken = `Bearer realm="hcp", error="invalid_token"`
 )
 
 // guard is the chain in front of every operation, in this order: token, plane,
@@ -50,16 +52,16 @@ func (g *guard) middleware(op *operation) echo.MiddlewareFunc {
 			r := c.Request()
 			info := requestOf(r.Context())
 			info.Operation = op
-			principal, p := g.authenticate(r)
-			if p != nil {
-				return p
+			principal, err := g.authenticate(r)
+			if err != nil {
+				return err
 			}
 			info.Principal = principal
 			params, p := pathParams(c, op)
 			if p != nil {
 				return p
 			}
-			if err := g.authorize(op, principal, params); err != nil {
+			if info.Projects, err = g.authorize(r.Context(), op, principal, params); err != nil {
 				return err
 			}
 			if err := g.read(c, op, info); err != nil {
@@ -76,15 +78,26 @@ func (g *guard) middleware(op *operation) echo.MiddlewareFunc {
 	}
 }
 
-// authenticate verifies the bearer token.
-func (g *guard) authenticate(r *http.Request) (auth.Principal, *problem) {
+// authenticate verifies the bearer token, and that the key behind a service
+// account's token was not withdrawn since.
+func (g *guard) authenticate(r *http.Request) (auth.Principal, error) {
 	token, err := auth.Bearer(r)
 	if err != nil {
 		return auth.Principal{}, unauthenticated(err, `Bearer realm="hcp"`)
 	}
 	p, err := g.verifier.Verify(r.Context(), token)
 	if err != nil {
-		return auth.Principal{}, unauthenticated(err, `Bearer realm="hcp", error="invalid_token"`)
+		return auth.Principal{}, unauthenticated(err, invalidToken)
+	}
+	if p.KeyID == "" {
+		return p, nil
+	}
+	live, err := g.enforcer.KeyLive(r.Context(), p.KeyID)
+	if err != nil {
+		return auth.Principal{}, err
+	}
+	if !live {
+		return auth.Principal{}, unauthenticated(&auth.Error{Reason: "the token's service account or its key was withdrawn"}, invalidToken)
 	}
 	return p, nil
 }
@@ -115,25 +128,6 @@ func pathParams(c echo.Context, op *operation) (map[string]string, *problem) {
 		params[name] = values[i]
 	}
 	return params, nil
-}
-
-// authorize decides by plane, role and the project that the token is limited
-// to. Whose rows the principal sees is decided by each query.
-func (g *guard) authorize(op *operation, principal auth.Principal, params map[string]string) error {
-	if !op.Plane.admits(principal.Plane) {
-		return newProblem(CodeWrongPlane, "the token is not for the "+string(op.Plane)+" plane")
-	}
-	ok, err := g.enforcer.Allowed(string(principal.Plane), principal.Roles, op.Permission)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return newProblem(CodePermissionDenied, "the permission "+op.Permission+" is needed")
-	}
-	if project, has := params["projectId"]; has && op.Plane == planeTenant && principal.ProjectID != "" && principal.ProjectID != project {
-		return notFound()
-	}
-	return nil
 }
 
 // read takes in the body and the Idempotency-Key.

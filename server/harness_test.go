@@ -149,7 +149,7 @@ func newWorld(t testing.TB, env *storetest.Env) *world {
 	require.NoError(t, err)
 	verifier, err := auth.New(context.Background(), []auth.Issuer{signer.Issuer()})
 	require.NoError(t, err)
-	enforcer, err := policies.New()
+	enforcer, err := policies.New(policies.Options{Source: env.Store})
 	require.NoError(t, err)
 	w := &world{Env: env, dispatcher: &dispatcher{}, temporal: &temporal{}, signer: signer, logs: &syncBuffer{}}
 	w.deps = server.Deps{
@@ -331,6 +331,7 @@ func (w *world) state(t testing.TB) string {
 	for _, table := range []string{
 		"tenants", "projects", "zones", "flavors", "images", "image_bindings", "networks", "network_bindings", "providers",
 		"clusters", "nodes", "vms", "operations", "reservations", "idempotency_records",
+		"roles", "role_bindings", "policy_state",
 	} {
 		var rows []map[string]any
 		require.NoError(t, w.DB.WithContext(t.Context()).Table(table).Find(&rows).Error)

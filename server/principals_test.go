@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"net/http"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -32,6 +33,7 @@ func (w *world) targets(ids map[string]string) []target {
 			for name, id := range ids {
 				filled = strings.ReplaceAll(filled, "{"+name+"}", id)
 			}
+			filled = otherParams.ReplaceAllString(filled, "none")
 			out = append(out, target{
 				id: op.OperationID, method: method, path: "/api/hcp" + filled, plane: strings.Split(path, "/")[1],
 				permission: op.Extensions["x-permission"].(string),
@@ -42,10 +44,29 @@ func (w *world) targets(ids map[string]string) []target {
 	return out
 }
 
+// otherParams are the path parameters that a test has no ID for.
+var otherParams = regexp.MustCompile(`\{\w+\}`)
+
+// bodyFor is a valid body of an operation that takes one.
+func bodyFor(id string) any {
+	principal := map[string]any{"issuer": "https://idp.example.test", "subject": "bob"}
+	return map[string]any{
+		"createVM":                 createBody("x"),
+		"updateVM":                 map[string]any{"description": "x"},
+		"createProjectRoleBinding": map[string]any{"role_id": "viewer", "principal": principal},
+		"createServiceAccount":     map[string]any{"name": "x"},
+		"updateServiceAccount":     map[string]any{"name": "x"},
+		"createServiceAccountKey":  map[string]any{},
+		"createSSHKey": map[string]any{
+			"name": "x", "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl",
+		},
+	}[id]
+}
+
 func seededIDs(vmID, jobID string) map[string]string {
 	return map[string]string{
 		"projectId": storetest.Project, "vmId": vmID, "jobId": jobID, "providerId": storetest.Provider, "zoneId": storetest.Zone,
-		"flavorId": storetest.Flavor, "imageId": storetest.Image, "networkId": storetest.Network, "tenantId": storetest.Tenant,
+		"flavorId": storetest.Flavor, "imageId": storetest.Image, "networkId": storetest.Network, "tenantId": storetest.Tenant, "roleId": "viewer",
 	}
 }
 
@@ -82,7 +103,7 @@ func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
 				}
 				// A body that is not valid must not be looked at before its author is.
 				var body any
-				if r.method == http.MethodPost {
+				if r.method != http.MethodGet {
 					body = "{"
 				}
 				res := w.send(t, r.method, r.path, body, headers...)
@@ -128,16 +149,13 @@ func TestForeignLooksLikeAbsent(t *testing.T) {
 		before := w.state(t)
 		blank := strings.NewReplacer(vm.ID, "ID", job, "ID", absent, "ID", storetest.Project, "P", "no-such-project", "P")
 		mine := seededIDs(vm.ID, job)
-		none := map[string]string{"projectId": "no-such-project", "vmId": absent, "jobId": absent}
+		none := map[string]string{"projectId": "no-such-project", "vmId": absent, "jobId": absent, "networkId": storetest.Network}
 		gone := w.targets(none)
 		for i, r := range w.targets(mine) {
 			if r.plane != "tenant" || !strings.Contains(gone[i].path, absent) && !strings.Contains(gone[i].path, "no-such-project") {
 				continue
 			}
-			var body any
-			if r.id == "createVM" {
-				body = createBody("x")
-			}
+			body := bodyFor(r.id)
 			for name, p := range map[string]who{"another tenant": otherOwner(), "another project": limited} {
 				t.Run(r.id+" of "+name, func(t *testing.T) {
 					foreign := w.do(t, p, r.method, r.path, body)

@@ -93,6 +93,10 @@ func (r receipt) send(w http.ResponseWriter) error {
 		h.Set("Idempotency-Replayed", "true")
 	}
 	h.Set("Cache-Control", "no-store")
+	if len(r.answer.Body) == 0 { // 204
+		w.WriteHeader(r.answer.Status)
+		return nil
+	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(r.answer.Body)))
 	w.WriteHeader(r.answer.Status)

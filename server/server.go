@@ -93,6 +93,7 @@ type Server struct {
 	config       Config
 	descriptions descriptions
 	operations   []*operation
+	grantable    grantable
 	echo         *echo.Echo
 }
 
@@ -150,6 +151,7 @@ func (s *Server) routes(d Deps) error {
 	if s.operations, err = operationsOf(doc); err != nil {
 		return err
 	}
+	s.grantable = grantableOf(s.operations)
 	s.echo = newEcho()
 	s.echo.HTTPErrorHandler = s.onError
 	s.echo.Pre(s.observe, splitVerb)

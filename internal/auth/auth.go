@@ -7,6 +7,7 @@ package auth
 import (
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Plane is the side of the API that a principal may use. The audience of the
@@ -35,6 +36,10 @@ type Principal struct {
 	// ProjectID restricts the principal to one project; empty for all of the tenant's.
 	ProjectID string
 	Roles     []string
+	// KeyID is the key that a service account got its token with; empty for others.
+	KeyID string
+	// ExpiresAt is when the token ends.
+	ExpiresAt time.Time
 }
 
 // ID is the identity of the principal, "<issuer>|<subject>": two issuers may

@@ -172,6 +172,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 	if err != nil {
 		return Principal{}, refused("the token is malformed")
 	}
+	p.ExpiresAt = expires.UTC()
 	v.cache.put(hash, p, now, expires.Add(leeway))
 	return p, nil
 }

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/gorm"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+)
+
+// policyChannel is where Postgres tells of changes; the migrations name it too.
+const policyChannel = "hcp_policy"
+
+// bumpPolicy counts the version of the policies up. Every transaction that
+// changes what decides about requests calls it, last, since it makes such
+// transactions wait for each other. Those who listen are told at the commit.
+func (s *Store) bumpPolicy(tx *gorm.DB) error {
+	if _, err := exec(tx, "count the policy version", "UPDATE policy_state SET version = version + 1"); err != nil {
+		return err
+	}
+	if s.dialect == sqlite {
+		return nil
+	}
+	_, err := exec(tx, "tell of the policy change", "SELECT pg_notify(?, '')", policyChannel)
+	return err
+}
+
+// PolicyVersion is the version of the policies. It differs whenever a role, a
+// role binding or a key of a service account does.
+func (s *Store) PolicyVersion(ctx context.Context) (int64, error) {
+	var version int64
+	err := scanOne(s.read(ctx), &version, "read the policy version", "SELECT version FROM policy_state")
+	return version, err
+}
+
+// PolicySet reads all roles and role bindings of tenants and operators as they
+// were at one moment.
+func (s *Store) PolicySet(ctx context.Context) (models.PolicySet, error) {
+	var set models.PolicySet
+	err := s.read(ctx).Transaction(func(tx *gorm.DB) error {
+		set = models.PolicySet{}
+		if err := scanOne(tx, &set.Version, "read the policy version", "SELECT version FROM policy_state"); err != nil {
+			return err
+		}
+		if err := tx.Order("id").Find(&set.Roles).Error; err != nil {
+			return wrap(err, "read the roles")
+		}
+		if err := tx.Order("id").Find(&set.Bindings).Error; err != nil {
+			return wrap(err, "read the role bindings")
+		}
+		return nil
+	}, &sql.TxOptions{Isolation: s.dialect.snapshotIsolation(), ReadOnly: true})
+	return set, err
+}
+
+// ListenPolicy calls notify at each change of the policies, until ctx ends or
+// the connection is lost; it is one of its own, besides the pool. On SQLite,
+// which tells nobody, it is errors.ErrUnsupported.
+func (s *Store) ListenPolicy(ctx context.Context, notify func()) (err error) {
+	if s.dialect == sqlite {
+		return fmt.Errorf("store: listen: %w", errors.ErrUnsupported)
+	}
+	config, err := s.pgxConfig(ctx)
+	if err != nil {
+		return fmt.Errorf("store: listen: %w", err)
+	}
+	config.RuntimeParams["application_name"] = "hcp policies"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("store: listen: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	if _, err := conn.Exec(ctx, "LISTEN "+policyChannel); err != nil {
+		return fmt.Errorf("store: listen: %w", err)
+	}
+	notify() // what has changed until now was told to nobody
+	for {
+		if _, err := conn.WaitForNotification(ctx); err != nil {
+			return fmt.Errorf("store: listen: %w", err)
+		}
+		notify()
+	}
+}
+
+// pgxConfig is how the pool's connections were made.
+func (s *Store) pgxConfig(ctx context.Context) (config *pgx.ConnConfig, err error) {
+	pooled, err := s.sqlDB.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, pooled.Close()) }()
+	err = pooled.Raw(func(driver any) error {
+		c, ok := driver.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("a connection is a %T", driver)
+		}
+		config = c.Conn().Config()
+		return nil
+	})
+	return config, err
+}
+
+// checkServiceAccount demands that a role is given to a service account of the
+// tenant. There are none yet.
+func (s *Store) checkServiceAccount(_ *gorm.DB, _, _ string) error {
+	return &ReferenceError{Field: "/principal/service_account_id", Detail: "there is no such service account"}
+}
