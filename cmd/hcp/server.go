@@ -51,7 +51,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	if err != nil {
 		return err
 	}
-	enforcer, err := policies.New()
+	enforcer, err := policies.New(policies.Options{Source: st, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -78,6 +78,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 		return fmt.Errorf("server.listen: %w", err)
 	}
 	go dispatcher.RunRelay(ctx)
+	go enforcer.Follow(ctx)
 	log.Info("serving the API", "address", listener.Addr().String())
 	return server.Serve(ctx, listener, server.HTTPServer(srv.Handler(), log), cfg.Server.ShutdownTimeout)
 }

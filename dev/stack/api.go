@@ -35,6 +35,8 @@ type api struct {
 	ui     *webui.Handler
 	server *http.Server
 	failed chan error
+	// policies keeps up with roles and role bindings.
+	policies *background
 }
 
 // startAPI wires the API as the production binary does, and serves it.
@@ -43,7 +45,7 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*ap
 	if err != nil {
 		return nil, err
 	}
-	enforcer, err := policies.New()
+	enforcer, err := policies.New(policies.Options{Source: s.store, Logger: s.opts.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +73,10 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*ap
 			BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 		},
 		failed: make(chan error, 1),
+		policies: goBackground(ctx, func(ctx context.Context) error {
+			enforcer.Follow(ctx)
+			return ctx.Err()
+		}),
 	}
 	go func() {
 		if err := a.server.Serve(s.opts.Listener); !errors.Is(err, http.ErrServerClosed) {
@@ -85,10 +91,11 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*ap
 func (a *api) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	if err := a.server.Shutdown(ctx); err != nil {
-		return a.server.Close()
+	err := a.server.Shutdown(ctx)
+	if err != nil {
+		err = a.server.Close()
 	}
-	return nil
+	return errors.Join(err, a.policies.stop())
 }
 
 // WebUILink makes a link that opens the Temporal Web UI for one browser, once,
