@@ -89,17 +89,23 @@ func (g *guard) authenticate(r *http.Request) (auth.Principal, error) {
 	if err != nil {
 		return auth.Principal{}, unauthenticated(err, invalidToken)
 	}
-	if p.KeyID == "" {
-		return p, nil
-	}
-	live, err := g.enforcer.KeyLive(r.Context(), p.KeyID)
-	if err != nil {
+	if err := g.checkKey(r.Context(), p); err != nil {
 		return auth.Principal{}, err
 	}
-	if !live {
-		return auth.Principal{}, unauthenticated(&auth.Error{Reason: "the token's service account or its key was withdrawn"}, invalidToken)
-	}
 	return p, nil
+}
+
+// checkKey refuses a service account's token once its key, or the account, was
+// withdrawn.
+func (g *guard) checkKey(ctx context.Context, p auth.Principal) error {
+	if p.KeyID == "" {
+		return nil
+	}
+	live, err := g.enforcer.KeyLive(ctx, p.KeyID)
+	if err != nil || live {
+		return err
+	}
+	return unauthenticated(&auth.Error{Reason: "the token's service account or its key was withdrawn"}, invalidToken)
 }
 
 // unauthenticated is the 401 for a refused token, with the challenge of RFC 6750.
