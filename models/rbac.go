@@ -47,7 +47,7 @@ type RoleBinding struct {
 func (b RoleBinding) Principal() string { return b.Issuer + "|" + b.Subject }
 
 // PolicySet is all that decides about requests besides the built-in roles, as
-// it was at one moment.
+// it was at one moment. Its rows hold what decides: no texts for people, no times.
 type PolicySet struct {
 	// Version differs whenever anything of the set does.
 	Version  int64

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -91,19 +90,27 @@ func newDomain(b builtin, plane, tenantID string, roles []models.Role, bindings 
 	return d
 }
 
-// permissionPattern is what a role of a tenant may hold: never everything.
-const permissionPattern = `^[a-z_]+\.([a-z_]+|\*)$`
-
 func defectOf(r models.Role) error {
 	if r.ID == "" || r.Name == "" || strings.ContainsAny(r.ID, ", ") {
 		return fmt.Errorf("role %q: it needs an ID and a name", r.ID)
 	}
 	for _, p := range r.Permissions {
-		if ok, err := regexp.MatchString(permissionPattern, p); err != nil || !ok {
+		if !isPermission(p) {
 			return fmt.Errorf("role %s: %q is no permission", r.ID, p)
 		}
 	}
 	return nil
+}
+
+// isPermission says whether a role of a tenant may hold this: "noun.verb", or
+// "noun.*", and never everything.
+func isPermission(p string) bool {
+	noun, verb, ok := strings.Cut(p, ".")
+	return ok && isWord(noun) && (verb == "*" || isWord(verb))
+}
+
+func isWord(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_") == ""
 }
 
 // same reports whether the rows are those of the domain.

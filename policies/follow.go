@@ -35,6 +35,7 @@ type Notifier interface {
 // attempt is one check of the source; done closes when it has ended.
 type attempt struct {
 	done  chan struct{}
+	end   context.CancelFunc
 	ended time.Duration // since the enforcer's birth
 	err   error
 }
@@ -46,6 +47,7 @@ func (e *Enforcer) Follow(ctx context.Context) {
 		return
 	}
 	wake := make(chan struct{}, 1)
+	defer e.giveUp()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	if n, ok := e.source.(Notifier); ok {
@@ -141,10 +143,10 @@ func (e *Enforcer) check(ctx context.Context) *attempt {
 	if e.failed != nil && e.age()-e.failed.ended < retryAfter {
 		return e.failed
 	}
-	a := &attempt{done: make(chan struct{})}
-	e.running = a
 	// Others wait for it too: it outlives the request that began it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+	a := &attempt{done: make(chan struct{}), end: cancel}
+	e.running = a
 	go func() {
 		defer cancel()
 		began := e.age()
@@ -154,10 +156,14 @@ func (e *Enforcer) check(ctx context.Context) *attempt {
 		e.running, a.ended, a.err = nil, e.age(), err
 		switch {
 		case err == nil:
+			if e.failed != nil {
+				e.logger.InfoContext(ctx, "the policies can be read again")
+			}
 			e.checked.Store(int64(began))
 			e.failed = nil
+		case errors.Is(err, context.Canceled): // given up
 		case e.failed == nil:
-			e.logger.ErrorContext(ctx, "the policies cannot be read", "error", err)
+			e.logger.ErrorContext(ctx, "the policies cannot be read: nothing is allowed", "error", err)
 			fallthrough
 		default:
 			e.failed = a
@@ -165,6 +171,17 @@ func (e *Enforcer) check(ctx context.Context) *attempt {
 		close(a.done)
 	}()
 	return a
+}
+
+// giveUp ends the check at work, if any: its source is about to be closed.
+func (e *Enforcer) giveUp() {
+	e.mu.Lock()
+	a := e.running
+	e.mu.Unlock()
+	if a != nil {
+		a.end()
+		<-a.done
+	}
 }
 
 // load reads the version, and the set where it is another one.

@@ -263,3 +263,21 @@ func TestFollow(t *testing.T) {
 	cancel()
 	<-done
 }
+
+// TestAFollowerStops at once, though its source hangs: it is about to be closed.
+func TestAFollowerStops(t *testing.T) {
+	s := &slow{source: world(), let: make(chan struct{})}
+	e := enforcer(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		e.Follow(ctx)
+	}()
+	cancel()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Second):
+		t.Fatal("it still follows")
+	}
+}

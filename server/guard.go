@@ -25,8 +25,8 @@ const (
 	// handlerTimeout bounds what a handler waits for, so that a client hears of
 	// a database that hangs.
 	handlerTimeout = 15 * time.Second
-	// invalidToken is the challenge to who brought a token that does not count.
-	invalidToken = `Bearer realm="hcp", error="invalid_token"`
+	// badBearer is the challenge to who brought a token that does not count.
+	badBearer = `Bearer realm="hcp", error="invalid_token"`
 )
 
 // guard is the chain in front of every operation, in this order: token, plane,
@@ -87,7 +87,7 @@ func (g *guard) authenticate(r *http.Request) (auth.Principal, error) {
 	}
 	p, err := g.verifier.Verify(r.Context(), token)
 	if err != nil {
-		return auth.Principal{}, unauthenticated(err, invalidToken)
+		return auth.Principal{}, unauthenticated(err, badBearer)
 	}
 	if err := g.checkKey(r.Context(), p); err != nil {
 		return auth.Principal{}, err
@@ -105,7 +105,7 @@ func (g *guard) checkKey(ctx context.Context, p auth.Principal) error {
 	if err != nil || live {
 		return err
 	}
-	return unauthenticated(&auth.Error{Reason: "the token's service account or its key was withdrawn"}, invalidToken)
+	return unauthenticated(&auth.Error{Reason: "the token's service account or its key was withdrawn"}, badBearer)
 }
 
 // unauthenticated is the 401 for a refused token, with the challenge of RFC 6750.

@@ -39,7 +39,7 @@ func (s *Store) PolicyVersion(ctx context.Context) (int64, error) {
 }
 
 // PolicySet reads all roles and role bindings of tenants and operators as they
-// were at one moment.
+// were at one moment: of each row what decides, and nothing else.
 func (s *Store) PolicySet(ctx context.Context) (models.PolicySet, error) {
 	var set models.PolicySet
 	err := s.read(ctx).Transaction(func(tx *gorm.DB) error {
@@ -47,15 +47,33 @@ func (s *Store) PolicySet(ctx context.Context) (models.PolicySet, error) {
 		if err := scanOne(tx, &set.Version, "read the policy version", "SELECT version FROM policy_state"); err != nil {
 			return err
 		}
-		if err := tx.Order("id").Find(&set.Roles).Error; err != nil {
+		if err := tx.Select("id", "tenant_id", "name", "permissions").Order("id").Find(&set.Roles).Error; err != nil {
 			return wrap(err, "read the roles")
 		}
-		if err := tx.Order("id").Find(&set.Bindings).Error; err != nil {
-			return wrap(err, "read the role bindings")
-		}
-		return nil
+		var err error
+		set.Bindings, err = policyBindings(tx)
+		return wrap(err, "read the role bindings")
 	}, &sql.TxOptions{Isolation: s.dialect.snapshotIsolation(), ReadOnly: true})
 	return set, err
+}
+
+// policyBindings is scanned by hand: there may be many, and every replica reads
+// them at each change.
+func policyBindings(tx *gorm.DB) (out []models.RoleBinding, err error) {
+	rows, err := tx.Raw(`SELECT id, plane, COALESCE(tenant_id, ''), COALESCE(project_id, ''), role_id, issuer, subject
+		FROM role_bindings ORDER BY id`).Rows()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var b models.RoleBinding
+		if err := rows.Scan(&b.ID, &b.Plane, &b.TenantID, &b.ProjectID, &b.RoleID, &b.Issuer, &b.Subject); err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	return out, rows.Err()
 }
 
 // ListenPolicy calls notify at each change of the policies, until ctx ends or
