@@ -26,7 +26,7 @@ const (
 	// a database that hangs.
 	handlerTimeout = 15 * time.Second
 	// badBearer is the challenge to who brought a token that does not count.
-	badBearer = `Bearer realm="hcp", error="invalid_token"`
+	badBearer = `Bearer realm="hcp", error="invalid_token"` //nolint:gosec // a challenge of RFC 6750, not a credential
 )
 
 // guard is the chain in front of every operation, in this order: token, plane,

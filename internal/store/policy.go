@@ -19,14 +19,38 @@ const policyChannel = "hcp_policy"
 // bumpPolicy counts the version of the policies up. Every transaction that
 // changes what decides about requests calls it, last, since it makes such
 // transactions wait for each other. Those who listen are told at the commit.
-func (s *Store) bumpPolicy(tx *gorm.DB) error {
+func bumpPolicy(tx *gorm.DB) error {
 	if _, err := exec(tx, "count the policy version", "UPDATE policy_state SET version = version + 1"); err != nil {
 		return err
 	}
-	if s.dialect == sqlite {
+	if dialect(tx.Name()) == sqlite {
 		return nil
 	}
 	_, err := exec(tx, "tell of the policy change", "SELECT pg_notify(?, '')", policyChannel)
+	return err
+}
+
+// forgetPrincipal takes every role back from a principal that is no more. Like
+// the two below it counts the version up, as every delete of a binding does.
+func forgetPrincipal(tx *gorm.DB, issuer, subject string) error {
+	_, err := exec(tx, "forget a principal's roles", "DELETE FROM role_bindings WHERE issuer = ? AND subject = ?", issuer, subject)
+	return err
+}
+
+// forgetProject takes back the roles in a project that is no more, while its
+// row may stay.
+func forgetProject(tx *gorm.DB, projectID string) error {
+	_, err := exec(tx, "forget a project's roles", "DELETE FROM role_bindings WHERE project_id = ?", projectID)
+	return err
+}
+
+// forgetTenant takes back the roles in a tenant that is no more, and removes
+// those of its own.
+func forgetTenant(tx *gorm.DB, tenantID string) error {
+	if _, err := exec(tx, "forget a tenant's role bindings", "DELETE FROM role_bindings WHERE tenant_id = ?", tenantID); err != nil {
+		return err
+	}
+	_, err := exec(tx, "forget a tenant's roles", "DELETE FROM roles WHERE tenant_id = ?", tenantID)
 	return err
 }
 

@@ -274,3 +274,34 @@ func TestPolicyChangesTakeAKey(t *testing.T) {
 		require.False(t, replayed)
 	})
 }
+
+// TestForget: roles do not outlive whom, or where, they were given.
+func TestForget(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, env *storetest.Env) {
+		env.Seed(t)
+		c := storetest.Caller()
+		left := func() (out []string) {
+			t.Helper()
+			require.NoError(t, env.DB.Raw("SELECT subject FROM role_bindings ORDER BY subject").Scan(&out).Error)
+			return out
+		}
+		role := newRole(t, env, c, "starter", "vm.start")
+		mustBind(t, env, c, models.RoleBinding{RoleID: role.ID, Subject: "whole"})
+		mustBind(t, env, c, models.RoleBinding{RoleID: "viewer", Subject: "inside", ProjectID: storetest.Project})
+		mustBind(t, env, c, models.RoleBinding{RoleID: "viewer", Subject: "gone"})
+		mustBind(t, env, c, models.RoleBinding{RoleID: "viewer", Subject: "gone", ProjectID: storetest.Project})
+		mustBind(t, env, c, models.RoleBinding{RoleID: "viewer", Issuer: "idp2", Subject: "gone"})
+		mustBind(t, env, storetest.OtherCaller(), models.RoleBinding{RoleID: "viewer", Subject: "foreign"})
+		last := version(t, env)
+		require.NoError(t, store.ForgetPrincipal(env.DB, "idp", "gone"))
+		require.Equal(t, []string{"foreign", "gone", "inside", "whole"}, left())
+		require.NoError(t, store.ForgetProject(env.DB, storetest.Project))
+		require.Equal(t, []string{"foreign", "gone", "whole"}, left())
+		require.Greater(t, version(t, env), last)
+		last = version(t, env)
+		require.NoError(t, store.ForgetTenant(env.DB, storetest.Tenant))
+		require.Equal(t, []string{"foreign"}, left())
+		require.Zero(t, env.Count(t, "roles"))
+		require.Greater(t, version(t, env), last)
+	})
+}

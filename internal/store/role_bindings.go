@@ -57,7 +57,7 @@ func (s *Store) CreateRoleBinding(
 		if err != nil {
 			return Answer{}, err
 		}
-		if err := s.bumpPolicy(tx); err != nil {
+		if err := bumpPolicy(tx); err != nil {
 			return Answer{}, err
 		}
 		return respond(in)

@@ -34,7 +34,7 @@ func (s *Store) CreateRole(
 		if err := createRow(tx, &row); err != nil {
 			return Answer{}, err
 		}
-		if err := s.bumpPolicy(tx); err != nil {
+		if err := bumpPolicy(tx); err != nil {
 			return Answer{}, err
 		}
 		return respond(in)
@@ -66,7 +66,7 @@ func (s *Store) UpdateRole(
 		if err != nil {
 			return Answer{}, wrap(err, "write the role")
 		}
-		if err := s.bumpPolicy(tx); err != nil {
+		if err := bumpPolicy(tx); err != nil {
 			return Answer{}, err
 		}
 		return respond(row)
