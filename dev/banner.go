@@ -14,6 +14,7 @@ const banner = `
 The control plane is running.
 
   API            {{.Info.APIURL}}
+  Reference      {{.Info.APIURL}}/docs
   Temporal       {{.Info.TemporalAddress}}
   Simulator      {{.Info.SimhvURL}}/_admin/vms
   Data           {{.Dir}}

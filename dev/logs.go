@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/hypervisor-control-plane/hcp/dev/stack"
+	"github.com/hypervisor-control-plane/hcp/internal/telemetry"
 )
 
 // logFile is the log of the present run, with that of the one before beside it.
@@ -37,7 +38,7 @@ func openLogs(dir *stack.Dir, level string, terminal io.Writer) (*logs, error) {
 	}
 	l := &logs{file: file}
 	own := slog.NewJSONHandler(file, &slog.HandlerOptions{Level: slog.LevelInfo})
-	l.own = slog.New(slog.NewMultiHandler(own, slog.NewTextHandler(terminal, &slog.HandlerOptions{Level: least})))
+	l.own = slog.New(telemetry.Handler(slog.NewMultiHandler(own, slog.NewTextHandler(terminal, &slog.HandlerOptions{Level: least}))))
 	l.temporal = slog.New(slog.NewJSONHandler(file, &slog.HandlerOptions{Level: slog.LevelWarn})).With("part", "temporal")
 	slog.SetDefault(slog.New(own)) // libraries that write to the standard logger
 	return l, nil

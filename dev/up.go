@@ -71,8 +71,15 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer) (err error) 
 	if err != nil {
 		return fmt.Errorf("cannot serve the API on %s (name another address with --addr): %w", o.addr, err)
 	}
+	background, cancel := context.WithCancel(ctx)
+	assets, wait, err := openDocs(background, logs.own)
+	defer wait()
+	defer cancel()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	s, err := start(ctx, stack.Options{
-		Dir: dir, Listener: listener, SimURL: o.simURL,
+		Dir: dir, Listener: listener, SimURL: o.simURL, Docs: assets,
 		Logger: logs.own, TemporalLogger: logs.temporal,
 	})
 	if err != nil {

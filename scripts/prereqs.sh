@@ -12,6 +12,15 @@ packages=(
   mtools dosfstools cpio fdisk
 )
 
+# The linter of the API's description and the build of /docs need Node.js of
+# this version or a later one, wherever it comes from.
+node_wanted=20.19
+node_present() {
+  command -v npm >/dev/null && command -v node >/dev/null &&
+    printf '%s\n%s\n' "$node_wanted" "$(node --version | tr -d v)" | sort --version-sort --check=quiet
+}
+node_present || packages+=(nodejs npm)
+
 missing=()
 for p in "${packages[@]}"; do
   if ! dpkg-query --show --showformat='${db:Status-Status}' "$p" 2>/dev/null | grep -qx installed; then
@@ -38,6 +47,10 @@ if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
   fi
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  if ! node_present; then
+    echo "prereqs: Node.js $node_wanted or later is needed, with npm; this system's packages have $(node --version)" >&2
+    [ "${CI:-}" = true ] && exit 1
+  fi
   exit 0
 fi
 

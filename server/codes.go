@@ -31,6 +31,7 @@ const (
 	CodeUnsupportedMediaType    Code = "UNSUPPORTED_MEDIA_TYPE"
 	CodeIdempotencyKeyReused    Code = "IDEMPOTENCY_KEY_REUSED"
 	CodeSemanticInvalid         Code = "SEMANTIC_INVALID"
+	CodeRateLimited             Code = "RATE_LIMITED"
 	CodeInternal                Code = "INTERNAL"
 	CodeControlPlaneUnavailable Code = "CONTROL_PLANE_UNAVAILABLE"
 )
@@ -73,6 +74,7 @@ func problemCodes() []codeSpec {
 		{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type", "The body is not application/json.", false},
 		{CodeIdempotencyKeyReused, http.StatusUnprocessableEntity, "Idempotency key reused", "The Idempotency-Key was used for a request with another body.", false},
 		{CodeSemanticInvalid, http.StatusUnprocessableEntity, "Semantically invalid", "The request is well-formed, but names something that does not exist or does not fit; errors says what.", false},
+		{CodeRateLimited, http.StatusTooManyRequests, "Rate limited", "The principal, its tenant or the address sends requests too fast; Retry-After says when the next one fits.", true},
 		{CodeInternal, http.StatusInternalServerError, "Internal error", "A defect of the control plane; give the request_id to its operators.", true},
 		{CodeControlPlaneUnavailable, http.StatusServiceUnavailable, "Control plane unavailable", "The control plane's database does not answer.", true},
 	}

@@ -29,17 +29,18 @@ const (
 	badBearer = `Bearer realm="hcp", error="invalid_token"` //nolint:gosec // a challenge of RFC 6750, not a credential
 )
 
-// guard is the chain in front of every operation, in this order: token, plane,
-// path parameters, permission, body, validation. Nothing of a request is read
+// guard is the chain in front of every operation, in this order: token, rate,
+// path parameters, plane, permission, body, validation. Nothing of a request is read
 // before its author is known, and nothing is written by the chain.
 type guard struct {
 	verifier *auth.Verifier
 	enforcer *policies.Enforcer
+	throttle *throttle
 	filter   *openapi3filter.Options
 }
 
-func newGuard(v *auth.Verifier, e *policies.Enforcer) *guard {
-	return &guard{verifier: v, enforcer: e, filter: &openapi3filter.Options{
+func newGuard(v *auth.Verifier, e *policies.Enforcer, t *throttle) *guard {
+	return &guard{verifier: v, enforcer: e, throttle: t, filter: &openapi3filter.Options{
 		MultiError: true, KeepValidatedValue: true, RejectWhenRequestBodyNotSpecified: true, SkipSettingDefaults: true,
 		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, // the token is verified long before
 	}}
@@ -57,6 +58,9 @@ func (g *guard) middleware(op *operation) echo.MiddlewareFunc {
 				return err
 			}
 			info.Principal = principal
+			if p := g.throttle.admit(c.Response().Header(), principal); p != nil {
+				return p
+			}
 			params, p := pathParams(c, op)
 			if p != nil {
 				return p
@@ -79,14 +83,20 @@ func (g *guard) middleware(op *operation) echo.MiddlewareFunc {
 }
 
 // authenticate verifies the bearer token, and that the key behind a service
-// account's token was not withdrawn since.
+// account's token was not withdrawn since. Where too many were refused already,
+// only a token passes that is known to be good.
 func (g *guard) authenticate(r *http.Request) (auth.Principal, error) {
 	token, err := auth.Bearer(r)
+	if p := g.throttle.blocked(r); p != nil && (err != nil || !g.verifier.Known(token)) {
+		return auth.Principal{}, p
+	}
 	if err != nil {
+		g.throttle.refused(r)
 		return auth.Principal{}, unauthenticated(err, `Bearer realm="hcp"`)
 	}
 	p, err := g.verifier.Verify(r.Context(), token)
 	if err != nil {
+		g.throttle.refused(r)
 		return auth.Principal{}, unauthenticated(err, badBearer)
 	}
 	if err := g.checkKey(r.Context(), p); err != nil {

@@ -49,12 +49,16 @@ type dispatcher struct {
 	dispatched []models.Operation
 	fail       error
 	before     func() // runs first in Dispatch
+	traced     func(context.Context)
 	settle     func(jobID string) (bool, error)
 }
 
 func (d *dispatcher) Dispatch(ctx context.Context, op models.Operation) error {
 	if d.before != nil {
 		d.before()
+	}
+	if d.traced != nil {
+		d.traced(ctx)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -85,10 +89,14 @@ func (d *dispatcher) jobs() []string {
 // temporal is a fake of what the server reads from Temporal.
 type temporal struct {
 	job    func(models.Operation) (jobview.Job, error)
+	read   func(context.Context, models.Operation) (jobview.Job, error)
 	health error
 }
 
-func (t *temporal) Job(_ context.Context, op models.Operation) (jobview.Job, error) {
+func (t *temporal) Job(ctx context.Context, op models.Operation) (jobview.Job, error) {
+	if t.read != nil {
+		return t.read(ctx, op)
+	}
 	if t.job == nil {
 		return jobview.FromRow(op), nil
 	}
@@ -102,6 +110,7 @@ func (t *temporal) CheckHealth(context.Context, *client.CheckHealthRequest) (*cl
 // world is a server over a seeded store.
 type world struct {
 	*storetest.Env
+	server     *server.Server
 	handler    http.Handler
 	dispatcher *dispatcher
 	temporal   *temporal
@@ -160,7 +169,7 @@ func newWorld(t testing.TB, env *storetest.Env) *world {
 	}
 	s, err := server.New(w.deps)
 	require.NoError(t, err)
-	w.handler = s.Handler()
+	w.server, w.handler = s, s.Handler()
 	w.doc = description(t)
 	return w
 }

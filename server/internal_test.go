@@ -231,7 +231,7 @@ func TestWithdrawnKeys(t *testing.T) {
 	check := func(source keySource, key string) error {
 		e, err := policies.New(policies.Options{Source: source})
 		require.NoError(t, err)
-		return newGuard(nil, e).checkKey(t.Context(), auth.Principal{KeyID: key})
+		return newGuard(nil, e, nil).checkKey(t.Context(), auth.Principal{KeyID: key})
 	}
 	require.NoError(t, check(keySource{}, "live"))
 	require.NoError(t, check(keySource{}, ""), "a token of another issuer")

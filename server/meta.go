@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/hypervisor-control-plane/hcp/internal/ratelimit"
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/server/api"
 )
@@ -32,10 +33,24 @@ func (*Server) ListErrorCodes(context.Context, api.ListErrorCodesRequestObject) 
 	return document{body: api.ErrorCodeList{Problems: view(problemCodes()), Jobs: view(jobCodes())}}, nil
 }
 
-// GetLimits says how large things may be.
-func (*Server) GetLimits(context.Context, api.GetLimitsRequestObject) (api.GetLimitsResponseObject, error) {
+// GetLimits says how large things may be, and how often they may be asked for.
+func (s *Server) GetLimits(context.Context, api.GetLimitsRequestObject) (api.GetLimitsResponseObject, error) {
 	return document{body: api.Limits{
 		BodyBytes: maxBody, UserDataBytes: maxUserData, PageSizeDefault: defaultPageSize, PageSizeMax: maxPageSize,
 		IdempotencyKeyLength: maxIdempotencyKey, IdempotencyLifetime: isoHours(store.IdempotencyLifetime),
+		RateLimits: s.guard.throttle.rates.view(),
 	}}, nil
+}
+
+func (r RateLimits) view() []api.RateLimit {
+	out := []api.RateLimit{}
+	for _, one := range []struct {
+		scope api.RateLimitScope
+		rate  ratelimit.Rate
+	}{{api.RateLimitScopeSubject, r.Subject}, {api.RateLimitScopeTenant, r.Tenant}, {api.RateLimitScopeSource, r.Source}} {
+		if !one.rate.Off() {
+			out = append(out, api.RateLimit{Scope: one.scope, RequestsPerSecond: one.rate.PerSecond, Burst: one.rate.Burst})
+		}
+	}
+	return out
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/otel/propagation"
 
+	"github.com/hypervisor-control-plane/hcp/internal/telemetry"
 	"github.com/hypervisor-control-plane/hcp/models"
 )
 
@@ -26,9 +27,9 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			id = models.NewID()
 		}
 		info := &request{ID: id, Method: r.Method, Path: r.URL.Path, Start: time.Now()}
-		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx := telemetry.Continue(r.Context(), propagation.HeaderCarrier(r.Header))
 		c.SetRequest(r.WithContext(context.WithValue(ctx, requestKey{}, info)))
-		secure(c.Response().Header(), id)
+		s.secure(c.Response().Header(), r, id)
 		err := s.run(next, c)
 		if err != nil {
 			c.Error(err)
@@ -36,16 +37,6 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		s.record(c, info, err)
 		return nil
 	}
-}
-
-// secure sets the headers that every answer bears. A handler that serves pages
-// replaces the policy.
-func secure(h http.Header, requestID string) {
-	h.Set("X-Request-Id", requestID)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 }
 
 // panicked is a panic of a handler as an error.

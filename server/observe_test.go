@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/internal/jobview"
+	"github.com/hypervisor-control-plane/hcp/internal/telemetry"
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/server"
 )
@@ -38,6 +41,46 @@ func TestRequestID(t *testing.T) {
 			require.Len(t, id, 36)
 		})
 	}
+}
+
+// TestTraceID: the access log bears the trace of the request, the client's
+// where it has one.
+func TestTraceID(t *testing.T) {
+	w := onSQLite(t)
+	w.rebuilt(t, func(d *server.Deps) { d.Logger = slog.New(telemetry.Handler(slog.NewJSONHandler(w.logs, nil))) })
+	line := func(id string) (trace string) {
+		for line := range strings.Lines(w.logs.String()) {
+			var entry struct {
+				Request string `json:"request_id"`
+				Trace   string `json:"trace_id"`
+			}
+			require.NoError(t, json.Unmarshal([]byte(line), &entry))
+			if entry.Request == id {
+				trace = entry.Trace
+			}
+		}
+		return trace
+	}
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	w.do(t, owner(), http.MethodGet, vmsPath, nil, "X-Request-Id", "with", "traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
+	w.do(t, owner(), http.MethodGet, vmsPath, nil, "X-Request-Id", "without")
+	w.do(t, owner(), http.MethodGet, vmsPath, nil, "X-Request-Id", "broken", "traceparent", "00-"+trace+"-nonsense-01")
+	require.Equal(t, trace, line("with"))
+	require.Regexp(t, "^[0-9a-f]{32}$", line("without"))
+	require.Regexp(t, "^[0-9a-f]{32}$", line("broken"))
+	require.NotEqual(t, trace, line("broken"))
+	require.NotEqual(t, line("without"), line("broken"))
+}
+
+// TestTheTraceGoesWithTheJob: who dispatches it has the trace at hand.
+func TestTheTraceGoesWithTheJob(t *testing.T) {
+	w := onSQLite(t)
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	var got string
+	w.dispatcher.traced = func(ctx context.Context) { got = telemetry.TraceID(ctx) }
+	res := w.do(t, owner(), http.MethodPost, vmsPath, createBody("a"), "traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
+	require.Equal(t, http.StatusAccepted, res.StatusCode)
+	require.Equal(t, trace, got)
 }
 
 // TestPanicIsOneRequest: a defect answers INTERNAL without its text, is logged
@@ -88,20 +131,6 @@ func TestAccessLog(t *testing.T) {
 	require.EqualValues(t, 202, found["status"])
 	require.Equal(t, "https://idp.example.test|sub-owner", found["subject"])
 	require.Contains(t, found, "took")
-}
-
-func TestSecurityHeaders(t *testing.T) {
-	w := onSQLite(t)
-	for _, res := range []reply{
-		w.do(t, owner(), http.MethodGet, vmsPath, nil), w.send(t, http.MethodGet, vmsPath, nil), w.send(t, http.MethodGet, "/livez", nil), w.send(t, http.MethodGet, "/", nil),
-	} {
-		require.Equal(t, "nosniff", res.Header.Get("X-Content-Type-Options"))
-		require.Equal(t, "DENY", res.Header.Get("X-Frame-Options"))
-		require.Contains(t, res.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'")
-		require.Empty(t, res.Header.Get("Server"))
-	}
-	require.Equal(t, "private, no-cache", w.do(t, owner(), http.MethodGet, vmsPath, nil).Header.Get("Cache-Control"))
-	require.Equal(t, "no-store", w.do(t, owner(), http.MethodPost, vmsPath, createBody("a")).Header.Get("Cache-Control"))
 }
 
 func TestHealth(t *testing.T) {

@@ -117,5 +117,8 @@ func (p *problem) write(c echo.Context, info *request) error {
 		h.Set(k, v)
 	}
 	h.Set("Cache-Control", "no-store")
+	if unread := p.Status == http.StatusUnauthorized || p.Status == http.StatusTooManyRequests; unread && c.Request().ContentLength != 0 {
+		h.Set("Connection", "close") // else net/http takes in the body that we did not want
+	}
 	return c.Blob(p.Status, "application/problem+json", body)
 }

@@ -31,8 +31,8 @@ func (w *world) settled(t *testing.T) {
 	*w = *fresh.replica(t, w.Store)
 }
 
-// as is somebody of the tenant whose token bears these roles.
-func as(roles ...string) who {
+// withRoles is somebody of the tenant whose token bears these roles.
+func withRoles(roles ...string) who {
 	if roles == nil {
 		roles = []string{}
 	}
@@ -68,7 +68,7 @@ func TestCustomRoles(t *testing.T) {
 
 		// What it says holds, for a token that names it and for nobody else's.
 		vm := w.ActiveVM(t, "a")
-		starter := as("starter")
+		starter := withRoles("starter")
 		w.settled(t)
 		require.Equal(t, 200, w.do(t, starter, http.MethodGet, vmsPath+"/"+vm.ID, nil).StatusCode)
 		w.do(t, starter, http.MethodDelete, vmsPath+"/"+vm.ID, nil).requireProblem(t, 403, "PERMISSION_DENIED")
@@ -159,8 +159,8 @@ func TestNobodyGivesWhatItLacks(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		staff := []string{"role.*", "role_binding.*", "vm.read", "vm.start"}
 		role, path := w.made(t, owner(), rolesPath, map[string]any{"name": "staff", "permissions": staff})
-		lead := as("staff")
-		local := as("local") // no role, but by a binding in the project
+		lead := withRoles("staff")
+		local := withRoles("local") // no role, but by a binding in the project
 		w.made(t, owner(), inProject+"/role-bindings", grant("owner", local))
 		full, fullPath := w.made(t, owner(), rolesPath, map[string]any{"name": "full", "permissions": []string{"vm.*"}})
 		w.settled(t)
@@ -241,10 +241,10 @@ func TestBindingsAndMembers(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		_, _, err := w.CreateProject(t.Context(), store.Caller{}, models.Project{ID: "p2", TenantID: storetest.Tenant, Name: "p2"}, nil, storetest.Created)
 		require.NoError(t, err)
-		local := as("local")
+		local := withRoles("local")
 		whole, wholePath := w.made(t, owner(), bindingsPath, map[string]any{"role_id": "viewer", "display_name": "Ann", "principal": map[string]any{"issuer": idp, "subject": "ann"}})
 		inside, insidePath := w.made(t, owner(), inProject+"/role-bindings", grant("owner", local))
-		w.made(t, owner(), tenantBase+"/projects/p2/role-bindings", grant("operator", as("elsewhere")))
+		w.made(t, owner(), tenantBase+"/projects/p2/role-bindings", grant("operator", withRoles("elsewhere")))
 		w.made(t, owner(), tenantBase+"/projects/p2/role-bindings", map[string]any{"role_id": "billing", "principal": map[string]any{"issuer": idp, "subject": "ann"}})
 		first, firstPath := w.made(t, admin(), opsBase+"/role-bindings", map[string]any{"role_id": "owner", "tenant_id": storetest.OtherTenant, "principal": map[string]any{"issuer": idp, "subject": "first"}})
 		w.made(t, admin(), opsBase+"/role-bindings", grant("auditor", bob()))
@@ -329,7 +329,7 @@ func (w *world) jobIn(t *testing.T, project string) string {
 
 func TestWhoAmI(t *testing.T) {
 	w := onSQLite(t)
-	p := as("billing", "unheard-of")
+	p := withRoles("billing", "unheard-of")
 	w.made(t, owner(), inProject+"/role-bindings", grant("operator", p))
 	w.settled(t)
 	me := w.do(t, p, http.MethodGet, commonBase+"/whoami", nil).json(t)

@@ -29,8 +29,16 @@ func (s *Server) rootRoutes(d Deps) []rootRoute {
 	}
 	if d.WebUI != nil {
 		ui := s.named("temporalUI", func(c echo.Context) error {
+			r := c.Request()
+			guess := r.Header.Get("Authorization") != "" // a session's cookie costs nothing to check
+			if p := s.guard.throttle.blocked(r); p != nil && guess {
+				return p
+			}
 			c.Response().Header().Del("Content-Security-Policy")
-			d.WebUI.ServeHTTP(c.Response(), c.Request())
+			d.WebUI.ServeHTTP(c.Response(), r)
+			if guess && c.Response().Status == http.StatusUnauthorized {
+				s.guard.throttle.refused(r)
+			}
 			return nil
 		})
 		for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
@@ -76,6 +84,10 @@ func (s *Server) readyz(c echo.Context) error {
 		}},
 	}
 	status, result := http.StatusOK, make(map[string]string, len(checks))
+	if s.drain.begun() {
+		status, checks = http.StatusServiceUnavailable, nil
+		result["draining"] = "unavailable"
+	}
 	for _, one := range checks {
 		result[one.name] = "ok"
 		if err := one.check(ctx); err != nil {

@@ -50,6 +50,9 @@ func routeRows(t *testing.T) []routeRow {
 	rows = append(rows,
 		routeRow{http.MethodGet, "/livez", "livez", "public", "root", "Whether the process serves"},
 		routeRow{http.MethodGet, "/readyz", "readyz", "public", "root", "Whether database, schema and Temporal are there"},
+		routeRow{http.MethodGet, "/docs", "docs", "public", "root", "The reference page"},
+		routeRow{http.MethodGet, "/docs/openapi.json", "docsDescription", "public", "root", "The description of every plane's routes"},
+		routeRow{http.MethodGet, "/docs/assets/{name}", "docsAsset", "public", "root", "The files of the reference page"},
 		routeRow{http.MethodGet, "/metrics", "metrics", "metrics.read", "root", "Prometheus metrics"},
 		routeRow{"ANY", "/temporal/*", "temporalUI", "temporal.read", "root", "The Temporal Web UI; changes need temporal.write"},
 	)

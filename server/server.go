@@ -13,8 +13,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -60,9 +62,21 @@ type Config struct {
 	// PublicMetrics opens /metrics to everybody who can connect. Otherwise it
 	// takes an ops token with the permission metrics.read.
 	PublicMetrics bool
+	// RateLimits are how often each may ask; the zero value sets no limit.
+	RateLimits RateLimits
+	// TrustedProxies are the addresses whose X-Forwarded-For counts.
+	TrustedProxies []netip.Prefix
+	// CORSOrigins are the origins whose pages may use the API, as browsers
+	// write them: "https://console.example.org".
+	CORSOrigins []string
+	// HTTPS says that clients reach the API by https, also where TLS ends
+	// before it.
+	HTTPS bool
+	// HideDocs leaves out /docs, which otherwise needs no token.
+	HideDocs bool
 }
 
-// Deps is what the server works with. All but WebUI, Registry and Logger are required.
+// Deps is what the server works with. All but WebUI, Docs, Registry and Logger are required.
 type Deps struct {
 	Store      *store.Store
 	Dispatcher Dispatcher
@@ -72,6 +86,9 @@ type Deps struct {
 	Enforcer   *policies.Enforcer
 	// WebUI, if any, serves everything below /temporal/ and guards itself.
 	WebUI http.Handler
+	// Docs are the files of the reference page; nil is what the program was
+	// built with. They are read anew for each request.
+	Docs fs.FS
 	// Registry takes the server's metrics, and /metrics shows it.
 	Registry *prometheus.Registry
 	Logger   *slog.Logger
@@ -88,6 +105,8 @@ type Server struct {
 	capabilities *capabilityIndex
 	tokens       pageTokens
 	hashKey      []byte
+	status       *statusReport
+	drain        *drain
 	metrics      *metrics
 	logger       *slog.Logger
 	config       Config
@@ -116,7 +135,8 @@ func New(d Deps) (*Server, error) {
 	}
 	s := &Server{
 		store: d.Store, dispatcher: d.Dispatcher, jobs: d.Jobs, temporal: d.Temporal,
-		guard: newGuard(d.Auth, d.Enforcer), capabilities: newCapabilityIndex(d.Store, time.Now),
+		guard:        newGuard(d.Auth, d.Enforcer, newThrottle(d.Config.RateLimits, sourceAddresses{d.Config.TrustedProxies}, time.Now)),
+		capabilities: newCapabilityIndex(d.Store, time.Now), status: newStatusReport(d.Store, d.Temporal, d.Logger, time.Now), drain: newDrain(),
 		logger: d.Logger, config: d.Config,
 	}
 	var err error
@@ -154,7 +174,7 @@ func (s *Server) routes(d Deps) error {
 	s.grantable = grantableOf(s.operations)
 	s.echo = newEcho()
 	s.echo.HTTPErrorHandler = s.onError
-	s.echo.Pre(s.observe, splitVerb)
+	s.echo.Pre(s.observe, s.cors, splitVerb)
 
 	guards := make(map[string][]echo.MiddlewareFunc, len(s.operations))
 	for _, op := range s.operations {
@@ -166,7 +186,11 @@ func (s *Server) routes(d Deps) error {
 	if len(unguarded) > 0 {
 		return fmt.Errorf("server: routes without a guard: %s", strings.Join(unguarded, ", "))
 	}
-	for _, r := range s.rootRoutes(d) {
+	reference, err := s.docsRoutes(d.Docs)
+	if err != nil {
+		return err
+	}
+	for _, r := range append(s.rootRoutes(d), reference...) {
 		s.echo.Add(r.method, r.path, r.handler)
 	}
 	return nil

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
 	"github.com/hypervisor-control-plane/hcp/policies"
@@ -12,7 +13,7 @@ import (
 // TemporalUIAccess decides by an operator's token who may use the Temporal Web
 // UI: temporal.read opens it, temporal.write may also change things there.
 func TemporalUIAccess(v *auth.Verifier, e *policies.Enforcer) func(*http.Request) (webui.Access, error) {
-	g := newGuard(v, e)
+	g := newGuard(v, e, newThrottle(RateLimits{}, sourceAddresses{}, time.Now)) // its route counts what it refuses
 	read := &operation{ID: "temporalUI", Plane: planeOps, Permission: permissionTemporalRead}
 	write := &operation{ID: "temporalUI", Plane: planeOps, Permission: permissionTemporalWrite}
 	return func(r *http.Request) (webui.Access, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
 	"github.com/hypervisor-control-plane/hcp/internal/config"
 	"github.com/hypervisor-control-plane/hcp/internal/dispatch"
+	"github.com/hypervisor-control-plane/hcp/internal/ratelimit"
 	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server"
 	"github.com/hypervisor-control-plane/hcp/server/webui"
@@ -59,7 +60,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	if err != nil {
 		return err
 	}
-	pageTokenKey, err := cfg.Server.PageTokenKey.Base64()
+	apiConfig, err := serverConfig(cfg)
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // each request brings its own context
 		Store: st, Dispatcher: dispatcher, Jobs: server.TemporalJobs(temporal), Temporal: temporal,
 		Auth: verifier, Enforcer: enforcer, WebUI: ui, Logger: log,
-		Config: server.Config{PageTokenKey: pageTokenKey, Version: version(), PublicMetrics: cfg.Server.PublicMetrics},
+		Config: apiConfig,
 	})
 	if err != nil {
 		return err
@@ -80,7 +81,28 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	go dispatcher.RunRelay(ctx)
 	go enforcer.Follow(ctx)
 	log.Info("serving the API", "address", listener.Addr().String())
-	return server.Serve(ctx, listener, server.HTTPServer(srv.Handler(), log), cfg.Server.ShutdownTimeout)
+	return server.Serve(srv.DrainBefore(ctx, cfg.Server.ShutdownDelay), listener, server.HTTPServer(srv.Handler(), log), cfg.Server.ShutdownTimeout)
+}
+
+func serverConfig(cfg config.Config) (server.Config, error) {
+	pageTokenKey, err := cfg.Server.PageTokenKey.Base64()
+	if err != nil {
+		return server.Config{}, err
+	}
+	proxies, err := cfg.Server.Proxies()
+	if err != nil {
+		return server.Config{}, fmt.Errorf("server.trusted_proxies: %w", err)
+	}
+	limit := cfg.Server.RateLimit
+	return server.Config{
+		PageTokenKey: pageTokenKey, Version: version(), PublicMetrics: cfg.Server.PublicMetrics,
+		RateLimits: server.RateLimits{
+			Subject: ratelimit.Rate{PerSecond: limit.SubjectRPS, Burst: limit.SubjectBurst},
+			Tenant:  ratelimit.Rate{PerSecond: limit.TenantRPS, Burst: limit.TenantBurst},
+			Source:  ratelimit.Rate{PerSecond: limit.SourceRPS, Burst: limit.SourceBurst},
+		},
+		TrustedProxies: proxies, CORSOrigins: cfg.Server.CORSOrigins, HTTPS: cfg.Server.HTTPS(), HideDocs: cfg.Server.HideDocs,
+	}, nil
 }
 
 func issuers(cfg config.Config) []auth.Issuer {

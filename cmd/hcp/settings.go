@@ -13,6 +13,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/secrets"
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/internal/store/pgdb"
+	"github.com/hypervisor-control-plane/hcp/internal/telemetry"
 	"github.com/hypervisor-control-plane/hcp/internal/temporalx"
 )
 
@@ -49,11 +50,11 @@ func load(cmd *cobra.Command, role config.Role) (config.Config, *slog.Logger, er
 	if cfg.Log.Format == "text" {
 		h = slog.NewTextHandler(os.Stderr, opts)
 	}
-	return cfg, slog.New(h).With("process", string(role)), nil
+	return cfg, slog.New(telemetry.Handler(h)).With("process", string(role)), nil
 }
 
 func openStore(ctx context.Context, cfg config.Config, sealer *secrets.Sealer, log *slog.Logger) (*store.Store, error) {
-	dialector, err := pgdb.Dialector(cfg.Database.URL.Reveal())
+	dialector, err := pgdb.Dialector(cfg.Database.URL.Reveal(), pgdb.WithStatementTimeout(cfg.Database.StatementTimeout))
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/dev/stack"
+	"github.com/hypervisor-control-plane/hcp/dev/stacktest"
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/models"
 )
@@ -22,7 +23,7 @@ const createClients = 32
 // BenchmarkCreate creates VMs over HTTP, from the request to the end of the
 // job, beside a bare workflow with as many activities on the same Temporal.
 func BenchmarkCreate(b *testing.B) {
-	for _, variant := range variants() {
+	for _, variant := range stacktest.Variants() {
 		b.Run(variant, func(b *testing.B) {
 			s := startStack(b, variant)
 			c := newTenant(s)
@@ -88,7 +89,7 @@ func requireActive(b *testing.B, s *stack.Stack, want int) {
 // that never pause load it fully, so that their wait is that of a queue; at a
 // pace the machine bears, it is that of an accept.
 func BenchmarkAccept(b *testing.B) {
-	for _, variant := range variants() {
+	for _, variant := range stacktest.Variants() {
 		b.Run(variant, func(b *testing.B) {
 			s := startStack(b, variant)
 			c := newTenant(s)

@@ -8,12 +8,17 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/hypervisor-control-plane/hcp/dev/stacktest"
 )
 
 // binary is the development binary under test, built once by TestMain.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	stacktest.Main()
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "hcp-e2e-")

@@ -58,7 +58,7 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (*ap
 	}
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // requests bring their own
 		Store: s.store, Dispatcher: dispatcher, Jobs: server.TemporalJobs(s.client), Temporal: s.client,
-		Auth: verifier, Enforcer: enforcer, WebUI: ui, Logger: s.opts.Logger,
+		Auth: verifier, Enforcer: enforcer, WebUI: ui, Docs: s.opts.Docs, Logger: s.opts.Logger,
 		Config: server.Config{PageTokenKey: s.keys.pageToken, PublicMetrics: true},
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"time"
@@ -45,6 +46,9 @@ type Options struct {
 	// Sim are the settings of the stack's own simulated hypervisor; its state
 	// file is filled in.
 	Sim simhv.Options
+	// Docs are the files of the API's reference page; nil is what the program
+	// was built with.
+	Docs fs.FS
 	// Logger gets the control plane's log, TemporalLogger that of Temporal.
 	Logger, TemporalLogger *slog.Logger
 	// Postgres keeps the control plane's record and Temporal's state in

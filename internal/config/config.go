@@ -34,6 +34,8 @@ type Log struct {
 type Database struct {
 	URL      Secret `koanf:"url" doc:"PostgreSQL connection URL"`
 	MaxConns int    `koanf:"max_conns" doc:"most connections that one process opens"`
+	// StatementTimeout has PostgreSQL's resolution of a millisecond.
+	StatementTimeout time.Duration `koanf:"statement_timeout" doc:"how long one statement may take, unless the URL says otherwise"`
 }
 
 // Temporal is where workflows run.
@@ -76,7 +78,23 @@ type Server struct {
 	PageTokenKey    Secret        `koanf:"page_token_key" doc:"key that signs page tokens, the same on every replica: 32 bytes in base64"`
 	TemporalUIURL   string        `koanf:"temporal_ui_url" doc:"Temporal Web UI that is served to operators below /temporal/; empty leaves it out"`
 	PublicMetrics   bool          `koanf:"public_metrics" doc:"whether /metrics is open to everybody who can connect; otherwise it takes an operator's token"`
-	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" doc:"how long requests in flight may take at a stop"`
+	ShutdownDelay   time.Duration `koanf:"shutdown_delay" doc:"how long a stop waits, with /readyz answering 503 and everything else served, for balancers to notice"`
+	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" doc:"how long requests in flight may take at a stop, once no more are taken"`
+	CORSOrigins     []string      `koanf:"cors_origins" doc:"origins whose pages may use the API, such as https://console.example.org; none without it"`
+	TrustedProxies  []string      `koanf:"trusted_proxies" doc:"networks (CIDR) of the proxies before the API; X-Forwarded-For counts from these only"`
+	HideDocs        bool          `koanf:"hide_docs" doc:"leave out the reference page at /docs, which needs no token"`
+	RateLimit       RateLimit     `koanf:"rate_limit"`
+}
+
+// RateLimit is how often requests may come to one process; a rate of 0 is no
+// limit.
+type RateLimit struct {
+	SubjectRPS   float64 `koanf:"subject_rps" doc:"requests a second of one principal; 0 is no limit"`
+	SubjectBurst int     `koanf:"subject_burst" doc:"requests of one principal at once"`
+	TenantRPS    float64 `koanf:"tenant_rps" doc:"requests a second of all principals of a tenant together; 0 is no limit"`
+	TenantBurst  int     `koanf:"tenant_burst" doc:"requests of a tenant at once"`
+	SourceRPS    float64 `koanf:"source_rps" doc:"requests a second without a valid token from one address; 0 is no limit"`
+	SourceBurst  int     `koanf:"source_burst" doc:"requests without a valid token from one address at once"`
 }
 
 // Worker is the process that runs workflows and activities.
@@ -88,10 +106,13 @@ type Worker struct {
 func Default() Config {
 	return Config{
 		Log:      Log{Level: "info", Format: "json"},
-		Database: Database{MaxConns: 20},
+		Database: Database{MaxConns: 20, StatementTimeout: 15 * time.Second},
 		Temporal: Temporal{Address: "127.0.0.1:7233", Namespace: "hcp"},
 		Auth:     Auth{Algorithms: []string{"EdDSA", "ES256", "RS256"}, TenantAudience: "hcp-tenant", OpsAudience: "hcp-ops"},
-		Server:   Server{Listen: "127.0.0.1:8080", ShutdownTimeout: 20 * time.Second},
+		Server: Server{
+			Listen: "127.0.0.1:8080", ShutdownTimeout: 20 * time.Second,
+			RateLimit: RateLimit{SubjectRPS: 200, SubjectBurst: 400, TenantRPS: 1000, TenantBurst: 2000, SourceRPS: 10, SourceBurst: 100},
+		},
 	}
 }
 
@@ -123,6 +144,9 @@ func (c Config) Validate(role Role) error {
 	}
 	if c.Database.MaxConns < 1 {
 		bad("database.max_conns", "must be at least 1")
+	}
+	if c.Database.StatementTimeout < time.Millisecond {
+		bad("database.statement_timeout", "must be at least 1ms")
 	}
 	if role != RoleMigrate {
 		c.validateShared(bad)
@@ -160,6 +184,7 @@ func (c Config) validateServer(bad func(setting, format string, args ...any)) {
 			bad(setting, "is not an http or https URL")
 		}
 	}
+	c.Server.validateExposure(bad)
 	issuers := c.AllIssuers()
 	if len(issuers) == 0 {
 		bad("auth.issuer", "at least one issuer is required")

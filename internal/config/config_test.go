@@ -96,6 +96,15 @@ func TestValidateNamesEachDefect(t *testing.T) {
 		"short key":       {func(c *config.Config) { c.Server.PageTokenKey = "AAAA" }, config.RoleServer, "server.page_token_key"},
 		"listen":          {func(c *config.Config) { c.Server.Listen = "8080" }, config.RoleServer, "server.listen"},
 		"ui":              {func(c *config.Config) { c.Server.TemporalUIURL = "ftp://x" }, config.RoleServer, "server.temporal_ui_url"},
+		"statement":       {func(c *config.Config) { c.Database.StatementTimeout = 0 }, config.RoleMigrate, "database.statement_timeout"},
+		"any origin":      {func(c *config.Config) { c.Server.CORSOrigins = []string{"*"} }, config.RoleServer, "server.cors_origins"},
+		"origin, path":    {func(c *config.Config) { c.Server.CORSOrigins = []string{"https://a.example/"} }, config.RoleServer, "server.cors_origins"},
+		"origin, case":    {func(c *config.Config) { c.Server.CORSOrigins = []string{"https://A.example"} }, config.RoleServer, "server.cors_origins"},
+		"null origin":     {func(c *config.Config) { c.Server.CORSOrigins = []string{"null"} }, config.RoleServer, "server.cors_origins"},
+		"proxies":         {func(c *config.Config) { c.Server.TrustedProxies = []string{"everybody"} }, config.RoleServer, "server.trusted_proxies"},
+		"delay":           {func(c *config.Config) { c.Server.ShutdownDelay = -1 }, config.RoleServer, "server.shutdown_delay"},
+		"negative rate":   {func(c *config.Config) { c.Server.RateLimit.TenantRPS = -1 }, config.RoleServer, "server.rate_limit.tenant_rps"},
+		"no burst":        {func(c *config.Config) { c.Server.RateLimit.SubjectBurst = 0 }, config.RoleServer, "server.rate_limit.subject_burst"},
 		"no issuer":       {func(c *config.Config) { c.Auth.Issuer, c.Auth.JWKSURL = "", "" }, config.RoleServer, "auth.issuer"},
 		"issuer, no keys": {func(c *config.Config) { c.Auth.JWKSURL = "" }, config.RoleServer, "auth.jwks_url"},
 	} {
@@ -106,6 +115,22 @@ func TestValidateNamesEachDefect(t *testing.T) {
 		})
 	}
 	require.ErrorContains(t, func() error { c := config.Default(); return c.Validate(config.RoleServer) }(), "secrets.keyset", "defects are reported together")
+}
+
+func TestExposureFromTheEnvironment(t *testing.T) {
+	c, err := config.Load("", []string{
+		"HCP_SERVER_CORS_ORIGINS=https://a.example,http://127.0.0.1:5173", "HCP_SERVER_TRUSTED_PROXIES=10.0.0.0/8,::1,192.0.2.7",
+		"HCP_SERVER_RATE_LIMIT_SUBJECT_RPS=0.5", "HCP_SERVER_RATE_LIMIT_TENANT_RPS=0", "HCP_SERVER_PUBLIC_URL=https://api.example",
+	}, nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{"https://a.example", "http://127.0.0.1:5173"}, c.Server.CORSOrigins)
+	proxies, err := c.Server.Proxies()
+	require.NoError(t, err)
+	require.Equal(t, "[10.0.0.0/8 ::1/128 192.0.2.7/32]", fmt.Sprint(proxies))
+	require.InDelta(t, 0.5, c.Server.RateLimit.SubjectRPS, 0)
+	require.Zero(t, c.Server.RateLimit.TenantRPS)
+	require.True(t, c.Server.HTTPS())
+	require.False(t, config.Default().Server.HTTPS())
 }
 
 func TestSecretsNeverPrint(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/workflow"
 )
 
 // Options say where Temporal is and how to speak to it.
@@ -70,7 +71,8 @@ func Lazy(o Options) (client.Client, error) {
 func (o Options) client() (client.Options, error) {
 	opts := client.Options{
 		HostPort: o.HostPort, Namespace: o.Namespace, Identity: o.Identity,
-		DataConverter: o.DataConverter(), Interceptors: o.Interceptors,
+		DataConverter: o.DataConverter(), Interceptors: append([]interceptor.ClientInterceptor{&traceLogs{}}, o.Interceptors...),
+		ContextPropagators: []workflow.ContextPropagator{tracePropagator{}},
 	}
 	logger := o.Logger
 	if logger == nil {

@@ -329,6 +329,27 @@ func (e QuotaReportScope) Valid() bool {
 	}
 }
 
+// Defines values for RateLimitScope.
+const (
+	RateLimitScopeSource  RateLimitScope = "source"
+	RateLimitScopeSubject RateLimitScope = "subject"
+	RateLimitScopeTenant  RateLimitScope = "tenant"
+)
+
+// Valid indicates whether the value is a known member of the RateLimitScope enum.
+func (e RateLimitScope) Valid() bool {
+	switch e {
+	case RateLimitScopeSource:
+		return true
+	case RateLimitScopeSubject:
+		return true
+	case RateLimitScopeTenant:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RebootVMRequestMode.
 const (
 	RebootVMRequestModeForce    RebootVMRequestMode = "force"
@@ -1145,18 +1166,18 @@ func (e ListVMJobsParamsOutcome) Valid() bool {
 	}
 }
 
-// AbandonJobRequest defines model for AbandonJobRequest.
+// AbandonJobRequest Example: {"reason":"The host burned down; nothing is left to undo."}
 type AbandonJobRequest struct {
 	Reason string `json:"reason"`
 }
 
-// Accepted defines model for Accepted.
+// Accepted Example: {"job_id":"0198f3a2-6c21-7d02-8a6e-5b9d13c0f4e7","resource_id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6"}
 type Accepted struct {
 	JobID      string `json:"job_id"`
 	ResourceID string `json:"resource_id"`
 }
 
-// AcceptedVM defines model for AcceptedVM.
+// AcceptedVM Example: {"job_id":"0198f3a2-6c21-7d02-8a6e-5b9d13c0f4e7","resource_id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6","vm_id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6"}
 type AcceptedVM struct {
 	JobID      string `json:"job_id"`
 	ResourceID string `json:"resource_id"`
@@ -1169,7 +1190,7 @@ type Address struct {
 	Mac *string `json:"mac,omitempty"`
 }
 
-// AllocatedAddress defines model for AllocatedAddress.
+// AllocatedAddress Example: {"created_at":"2026-03-02T08:30:00Z","ip_address":"10.20.0.17","mac":"52:54:00:3a:1f:c2","project_id":"shop","subnet_id":"0198f39c-5e81-7f2d-b0a6-48c7d3910ef2","tenant_id":"acme","vm_id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6"}
 type AllocatedAddress struct {
 	CreatedAt time.Time `json:"created_at"`
 	IPAddress string    `json:"ip_address"`
@@ -1191,7 +1212,7 @@ type AllocatedAddressList struct {
 // Capability Example: supports_cloud_init
 type Capability = string
 
-// Cluster defines model for Cluster.
+// Cluster Example: {"created_at":"2026-03-02T08:30:00Z","id":"kvm-1-default","name":"default","provider_id":"kvm-1","zone_id":"eu-1"}
 type Cluster struct {
 	CreatedAt  time.Time `json:"created_at"`
 	ID         string    `json:"id"`
@@ -1216,7 +1237,7 @@ type Condition struct {
 	Type   string    `json:"type"`
 }
 
-// CreateFlavorRequest defines model for CreateFlavorRequest.
+// CreateFlavorRequest Example: {"disk_gib":20,"id":"small","memory_mib":2048,"name":"Small","vcpus":2}
 type CreateFlavorRequest struct {
 	DiskGib int `json:"disk_gib"`
 
@@ -1227,7 +1248,7 @@ type CreateFlavorRequest struct {
 	Vcpus     int   `json:"vcpus"`
 }
 
-// CreateImageRequest defines model for CreateImageRequest.
+// CreateImageRequest Example: {"bindings":[{"clone_mode":"linked","format":"qcow2","provider_id":"kvm-1","ref":"/srv/images/debian-12.qcow2"}],"description":"Cloud image with cloud-init","id":"debian-12","min_disk_gib":3,"name":"Debian 12","os_type":"linux"}
 type CreateImageRequest struct {
 	Bindings    []ImageBinding `json:"bindings"`
 	Description *Description   `json:"description,omitempty"`
@@ -1239,7 +1260,7 @@ type CreateImageRequest struct {
 	OsType     *OSType `json:"os_type,omitempty"`
 }
 
-// CreateNetworkRequest defines model for CreateNetworkRequest.
+// CreateNetworkRequest Example: {"bindings":[{"provider_id":"kvm-1","ref":"br-front","type":"bridge"}],"description":"Reachable from outside","id":"front","name":"Front"}
 type CreateNetworkRequest struct {
 	Bindings    []NetworkBinding `json:"bindings"`
 	Description *Description     `json:"description,omitempty"`
@@ -1249,7 +1270,7 @@ type CreateNetworkRequest struct {
 	Name Name  `json:"name"`
 }
 
-// CreateProjectRequest defines model for CreateProjectRequest.
+// CreateProjectRequest Example: {"id":"shop","name":"Shop","tenant_id":"acme"}
 type CreateProjectRequest struct {
 	// ID An ID of the operator's choice; without it one is made.
 	ID   *Slug `json:"id,omitempty"`
@@ -1259,7 +1280,7 @@ type CreateProjectRequest struct {
 	TenantID ID `json:"tenant_id"`
 }
 
-// CreateProviderRequest defines model for CreateProviderRequest.
+// CreateProviderRequest Example: {"cpu_overcommit":2,"id":"kvm-1","kind":"libvirt","max_concurrency":8,"name":"Rack 1","options":{"pool":"default"},"url":"qemu+tls://kvm-1.example.org/system","zone_id":"eu-1"}
 type CreateProviderRequest struct {
 	CPUOvercommit *float64 `json:"cpu_overcommit,omitempty"`
 
@@ -1283,7 +1304,7 @@ type CreateProviderRequest struct {
 	ZoneID ID `json:"zone_id"`
 }
 
-// CreateRoleBindingRequest defines model for CreateRoleBindingRequest.
+// CreateRoleBindingRequest Example: {"display_name":"Ada","principal":{"issuer":"https://login.example.org","subject":"ada"},"role_id":"operator"}
 type CreateRoleBindingRequest struct {
 	DisplayName *Name `json:"display_name,omitempty"`
 
@@ -1294,14 +1315,14 @@ type CreateRoleBindingRequest struct {
 	RoleID ID `json:"role_id"`
 }
 
-// CreateRoleRequest defines model for CreateRoleRequest.
+// CreateRoleRequest Example: {"description":"May see VMs and restart them","name":"Restarter","permissions":["vm.read","vm.reboot","job.read"]}
 type CreateRoleRequest struct {
 	Description *Description `json:"description,omitempty"`
 	Name        Name         `json:"name"`
 	Permissions []Permission `json:"permissions"`
 }
 
-// CreateSSHKeyRequest defines model for CreateSSHKeyRequest.
+// CreateSSHKeyRequest Example: {"name":"Ada's laptop","public_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"}
 type CreateSSHKeyRequest struct {
 	Name Name `json:"name"`
 
@@ -1309,19 +1330,19 @@ type CreateSSHKeyRequest struct {
 	PublicKey string `json:"public_key"`
 }
 
-// CreateServiceAccountKeyRequest defines model for CreateServiceAccountKeyRequest.
+// CreateServiceAccountKeyRequest Example: {"expires_at":"2026-06-02T08:30:00Z"}
 type CreateServiceAccountKeyRequest struct {
 	// ExpiresAt Without it the key lives until it is revoked.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 
-// CreateServiceAccountRequest defines model for CreateServiceAccountRequest.
+// CreateServiceAccountRequest Example: {"description":"Rolls the shop out","name":"deployer"}
 type CreateServiceAccountRequest struct {
 	Description *Description `json:"description,omitempty"`
 	Name        Name         `json:"name"`
 }
 
-// CreateSubnetRequest defines model for CreateSubnetRequest.
+// CreateSubnetRequest Example: {"cidr":"10.20.0.0/24","dns_servers":["10.20.0.2"],"gateway":"10.20.0.1","pool_end":"10.20.0.250","pool_start":"10.20.0.16"}
 type CreateSubnetRequest struct {
 	// Cidr Example: 10.20.0.0/24
 	Cidr       string    `json:"cidr"`
@@ -1340,14 +1361,14 @@ type CreateSubnetRequest struct {
 	PoolStart *string `json:"pool_start,omitempty"`
 }
 
-// CreateTenantRequest defines model for CreateTenantRequest.
+// CreateTenantRequest Example: {"id":"acme","name":"Acme"}
 type CreateTenantRequest struct {
 	// ID An ID of the operator's choice; without it one is made.
 	ID   *Slug `json:"id,omitempty"`
 	Name Name  `json:"name"`
 }
 
-// CreateVMRequest defines model for CreateVMRequest.
+// CreateVMRequest Example: {"description":"The shop's first front end","flavor_id":"small","image_id":"debian-12","metadata":{"owner":"team-shop"},"name":"web-1","networks":[{"network_id":"front"}],"placement":{"zone":"eu-1"},"ssh_keys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"],"tags":{"env":"production"},"user_data":"#cloud-config\npackages: [nginx]\n"}
 type CreateVMRequest struct {
 	DeleteProtection *bool        `json:"delete_protection,omitempty"`
 	Description      *Description `json:"description,omitempty"`
@@ -1382,7 +1403,7 @@ type CreateVMRequest struct {
 	UserData *string `json:"user_data,omitempty"`
 }
 
-// CreateZoneRequest defines model for CreateZoneRequest.
+// CreateZoneRequest Example: {"description":"The first hall","id":"eu-1","location":"Berlin","name":"Europe 1"}
 type CreateZoneRequest struct {
 	Description *Description `json:"description,omitempty"`
 
@@ -1426,13 +1447,13 @@ type ErrorCode struct {
 	Title  string `json:"title"`
 }
 
-// ErrorCodeList defines model for ErrorCodeList.
+// ErrorCodeList Example: {"jobs":[{"code":"NO_CAPACITY","description":"No node of the wanted zone has room.","retryable":true,"title":"No capacity"}],"problems":[{"code":"NOT_FOUND","description":"There is no such resource, or it belongs to somebody else.","retryable":false,"status":404,"title":"Not found"}]}
 type ErrorCodeList struct {
 	Jobs     []ErrorCode `json:"jobs"`
 	Problems []ErrorCode `json:"problems"`
 }
 
-// ExplainRequest defines model for ExplainRequest.
+// ExplainRequest Example: {"permission":"vm.start","plane":"tenant","principal":{"issuer":"https://login.example.org","subject":"ada"},"project_id":"shop","tenant_id":"acme"}
 type ExplainRequest struct {
 	// Permission An action on a kind of thing; vm.* is all of them.
 	//
@@ -1456,7 +1477,7 @@ type ExplainRequest struct {
 // ExplainRequestPlane defines model for ExplainRequest.Plane.
 type ExplainRequestPlane string
 
-// Explanation defines model for Explanation.
+// Explanation Example: {"allowed":true,"policy_version":42,"reason":"The role operator, which is bound in the project, has the permission.","role_binding_id":"0198f39f-7a55-7012-8e4f-3db6a9c205e1","role_id":"operator","rule":["operator","tenant","acme","vm.start"],"source":"binding"}
 type Explanation struct {
 	Allowed       bool  `json:"allowed"`
 	PolicyVersion int64 `json:"policy_version"`
@@ -1478,7 +1499,7 @@ type Explanation struct {
 // ExplanationSource Whether the role is in the token, or bound.
 type ExplanationSource string
 
-// Flavor defines model for Flavor.
+// Flavor Example: {"created_at":"2026-03-02T08:30:00Z","disk_gib":20,"id":"small","memory_mib":2048,"name":"Small","vcpus":2}
 type Flavor struct {
 	CreatedAt time.Time `json:"created_at"`
 	DiskGib   int       `json:"disk_gib"`
@@ -1497,7 +1518,7 @@ type FlavorList struct {
 // ID Opaque.
 type ID = string
 
-// Image defines model for Image.
+// Image Example: {"created_at":"2026-03-02T08:30:00Z","description":"Cloud image with cloud-init","id":"debian-12","min_disk_gib":3,"name":"Debian 12","os_type":"linux"}
 type Image struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description"`
@@ -1536,7 +1557,7 @@ type ImageList struct {
 	NextPageToken string  `json:"next_page_token"`
 }
 
-// Job defines model for Job.
+// Job Example: {"cancellable":true,"compensation":"NONE","created_at":"2026-03-02T08:30:00Z","id":"0198f3a2-6c21-7d02-8a6e-5b9d13c0f4e7","progress":{"current_step":"CreateVM","percent":50,"steps_done":1,"steps_total":2},"project_id":"shop","request_id":"0198f3a2-6c10-7a9b-8f21-7e3d5c0b9a64","requested_by":"https://login.example.org|ada","resource":{"id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6","type":"vm"},"run":1,"started_at":"2026-03-02T08:30:00Z","state":"RUNNING","steps":[{"attempt":1,"finished_at":"2026-03-02T08:30:00Z","name":"PlaceVM","started_at":"2026-03-02T08:30:00Z","state":"SUCCEEDED","title":"Find a place"},{"attempt":1,"name":"CreateVM","started_at":"2026-03-02T08:30:04Z","state":"RUNNING","title":"Create the VM"}],"type":"vm.create"}
 type Job struct {
 	// CancelRequested A cancel is on its way through the steps.
 	CancelRequested *bool             `json:"cancel_requested,omitempty"`
@@ -1648,7 +1669,7 @@ type Labels map[string]string
 // LabelsPatch Keys are 1 to 63 of A-Z a-z 0-9 . _ / -; a null removes the key.
 type LabelsPatch map[string]*string
 
-// Limits defines model for Limits.
+// Limits Example: {"body_bytes":1048576,"idempotency_key_length":128,"idempotency_lifetime":"PT24H","page_size_default":50,"page_size_max":200,"rate_limits":[{"burst":400,"requests_per_second":200,"scope":"subject"},{"burst":2000,"requests_per_second":1000,"scope":"tenant"}],"user_data_bytes":65536}
 type Limits struct {
 	BodyBytes            int `json:"body_bytes"`
 	IdempotencyKeyLength int `json:"idempotency_key_length"`
@@ -1656,13 +1677,14 @@ type Limits struct {
 	// IdempotencyLifetime ISO 8601: hours, minutes and seconds.
 	//
 	// Example: PT1M30S
-	IdempotencyLifetime Duration `json:"idempotency_lifetime"`
-	PageSizeDefault     int      `json:"page_size_default"`
-	PageSizeMax         int      `json:"page_size_max"`
-	UserDataBytes       int      `json:"user_data_bytes"`
+	IdempotencyLifetime Duration    `json:"idempotency_lifetime"`
+	PageSizeDefault     int         `json:"page_size_default"`
+	PageSizeMax         int         `json:"page_size_max"`
+	RateLimits          []RateLimit `json:"rate_limits"`
+	UserDataBytes       int         `json:"user_data_bytes"`
 }
 
-// Member defines model for Member.
+// Member Example: {"display_name":"Ada","principal":{"issuer":"https://login.example.org","subject":"ada"},"roles":[{"project_id":"shop","role_binding_id":"0198f39f-7a55-7012-8e4f-3db6a9c205e1","role_id":"operator"}]}
 type Member struct {
 	DisplayName *string `json:"display_name,omitempty"`
 
@@ -1685,7 +1707,7 @@ type MemberList struct {
 // Name defines model for Name.
 type Name = string
 
-// Network defines model for Network.
+// Network Example: {"created_at":"2026-03-02T08:30:00Z","description":"Reachable from outside","id":"front","name":"Front","subnets":[{"cidr":"10.20.0.0/24","dns_servers":["10.20.0.2"],"gateway":"10.20.0.1"}]}
 type Network struct {
 	CreatedAt   time.Time       `json:"created_at"`
 	Description string          `json:"description"`
@@ -1740,10 +1762,10 @@ type NewServiceAccountKey struct {
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
 }
 
-// NoParameters defines model for NoParameters.
+// NoParameters Example: {}
 type NoParameters = map[string]interface{}
 
-// Node defines model for Node.
+// Node Example: {"cluster_id":"kvm-1-default","cordoned":false,"created_at":"2026-03-02T08:30:00Z","id":"0198f39b-93c6-7d5e-a1b4-0f6e82d7c9a3","memory_mib":262144,"name":"kvm-1.example.org","provider_id":"kvm-1","seen_at":"2026-03-02T08:30:12Z","state":"UP","vcpus":64,"zone_id":"eu-1"}
 type Node struct {
 	ClusterID  string    `json:"cluster_id"`
 	Cordoned   bool      `json:"cordoned"`
@@ -1770,7 +1792,7 @@ type NodeList struct {
 // OSType defines model for OSType.
 type OSType string
 
-// OpsCreateRoleBindingRequest defines model for OpsCreateRoleBindingRequest.
+// OpsCreateRoleBindingRequest Example: {"display_name":"Ada","principal":{"issuer":"https://login.example.org","subject":"ada"},"role_id":"owner","tenant_id":"acme"}
 type OpsCreateRoleBindingRequest struct {
 	DisplayName *Name `json:"display_name,omitempty"`
 
@@ -1946,7 +1968,7 @@ type Principal struct {
 	Subject          *string `json:"subject,omitempty"`
 }
 
-// Problem defines model for Problem.
+// Problem Example: {"code":"OPERATION_IN_PROGRESS","current_job_id":"0198f3a2-6c21-7d02-8a6e-5b9d13c0f4e7","detail":"another job is at work on the VM","instance":"/api/hcp/tenant/v1/projects/shop/vms/0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6:start","request_id":"0198f3a2-6c10-7a9b-8f21-7e3d5c0b9a64","retryable":true,"status":409,"title":"Operation in progress","type":"/api/hcp/common/v1/error-codes#OPERATION_IN_PROGRESS"}
 type Problem struct {
 	// Capability Example: supports_cloud_init
 	Capability *Capability `json:"capability,omitempty"`
@@ -1991,7 +2013,7 @@ type Problem struct {
 // ProblemScope With QUOTA_EXCEEDED: whose limit it is.
 type ProblemScope string
 
-// Project defines model for Project.
+// Project Example: {"created_at":"2026-03-02T08:30:00Z","id":"shop","name":"Shop","tenant_id":"acme"}
 type Project struct {
 	CreatedAt time.Time `json:"created_at"`
 	ID        string    `json:"id"`
@@ -2005,7 +2027,7 @@ type ProjectList struct {
 	NextPageToken string    `json:"next_page_token"`
 }
 
-// Provider defines model for Provider.
+// Provider Example: {"capabilities":["supports_cloud_init"],"cpu_overcommit":2,"created_at":"2026-03-02T08:30:00Z","enabled":true,"generation":1,"id":"kvm-1","kind":"libvirt","last_seen_at":"2026-03-02T08:30:12Z","max_concurrency":8,"name":"Rack 1","options":{"pool":"default"},"status":"UP","status_reason":"","updated_at":"2026-03-02T08:30:12Z","url":"qemu+tls://kvm-1.example.org/system","version":"libvirt 9.0.0","zone_id":"eu-1"}
 type Provider struct {
 	Capabilities []Capability `json:"capabilities"`
 
@@ -2051,6 +2073,8 @@ type ProviderRef struct {
 type QuotaDimension string
 
 // QuotaLimits A dimension that is absent is without limit.
+//
+// Example: {"addresses":30,"disk_gib":2000,"memory_mib":131072,"snapshots":40,"vcpus":64,"vms":20}
 type QuotaLimits struct {
 	Addresses *int64 `json:"addresses,omitempty"`
 	DiskGib   *int64 `json:"disk_gib,omitempty"`
@@ -2060,9 +2084,11 @@ type QuotaLimits struct {
 	Vms       *int64 `json:"vms,omitempty"`
 }
 
-// QuotaReport defines model for QuotaReport.
+// QuotaReport Example: {"limits":{"addresses":30,"disk_gib":2000,"memory_mib":131072,"snapshots":40,"vcpus":64,"vms":20},"parent":{"limits":{"addresses":120,"disk_gib":8000,"memory_mib":524288,"snapshots":160,"vcpus":256,"vms":80},"scope":"tenant","scope_id":"acme","used":{"addresses":6,"disk_gib":120,"memory_mib":12288,"snapshots":0,"vcpus":12,"vms":6}},"scope":"project","scope_id":"shop","used":{"addresses":3,"disk_gib":60,"memory_mib":6144,"snapshots":0,"vcpus":6,"vms":3}}
 type QuotaReport struct {
 	// Limits A dimension that is absent is without limit.
+	//
+	// Example: {"addresses":30,"disk_gib":2000,"memory_mib":131072,"snapshots":40,"vcpus":64,"vms":20}
 	Limits QuotaLimits `json:"limits"`
 
 	// Parent The tenant's, for a project.
@@ -2087,7 +2113,18 @@ type QuotaUsage struct {
 	Vms       int64 `json:"vms"`
 }
 
-// RebootVMRequest defines model for RebootVMRequest.
+// RateLimit How often requests may come: per principal, for all of a tenant together, or per address for requests without a valid token. What is not listed is not limited.
+type RateLimit struct {
+	// Burst How many may come at once.
+	Burst             int            `json:"burst"`
+	RequestsPerSecond float64        `json:"requests_per_second"`
+	Scope             RateLimitScope `json:"scope"`
+}
+
+// RateLimitScope defines model for RateLimit.Scope.
+type RateLimitScope string
+
+// RebootVMRequest Example: {"mode":"graceful","timeout":"PT60S"}
 type RebootVMRequest struct {
 	Mode *RebootVMRequestMode `json:"mode,omitempty"`
 
@@ -2098,7 +2135,7 @@ type RebootVMRequest struct {
 // RebootVMRequestMode defines model for RebootVMRequest.Mode.
 type RebootVMRequestMode string
 
-// Role defines model for Role.
+// Role Example: {"built_in":false,"created_at":"2026-03-02T08:30:00Z","description":"May see VMs and restart them","id":"0198f39e-d2b7-7a80-9c3b-1e57f4a8630d","name":"Restarter","permissions":["vm.read","vm.reboot","job.read"],"plane":"tenant","updated_at":"2026-03-02T08:30:00Z"}
 type Role struct {
 	BuiltIn     bool       `json:"built_in"`
 	CreatedAt   *time.Time `json:"created_at,omitempty"`
@@ -2115,7 +2152,7 @@ type Role struct {
 // RolePlane defines model for Role.Plane.
 type RolePlane string
 
-// RoleBinding defines model for RoleBinding.
+// RoleBinding Example: {"created_at":"2026-03-02T08:30:00Z","created_by":"https://login.example.org|grace","display_name":"Ada","id":"0198f39f-7a55-7012-8e4f-3db6a9c205e1","plane":"tenant","principal":{"issuer":"https://login.example.org","subject":"ada"},"project_id":"shop","role_id":"operator","tenant_id":"acme"}
 type RoleBinding struct {
 	CreatedAt   time.Time        `json:"created_at"`
 	CreatedBy   string           `json:"created_by"`
@@ -2151,7 +2188,7 @@ type RoleList struct {
 	NextPageToken string `json:"next_page_token"`
 }
 
-// SSHKey defines model for SSHKey.
+// SSHKey Example: {"created_at":"2026-03-02T08:30:00Z","fingerprint":"SHA256:jq4Nqb2kY8S3bSqTDRlSWAuO4bSuaD3Z4pnlA2bPpkE","id":"0198f39d-0c3f-7b6a-84d1-a2f9e05c7b38","name":"Ada's laptop","project_id":"shop","public_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"}
 type SSHKey struct {
 	CreatedAt time.Time `json:"created_at"`
 
@@ -2169,7 +2206,7 @@ type SSHKeyList struct {
 	NextPageToken string   `json:"next_page_token"`
 }
 
-// ServiceAccount defines model for ServiceAccount.
+// ServiceAccount Example: {"created_at":"2026-03-02T08:30:00Z","description":"Rolls the shop out","disabled":false,"generation":1,"id":"0198f3a0-11d2-7c65-b1a8-90c4d2e7f3a5","name":"deployer","project_id":"shop","updated_at":"2026-03-02T08:30:00Z"}
 type ServiceAccount struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description"`
@@ -2181,7 +2218,7 @@ type ServiceAccount struct {
 	UpdatedAt   time.Time `json:"updated_at"`
 }
 
-// ServiceAccountKey defines model for ServiceAccountKey.
+// ServiceAccountKey Example: {"client_id":"0198f3a0-2b40-7e19-a5d3-6c81f09b24de","created_at":"2026-03-02T08:30:00Z","expires_at":"2026-06-02T08:30:00Z","id":"0198f3a0-2b40-7e19-a5d3-6c81f09b24de"}
 type ServiceAccountKey struct {
 	// ClientID The client_id of the token endpoint.
 	ClientID  string     `json:"client_id"`
@@ -2208,18 +2245,18 @@ type ServiceAccountList struct {
 // Slug An ID of the operator's choice; without it one is made.
 type Slug = string
 
-// Status defines model for Status.
+// Status Example: {"components":[{"name":"database","state":"OPERATIONAL"},{"name":"temporal","state":"OPERATIONAL"}],"state":"DEGRADED","zones":[{"state":"OPERATIONAL","zone_id":"eu-1"},{"state":"DEGRADED","zone_id":"eu-2"}]}
 type Status struct {
-	Components []struct {
-		// Name Example: database
-		Name  string      `json:"name"`
-		State StatusState `json:"state"`
-	} `json:"components"`
+	Components []StatusComponent `json:"components"`
+	State      StatusState       `json:"state"`
+	Zones      []ZoneStatus      `json:"zones"`
+}
+
+// StatusComponent defines model for StatusComponent.
+type StatusComponent struct {
+	// Name Example: database
+	Name  string      `json:"name"`
 	State StatusState `json:"state"`
-	Zones []struct {
-		State  StatusState `json:"state"`
-		ZoneID string      `json:"zone_id"`
-	} `json:"zones"`
 }
 
 // StatusState defines model for StatusState.
@@ -2236,7 +2273,7 @@ type StepCompensation struct {
 // StepState defines model for StepState.
 type StepState string
 
-// StopVMRequest defines model for StopVMRequest.
+// StopVMRequest Example: {"mode":"graceful_then_force","timeout":"PT2M"}
 type StopVMRequest struct {
 	Mode *StopVMRequestMode `json:"mode,omitempty"`
 
@@ -2247,7 +2284,7 @@ type StopVMRequest struct {
 // StopVMRequestMode defines model for StopVMRequest.Mode.
 type StopVMRequestMode string
 
-// Subnet defines model for Subnet.
+// Subnet Example: {"allocated":3,"cidr":"10.20.0.0/24","created_at":"2026-03-02T08:30:00Z","dns_servers":["10.20.0.2"],"gateway":"10.20.0.1","id":"0198f39c-5e81-7f2d-b0a6-48c7d3910ef2","network_id":"front","pool_end":"10.20.0.250","pool_start":"10.20.0.16"}
 type Subnet struct {
 	// Allocated How many addresses of it are taken.
 	Allocated int64 `json:"allocated"`
@@ -2280,7 +2317,7 @@ type SubnetSummary struct {
 	Gateway    *string   `json:"gateway,omitempty"`
 }
 
-// Tenant defines model for Tenant.
+// Tenant Example: {"created_at":"2026-03-02T08:30:00Z","id":"acme","name":"Acme"}
 type Tenant struct {
 	CreatedAt time.Time `json:"created_at"`
 	ID        string    `json:"id"`
@@ -2293,12 +2330,12 @@ type TenantList struct {
 	NextPageToken string   `json:"next_page_token"`
 }
 
-// UpdateFlavorRequest defines model for UpdateFlavorRequest.
+// UpdateFlavorRequest Example: {"name":"Small (2 vCPU)"}
 type UpdateFlavorRequest struct {
 	Name *Name `json:"name,omitempty"`
 }
 
-// UpdateImageRequest defines model for UpdateImageRequest.
+// UpdateImageRequest Example: {"bindings":[{"clone_mode":"linked","format":"qcow2","provider_id":"kvm-1","ref":"/srv/images/debian-12.qcow2"}],"description":"Cloud image of March"}
 type UpdateImageRequest struct {
 	Bindings    *[]ImageBinding `json:"bindings,omitempty"`
 	Description *Description    `json:"description,omitempty"`
@@ -2307,38 +2344,38 @@ type UpdateImageRequest struct {
 	OsType      *OSType         `json:"os_type,omitempty"`
 }
 
-// UpdateNetworkRequest defines model for UpdateNetworkRequest.
+// UpdateNetworkRequest Example: {"description":"Reachable from everywhere"}
 type UpdateNetworkRequest struct {
 	Bindings    *[]NetworkBinding `json:"bindings,omitempty"`
 	Description *Description      `json:"description,omitempty"`
 	Name        *Name             `json:"name,omitempty"`
 }
 
-// UpdateProjectRequest defines model for UpdateProjectRequest.
+// UpdateProjectRequest Example: {"name":"Shop (old)"}
 type UpdateProjectRequest struct {
 	Name *Name `json:"name,omitempty"`
 }
 
-// UpdateRoleRequest defines model for UpdateRoleRequest.
+// UpdateRoleRequest Example: {"permissions":["vm.read","vm.reboot","vm.start","job.read"]}
 type UpdateRoleRequest struct {
 	Description *Description  `json:"description,omitempty"`
 	Name        *Name         `json:"name,omitempty"`
 	Permissions *[]Permission `json:"permissions,omitempty"`
 }
 
-// UpdateServiceAccountRequest defines model for UpdateServiceAccountRequest.
+// UpdateServiceAccountRequest Example: {"disabled":true}
 type UpdateServiceAccountRequest struct {
 	Description *Description `json:"description,omitempty"`
 	Disabled    *bool        `json:"disabled,omitempty"`
 	Name        *Name        `json:"name,omitempty"`
 }
 
-// UpdateTenantRequest defines model for UpdateTenantRequest.
+// UpdateTenantRequest Example: {"name":"Acme Holding"}
 type UpdateTenantRequest struct {
 	Name *Name `json:"name,omitempty"`
 }
 
-// UpdateVMRequest defines model for UpdateVMRequest.
+// UpdateVMRequest Example: {"delete_protection":false,"description":"The shop's front end","tags":{"env":"staging","tier":null}}
 type UpdateVMRequest struct {
 	DeleteProtection *bool        `json:"delete_protection,omitempty"`
 	Description      *Description `json:"description,omitempty"`
@@ -2353,14 +2390,14 @@ type UpdateVMRequest struct {
 	Tags *LabelsPatch `json:"tags,omitempty"`
 }
 
-// UpdateZoneRequest defines model for UpdateZoneRequest.
+// UpdateZoneRequest Example: {"location":"Berlin, hall 2"}
 type UpdateZoneRequest struct {
 	Description *Description `json:"description,omitempty"`
 	Location    *Name        `json:"location,omitempty"`
 	Name        *Name        `json:"name,omitempty"`
 }
 
-// VM defines model for VM.
+// VM Example: {"addresses":[{"ip":"10.20.0.17","mac":"52:54:00:3a:1f:c2"}],"capabilities":["supports_cloud_init"],"conditions":[],"created_at":"2026-03-02T08:30:00Z","current_job_id":"","delete_protection":true,"description":"The shop's first front end","desired_power_state":"RUNNING","disk_gib":20,"flavor_id":"small","generation":1,"id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6","image_id":"debian-12","memory_mib":2048,"metadata":{"owner":"team-shop"},"name":"web-1","networks":[{"ip_address":"10.20.0.17","mac":"52:54:00:3a:1f:c2","network_id":"front"}],"observed_at":"2026-03-02T08:30:12Z","observed_generation":1,"placement":{"zone":"eu-1"},"power_state":"RUNNING","project_id":"shop","ssh_keys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"],"status":"ACTIVE","status_reason":"","tags":{"env":"production"},"updated_at":"2026-03-02T08:30:12Z","vcpus":2}
 type VM struct {
 	Addresses    []Address    `json:"addresses"`
 	Capabilities []Capability `json:"capabilities"`
@@ -2423,13 +2460,13 @@ type VMNetwork struct {
 // VMStatus defines model for VMStatus.
 type VMStatus string
 
-// Version defines model for Version.
+// Version Example: {"api_version":"v1","version":"1.4.0"}
 type Version struct {
 	APIVersion string `json:"api_version"`
 	Version    string `json:"version"`
 }
 
-// WhoAmI defines model for WhoAmI.
+// WhoAmI Example: {"expires_at":"2026-03-02T09:30:00Z","issuer":"https://login.example.org","permissions":["vm.read","job.read"],"plane":"tenant","roles":[{"project_id":"shop","role_id":"operator","source":"binding"},{"role_id":"viewer","source":"token"}],"subject":"ada","tenant_id":"acme"}
 type WhoAmI struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	Issuer    string    `json:"issuer"`
@@ -2455,7 +2492,7 @@ type WhoAmIPlane string
 // WhoAmIRolesSource defines model for WhoAmI.Roles.Source.
 type WhoAmIRolesSource string
 
-// Zone defines model for Zone.
+// Zone Example: {"created_at":"2026-03-02T08:30:00Z","description":"The first hall","id":"eu-1","location":"Berlin","name":"Europe 1"}
 type Zone struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description"`
@@ -2470,7 +2507,7 @@ type ZoneCapabilities struct {
 	ZoneID       string       `json:"zone_id"`
 }
 
-// ZoneCapabilitiesList defines model for ZoneCapabilitiesList.
+// ZoneCapabilitiesList Example: {"items":[{"capabilities":["supports_cloud_init","supports_snapshot"],"zone_id":"eu-1"}]}
 type ZoneCapabilitiesList struct {
 	Items []ZoneCapabilities `json:"items"`
 }
@@ -2479,6 +2516,12 @@ type ZoneCapabilitiesList struct {
 type ZoneList struct {
 	Items         []Zone `json:"items"`
 	NextPageToken string `json:"next_page_token"`
+}
+
+// ZoneStatus Operational: every provider of the zone answers; degraded: some do; unavailable: none does. Disabled ones do not count.
+type ZoneStatus struct {
+	State  StatusState `json:"state"`
+	ZoneID string      `json:"zone_id"`
 }
 
 // ByJobOutcome defines model for byJobOutcome.
