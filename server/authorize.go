@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
@@ -19,6 +20,10 @@ func denied(permission string) *problem {
 	return newProblem(CodePermissionDenied, "the permission "+permission+" is needed")
 }
 
+// permissionMeta is for what the program knows of itself: its version, its
+// description, its status.
+const permissionMeta = "meta.read"
+
 // authorize decides by plane, roles and the project that the token is limited
 // to. It returns the projects that the request may see into; nil is all of the
 // tenant's. Whose rows the principal sees is decided by each query.
@@ -26,6 +31,18 @@ func (g *guard) authorize(ctx context.Context, op *operation, principal auth.Pri
 	if !op.Plane.admits(principal.Plane) {
 		return nil, newProblem(CodeWrongPlane, "the token is not for the "+string(op.Plane)+" plane")
 	}
+	projects, err := g.decide(ctx, op, principal, params)
+	if errors.Is(err, policies.ErrUnavailable) && op.Plane == planeCommon && op.Permission == permissionMeta {
+		// That the database is down must be told while it is. The built-in roles
+		// are part of the program: they are never out of date.
+		if ok, builtInErr := g.enforcer.Allowed(string(principal.Plane), principal.Roles, op.Permission); builtInErr == nil && ok {
+			return nil, nil
+		}
+	}
+	return projects, err
+}
+
+func (g *guard) decide(ctx context.Context, op *operation, principal auth.Principal, params map[string]string) ([]string, error) {
 	if principal.Plane == auth.PlaneTenant {
 		if project, has := params["projectId"]; has && op.Plane == planeTenant {
 			return g.authorizeIn(ctx, op, principal, project)

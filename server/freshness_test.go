@@ -114,21 +114,30 @@ func TestALostListenerIsNoLeak(t *testing.T) {
 }
 
 // TestWithoutTheDatabaseNothingIsAllowed: within a second of its loss every
-// request is a 503, also one that was allowed before.
+// request is a 503, also one that needs no row; but the program still tells of
+// itself to who bears a built-in role.
 func TestWithoutTheDatabaseNothingIsAllowed(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		s := w.Open()
 		b := w.replica(t, s)
-		version := func() reply { return b.do(t, owner(), http.MethodGet, commonBase+"/version", nil) }
-		require.Equal(t, http.StatusOK, version().StatusCode)
+		roles := func() reply { return b.do(t, admin(), http.MethodGet, opsBase+"/roles", nil) }
+		require.Equal(t, http.StatusOK, roles().StatusCode)
 		require.NoError(t, s.Close())
 		lost := time.Now()
-		require.Eventually(t, func() bool { return version().StatusCode != http.StatusOK }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return roles().StatusCode != http.StatusOK }, 10*time.Second, time.Millisecond)
 		took := time.Since(lost)
 		require.Less(t, took, second+500*time.Millisecond, "the last check counts for a second, and a request waits half a one")
-		p := version()
+		p := roles()
 		p.requireProblem(t, http.StatusServiceUnavailable, "CONTROL_PLANE_UNAVAILABLE")
 		require.NotEmpty(t, p.Header.Get("Retry-After"))
 		t.Logf("%s: 503 after %v", w.Dialect, took.Round(time.Millisecond))
+
+		version := commonBase + "/version"
+		require.Equal(t, http.StatusOK, b.do(t, owner(), http.MethodGet, version, nil).StatusCode)
+		require.Equal(t, http.StatusOK, b.do(t, admin(), http.MethodGet, version, nil).StatusCode)
+		for _, who := range []who{bob(), withRoles("starter")} {
+			b.do(t, who, http.MethodGet, version, nil).requireProblem(t, http.StatusServiceUnavailable, "CONTROL_PLANE_UNAVAILABLE")
+		}
+		b.do(t, owner(), http.MethodGet, commonBase+"/whoami", nil).requireProblem(t, http.StatusServiceUnavailable, "CONTROL_PLANE_UNAVAILABLE")
 	})
 }

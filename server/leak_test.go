@@ -81,6 +81,7 @@ func TestNoAnswerToATenantNamesThePlace(t *testing.T) {
 		bound := w.do(t, owner(), http.MethodPost, tenantBase+"/projects/"+storetest.Project+"/role-bindings", bodyFor("createProjectRoleBinding"))
 		require.Equal(t, http.StatusCreated, bound.StatusCode, "%s", bound.body)
 		ids := seededIDs(vm.ID, failed.ID)
+		ids["roleId"] = "viewer"
 		ids["roleBindingId"] = bound.json(t)["id"].(string)
 		reads := 0
 		for _, r := range w.targets(ids) {

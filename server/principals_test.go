@@ -66,7 +66,7 @@ func bodyFor(id string) any {
 func seededIDs(vmID, jobID string) map[string]string {
 	return map[string]string{
 		"projectId": storetest.Project, "vmId": vmID, "jobId": jobID, "providerId": storetest.Provider, "zoneId": storetest.Zone,
-		"flavorId": storetest.Flavor, "imageId": storetest.Image, "networkId": storetest.Network, "tenantId": storetest.Tenant, "roleId": "viewer",
+		"flavorId": storetest.Flavor, "imageId": storetest.Image, "networkId": storetest.Network, "tenantId": storetest.Tenant, "roleId": "none",
 	}
 }
 
