@@ -1,131 +1,250 @@
-// Package policies decides which role may do what: the roles' permissions are
-// Casbin policies (model.conf, policy.csv). Which rows a principal may see is
-// not decided here: the tenant of its token goes into every query. It imports
-// nothing of ours.
+// Package policies decides which principal may do what, and where. The rules
+// are Casbin policies with domains (model.conf): the built-in roles are part of
+// the program (policy.csv), the roles and role bindings of tenants come from a
+// Source, and every replica follows it.
+//
+// Which rows a principal may see is not decided here: its tenant, and the
+// projects that Scope names, go into every query. It imports models and nothing
+// else of ours.
 package policies
 
 import (
-	_ "embed" // the policies are part of the binary
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
+	"time"
 
-	"github.com/casbin/casbin/v2"
-	"github.com/casbin/casbin/v2/model"
-	stringadapter "github.com/casbin/casbin/v2/persist/string-adapter"
+	"github.com/hypervisor-control-plane/hcp/models"
 )
 
-//go:embed model.conf
-var modelConf string
+// ErrUnavailable says that it is not known what the rules are now: the source
+// was not read for too long, or holds what cannot be understood. Nothing is
+// allowed then.
+var ErrUnavailable = errors.New("policies: the rules are not known")
 
-//go:embed policy.csv
-var policyCSV string
+// Source is where the roles and role bindings of tenants are kept.
+type Source interface {
+	// PolicyVersion differs whenever the set does.
+	PolicyVersion(ctx context.Context) (int64, error)
+	// PolicySet reads everything as of one moment.
+	PolicySet(ctx context.Context) (models.PolicySet, error)
+}
 
-// Enforcer answers whether roles have a permission. It is safe for concurrent
-// use. What no policy allows is denied.
+// Options are what an Enforcer is made with.
+type Options struct {
+	// Source, where there is one, is followed by Follow. Without it the built-in
+	// roles are all that there is.
+	Source Source
+	Logger *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Enforcer answers who may do what. It is safe for concurrent use. What no rule
+// allows is denied.
 type Enforcer struct {
+	builtin builtin
+	source  Source
+	logger  *slog.Logger
+	now     func() time.Time
+	born    time.Time
+
 	current atomic.Pointer[snapshot]
+	// checked is when the last good check of the source began, in nanoseconds
+	// since born.
+	checked atomic.Int64
+
+	mu      sync.Mutex
+	running *attempt
+	// failed is the last check, if it failed.
+	failed *attempt
 }
 
-// snapshot is one state of the policies with the decisions already made on it.
-// Roles and permissions are few, so that the decisions fit in a small table.
-type snapshot struct {
-	casbin    *casbin.Enforcer
-	roles     []role
-	decisions atomic.Pointer[map[decision]bool]
+// New returns an enforcer of the built-in roles and of what the source holds.
+// The source is first read when it is needed, or by Follow.
+func New(options ...Options) (*Enforcer, error) {
+	var o Options
+	if len(options) > 0 {
+		o = options[0]
+	}
+	e := &Enforcer{source: o.Source, logger: o.Logger, now: o.Now}
+	if e.logger == nil {
+		e.logger = slog.New(slog.DiscardHandler)
+	}
+	if e.now == nil {
+		e.now = time.Now
+	}
+	e.born = e.now()
+	var err error
+	if e.builtin, err = readBuiltin(policyCSV); err != nil {
+		return nil, err
+	}
+	if e.source == nil {
+		e.current.Store(newSnapshot(e.builtin, models.PolicySet{}, nil))
+	}
+	return e, nil
 }
 
-type role struct{ plane, name string }
-
-type decision struct {
-	role
-	permission string
+// Request asks whether a principal may do something somewhere.
+type Request struct {
+	// Plane is models.PlaneTenant or models.PlaneOps, as the token says.
+	Plane string
+	// TenantID is the token's tenant; empty on the ops plane.
+	TenantID string
+	// ProjectID is the project that is acted in; empty for what is not in one.
+	ProjectID string
+	// Principal is "<issuer>|<subject>".
+	Principal string
+	// TokenRoles are the names of roles that the token bears. They count in all
+	// of the tenant, or on the ops plane. Names of no role count for nothing.
+	TokenRoles []string
+	// Permission is one that the API's description names.
+	Permission string
 }
 
-// New returns an enforcer of the built-in policies.
-func New() (*Enforcer, error) {
-	e := &Enforcer{}
-	return e, e.Load(policyCSV)
+// Via is how a principal came by a role.
+type Via string
+
+// The ways to hold a role.
+const (
+	ViaToken   Via = "token"
+	ViaBinding Via = "binding"
+)
+
+// Decision is the answer to a Request, with the rule that decided.
+type Decision struct {
+	Allowed bool
+	// Rule is role, plane, domain ("*" is every one) and permission; nil when
+	// no rule allows the request.
+	Rule []string
+	// RoleID, Via and BindingID say whose rule it is; empty when denied.
+	RoleID    string
+	Via       Via
+	BindingID string
+	// Version is that of the policy set.
+	Version int64
+	// Here says that the principal holds some role that counts where it asks;
+	// Elsewhere that it holds one in some project of the tenant.
+	Here, Elsewhere bool
 }
 
-// Load replaces the policies by the given ones, in CSV; on an error the old
-// ones stay.
-func (e *Enforcer) Load(csv string) error {
-	m, err := model.NewModelFromString(modelConf)
+// Decide answers a request. ErrUnavailable when nobody can tell.
+func (e *Enforcer) Decide(ctx context.Context, r Request) (Decision, error) {
+	s, err := e.fresh(ctx)
 	if err != nil {
-		return fmt.Errorf("policies: model: %w", err)
+		return Decision{}, err
 	}
-	c, err := casbin.NewEnforcer(m, stringadapter.NewAdapter(csv))
+	return s.decide(r)
+}
+
+// Scope is where in its tenant a principal has a permission.
+type Scope struct {
+	// All says everywhere.
+	All bool
+	// Projects are the IDs, sorted, where not everywhere.
+	Projects []string
+}
+
+// None says that the permission is held nowhere.
+func (s Scope) None() bool { return !s.All && len(s.Projects) == 0 }
+
+// Scope answers where the principal has the permission; the request's project
+// is not looked at. On the ops plane it is everywhere or nowhere.
+func (e *Enforcer) Scope(ctx context.Context, r Request) (Scope, error) {
+	s, err := e.fresh(ctx)
 	if err != nil {
-		return fmt.Errorf("policies: %w", err)
+		return Scope{}, err
 	}
-	rules, err := c.GetPolicy()
+	return s.scope(r)
+}
+
+// Cover returns what the principal holds where it asks, to hold the permissions
+// of a role against: nobody can give what it does not have.
+func (e *Enforcer) Cover(ctx context.Context, r Request) (Cover, error) {
+	s, err := e.fresh(ctx)
 	if err != nil {
-		return fmt.Errorf("policies: %w", err)
+		return Cover{}, err
 	}
-	if len(rules) == 0 {
-		return errors.New("policies: there are none")
-	}
-	s := &snapshot{casbin: c}
-	s.decisions.Store(&map[decision]bool{})
-	for _, rule := range rules {
-		if len(rule) != 3 || slices.Contains(rule, "") {
-			return fmt.Errorf("policies: %q is not role, plane, permission", rule)
+	return Cover{snapshot: s, request: r}, nil
+}
+
+// Cover is what a principal holds somewhere at one moment.
+type Cover struct {
+	snapshot *snapshot
+	request  Request
+}
+
+// Missing returns the first of the permissions that the principal does not
+// hold; empty when it holds them all. "vm.*" is held only as such: it is also
+// what will begin with vm one day.
+func (c Cover) Missing(permissions []string) (string, error) {
+	r := c.request
+	for _, r.Permission = range permissions {
+		d, err := c.snapshot.decide(r)
+		if err != nil {
+			return "", err
 		}
-		if r := (role{plane: rule[1], name: rule[0]}); !slices.Contains(s.roles, r) {
-			s.roles = append(s.roles, r)
+		if !d.Allowed {
+			return r.Permission, nil
 		}
 	}
-	e.current.Store(s)
-	return nil
+	return "", nil
 }
 
-// Allowed reports whether one of the roles, of a token for the plane, has the
-// permission. Unknown roles have none. The permissions must be those of the
-// API's description, never text from a request.
+// Holding is a role that a principal holds.
+type Holding struct {
+	RoleID    string
+	Via       Via
+	ProjectID string // empty for everywhere
+}
+
+// Holdings lists the roles that the principal holds anywhere in its tenant or
+// on the ops plane, and the permissions, sorted, of those that count everywhere.
+func (e *Enforcer) Holdings(ctx context.Context, r Request) ([]Holding, []string, error) {
+	s, err := e.fresh(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.holdings(r)
+}
+
+// KeyLive reports whether a service account's key still counts.
+func (e *Enforcer) KeyLive(ctx context.Context, keyID string) (bool, error) {
+	s, err := e.fresh(ctx)
+	if err != nil {
+		return false, err
+	}
+	_, live := s.keys[keyID]
+	return live, nil
+}
+
+// Allowed reports whether one of the built-in roles has the permission. Unknown
+// roles have none.
 func (e *Enforcer) Allowed(plane string, roles []string, permission string) (bool, error) {
-	s := e.current.Load()
-	for _, name := range roles {
-		r := role{plane: plane, name: name}
-		if !slices.Contains(s.roles, r) {
-			continue
-		}
-		ok, err := s.decide(decision{role: r, permission: permission})
-		if ok || err != nil {
-			return ok, err
-		}
+	if plane != models.PlaneTenant && plane != models.PlaneOps {
+		return false, nil
 	}
-	return false, nil
+	v, err := e.builtin.plain[plane].decide(Request{Plane: plane, TokenRoles: roles, Permission: permission})
+	return v.allowed, err
 }
 
-// Roles lists the roles of a plane that have policies, sorted.
-func (e *Enforcer) Roles(plane string) []string {
+// Roles lists the built-in roles of a plane, sorted.
+func (e *Enforcer) Roles(plane string) []string { return slices.Clone(e.builtin.roles[plane]) }
+
+// Permissions lists what a built-in role may do, in the order of policy.csv;
+// nil for no such role.
+func (e *Enforcer) Permissions(plane, role string) []string {
 	var out []string
-	for _, r := range e.current.Load().roles {
-		if r.plane == plane {
-			out = append(out, r.name)
+	for _, r := range e.builtin.rules[plane] {
+		if r.role == role {
+			out = append(out, r.permission)
 		}
 	}
-	slices.Sort(out)
 	return out
 }
 
-func (s *snapshot) decide(d decision) (bool, error) {
-	known := s.decisions.Load()
-	if ok, found := (*known)[d]; found {
-		return ok, nil
-	}
-	ok, err := s.casbin.Enforce(d.name, d.plane, d.permission)
-	if err != nil {
-		return false, fmt.Errorf("policies: %w", err)
-	}
-	// Two that decide at once may lose one entry: it is decided again.
-	next := make(map[decision]bool, len(*known)+1)
-	for k, v := range *known {
-		next[k] = v
-	}
-	next[d] = ok
-	s.decisions.CompareAndSwap(known, &next)
-	return ok, nil
-}
+func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }

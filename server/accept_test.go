@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/policies"
+	"github.com/hypervisor-control-plane/hcp/server"
 )
 
 func sha(s string) []byte {
@@ -86,6 +88,12 @@ func TestPreemption(t *testing.T) {
 
 func TestDatabaseDown(t *testing.T) {
 	w := onSQLite(t)
+	builtIn, err := policies.New() // which need no database to decide
+	require.NoError(t, err)
+	w.deps.Enforcer, w.deps.Registry = builtIn, nil
+	s, err := server.New(w.deps)
+	require.NoError(t, err)
+	w.handler = s.Handler()
 	require.NoError(t, w.Close())
 	p := w.do(t, owner(), http.MethodGet, vmsPath, nil).requireProblem(t, http.StatusInternalServerError, "INTERNAL")
 	require.NotContains(t, p, "detail", "a defect's text stays in the log")

@@ -25,6 +25,8 @@ const (
 	// handlerTimeout bounds what a handler waits for, so that a client hears of
 	// a database that hangs.
 	handlerTimeout = 15 * time.Second
+	// badBearer is the challenge to who brought a token that does not count.
+	badBearer = `Bearer realm="hcp", error="invalid_token"` //nolint:gosec // a challenge of RFC 6750, not a credential
 )
 
 // guard is the chain in front of every operation, in this order: token, rate,
@@ -51,9 +53,9 @@ func (g *guard) middleware(op *operation) echo.MiddlewareFunc {
 			r := c.Request()
 			info := requestOf(r.Context())
 			info.Operation = op
-			principal, p := g.authenticate(r)
-			if p != nil {
-				return p
+			principal, err := g.authenticate(r)
+			if err != nil {
+				return err
 			}
 			info.Principal = principal
 			if p := g.throttle.admit(c.Response().Header(), principal); p != nil {
@@ -63,7 +65,7 @@ func (g *guard) middleware(op *operation) echo.MiddlewareFunc {
 			if p != nil {
 				return p
 			}
-			if err := g.authorize(op, principal, params); err != nil {
+			if info.Projects, err = g.authorize(r.Context(), op, principal, params); err != nil {
 				return err
 			}
 			if err := g.read(c, op, info); err != nil {
@@ -72,7 +74,10 @@ func (g *guard) middleware(op *operation) echo.MiddlewareFunc {
 			if err := g.validate(c.Request(), info, params); err != nil {
 				return err
 			}
-			info.Lease = func(ctx context.Context) error { return g.renew(r.WithContext(ctx), op, params) }
+			info.Lease = func(ctx context.Context) (err error) {
+				info.Projects, err = g.renew(r.WithContext(ctx), op, params)
+				return err
+			}
 			ctx, cancel := lifetime(c, op)
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))
@@ -82,17 +87,18 @@ func (g *guard) middleware(op *operation) echo.MiddlewareFunc {
 }
 
 // renew decides anew, as if the request came now.
-func (g *guard) renew(r *http.Request, op *operation, params map[string]string) error {
-	principal, p := g.authenticate(r)
-	if p != nil {
-		return p
+func (g *guard) renew(r *http.Request, op *operation, params map[string]string) ([]string, error) {
+	principal, err := g.authenticate(r)
+	if err != nil {
+		return nil, err
 	}
-	return g.authorize(op, principal, params)
+	return g.authorize(r.Context(), op, principal, params)
 }
 
-// authenticate verifies the bearer token. Where too many were refused already,
+// authenticate verifies the bearer token, and that the key behind a service
+// account's token was not withdrawn since. Where too many were refused already,
 // only a token passes that is known to be good.
-func (g *guard) authenticate(r *http.Request) (auth.Principal, *problem) {
+func (g *guard) authenticate(r *http.Request) (auth.Principal, error) {
 	token, err := auth.Bearer(r)
 	if p := g.throttle.blocked(r); p != nil && (err != nil || !g.verifier.Known(token)) {
 		return auth.Principal{}, p
@@ -104,9 +110,25 @@ func (g *guard) authenticate(r *http.Request) (auth.Principal, *problem) {
 	p, err := g.verifier.Verify(r.Context(), token)
 	if err != nil {
 		g.throttle.refused(r)
-		return auth.Principal{}, unauthenticated(err, `Bearer realm="hcp", error="invalid_token"`)
+		return auth.Principal{}, unauthenticated(err, badBearer)
+	}
+	if err := g.checkKey(r.Context(), p); err != nil {
+		return auth.Principal{}, err
 	}
 	return p, nil
+}
+
+// checkKey refuses a service account's token once its key, or the account, was
+// withdrawn.
+func (g *guard) checkKey(ctx context.Context, p auth.Principal) error {
+	if p.KeyID == "" {
+		return nil
+	}
+	live, err := g.enforcer.KeyLive(ctx, p.KeyID)
+	if err != nil || live {
+		return err
+	}
+	return unauthenticated(&auth.Error{Reason: "the token's service account or its key was withdrawn"}, badBearer)
 }
 
 // unauthenticated is the 401 for a refused token, with the challenge of RFC 6750.
@@ -135,25 +157,6 @@ func pathParams(c echo.Context, op *operation) (map[string]string, *problem) {
 		params[name] = values[i]
 	}
 	return params, nil
-}
-
-// authorize decides by plane, role and the project that the token is limited
-// to. Whose rows the principal sees is decided by each query.
-func (g *guard) authorize(op *operation, principal auth.Principal, params map[string]string) error {
-	if !op.Plane.admits(principal.Plane) {
-		return newProblem(CodeWrongPlane, "the token is not for the "+string(op.Plane)+" plane")
-	}
-	ok, err := g.enforcer.Allowed(string(principal.Plane), principal.Roles, op.Permission)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return newProblem(CodePermissionDenied, "the permission "+op.Permission+" is needed")
-	}
-	if project, has := params["projectId"]; has && op.Plane == planeTenant && principal.ProjectID != "" && principal.ProjectID != project {
-		return notFound()
-	}
-	return nil
 }
 
 // read takes in the body and the Idempotency-Key.

@@ -170,7 +170,7 @@ func newWorld(t testing.TB, env *storetest.Env) *world {
 	require.NoError(t, err)
 	verifier, err := auth.New(context.Background(), []auth.Issuer{signer.Issuer()})
 	require.NoError(t, err)
-	enforcer, err := policies.New()
+	enforcer, err := policies.New(policies.Options{Source: env.Store})
 	require.NoError(t, err)
 	w := &world{Env: env, dispatcher: &dispatcher{}, temporal: &temporal{}, signer: signer, logs: &syncBuffer{}}
 	w.deps = server.Deps{

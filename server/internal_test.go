@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -16,6 +18,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/jobview"
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/policies"
 )
 
 // TestEveryCodeIsInTheTable: a code that is not answered as INTERNAL.
@@ -206,4 +209,34 @@ func TestOperationsNeedPermissionAndPattern(t *testing.T) {
 	doc.Components.Schemas["ID"].Value.Pattern = ""
 	_, err = operationsOf(doc)
 	require.ErrorContains(t, err, "needs a pattern")
+
+	doc, err = describe()
+	require.NoError(t, err)
+	doc.Paths.Value("/ops/v1/providers").Get.Extensions["x-project-roles"] = true
+	_, err = operationsOf(doc)
+	require.ErrorContains(t, err, "x-project-roles")
+}
+
+// keySource is a source of policies that knows one key.
+type keySource struct{ down error }
+
+func (k keySource) PolicyVersion(context.Context) (int64, error) { return 1, k.down }
+
+func (k keySource) PolicySet(context.Context) (models.PolicySet, error) {
+	return models.PolicySet{Version: 1, LiveKeys: []string{"live"}}, k.down
+}
+
+// TestWithdrawnKeys: a token of a service account counts as long as its key.
+func TestWithdrawnKeys(t *testing.T) {
+	check := func(source keySource, key string) error {
+		e, err := policies.New(policies.Options{Source: source})
+		require.NoError(t, err)
+		return newGuard(nil, e, nil).checkKey(t.Context(), auth.Principal{KeyID: key})
+	}
+	require.NoError(t, check(keySource{}, "live"))
+	require.NoError(t, check(keySource{}, ""), "a token of another issuer")
+	p := asProblem(check(keySource{}, "withdrawn"))
+	require.Equal(t, CodeUnauthenticated, p.Code)
+	require.Contains(t, p.header["WWW-Authenticate"], "invalid_token")
+	require.Equal(t, CodeControlPlaneUnavailable, asProblem(check(keySource{down: errors.New("down")}, "live")).Code)
 }

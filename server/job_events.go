@@ -66,7 +66,7 @@ func (s *Server) streamJob(ctx context.Context, jobID, after string) (eventStrea
 		if err := out.open(); err != nil {
 			return nil //nolint:nilerr // the client has gone: there is nobody to tell
 		}
-		s.send(ctx, out, sub, first, end)
+		s.send(ctx, out, sub, op.ProjectID, first, end)
 		return nil
 	}, nil
 }
@@ -92,9 +92,9 @@ func firstOf(ctx context.Context, sub *jobwatch.Subscription) ([]jobwatch.Event,
 	}
 }
 
-// send passes on what there is to tell until there is nothing more, or nobody
-// to tell it to.
-func (s *Server) send(ctx context.Context, out *eventWriter, sub *jobwatch.Subscription, events []jobwatch.Event, end error) {
+// send passes on what there is to tell of a job of the project until there is
+// nothing more, or nobody to tell it to.
+func (s *Server) send(ctx context.Context, out *eventWriter, sub *jobwatch.Subscription, projectID string, events []jobwatch.Event, end error) {
 	lease := time.NewTicker(leaseEvery)
 	defer lease.Stop()
 	alive := time.NewTicker(heartbeat)
@@ -108,7 +108,7 @@ func (s *Server) send(ctx context.Context, out *eventWriter, sub *jobwatch.Subsc
 			events, end = sub.Take()
 			err = s.pass(ctx, out, events, end)
 		case <-lease.C:
-			if refused := requestOf(ctx).Lease(ctx); refused != nil {
+			if refused := requestOf(ctx).renew(ctx, projectID); refused != nil {
 				end = refused
 				err = out.event("", eventUnauthorized, reason{string(asProblem(refused).Code)})
 			}

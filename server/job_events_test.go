@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/jobwatch"
 	"github.com/hypervisor-control-plane/hcp/internal/jobwatch/jobwatchtest"
 	"github.com/hypervisor-control-plane/hcp/internal/store"
+	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/server"
 )
@@ -223,17 +225,36 @@ func TestStreamOfAJob(t *testing.T) {
 	})
 }
 
+// bound is somebody whose only role is a binding.
+func bound() who { return who{plane: auth.PlaneTenant, tenant: storetest.Tenant} }
+
+// bind gives bound a role, has the policies followed, and returns the binding's
+// path.
+func (p *played) bind(t *testing.T) string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var followed sync.WaitGroup
+	followed.Go(func() { p.deps.Enforcer.Follow(ctx) })
+	t.Cleanup(func() { cancel(); followed.Wait() })
+	const path = tenantBase + "/role-bindings"
+	id := p.create(t, path, map[string]any{"role_id": "viewer", "principal": map[string]any{"issuer": "https://idp.example.test", "subject": "sub-"}})
+	require.Eventually(t, func() bool {
+		return p.do(t, bound(), http.MethodGet, tenantJob(p.op.ID), nil).StatusCode == http.StatusOK
+	}, patience, time.Millisecond)
+	return path + "/" + id
+}
+
 // TestAStreamLeasesItsAuthorization: who loses the permission, or whose token
 // expires, is sent nothing more within 2 s.
 func TestAStreamLeasesItsAuthorization(t *testing.T) {
 	for name, c := range map[string]struct {
-		lose   func(p *played, passed *time.Duration)
+		lose   func(p *played, binding string, passed *time.Duration)
 		reason string
 	}{
-		"role taken away": {func(p *played, _ *time.Duration) {
-			_ = p.deps.Enforcer.Load("p, owner, tenant, vm.read\n")
+		"role taken away": {func(p *played, binding string, _ *time.Duration) {
+			require.Equal(t, http.StatusNoContent, p.do(t, owner(), http.MethodDelete, binding, nil).StatusCode)
 		}, "PERMISSION_DENIED"},
-		"token expired": {func(_ *played, passed *time.Duration) { *passed = 2 * time.Hour }, "TOKEN_EXPIRED"},
+		"token expired": {func(_ *played, _ string, passed *time.Duration) { *passed = 2 * time.Hour }, "TOKEN_EXPIRED"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var passed time.Duration
@@ -244,11 +265,12 @@ func TestAStreamLeasesItsAuthorization(t *testing.T) {
 				require.NoError(t, err)
 			})
 			p.rec.Happen(p.rec.Len())
-			s := p.open(t, owner(), tenantJob(p.op.ID)+"/events")
+			binding := p.bind(t)
+			s := p.open(t, bound(), tenantJob(p.op.ID)+"/events")
 			first, _ := s.next(t)
 			require.Equal(t, "job", first.name)
 			lost := time.Now()
-			c.lose(p, &passed)
+			c.lose(p, binding, &passed)
 			e, ok := s.next(t)
 			require.True(t, ok)
 			require.Equal(t, "unauthorized", e.name)
@@ -413,10 +435,11 @@ func TestAWaitLeasesItsAuthorization(t *testing.T) {
 	p := play(t, "create_vm-running", nil)
 	p.rec.Happen(p.rec.Len())
 	answered := make(chan reply, 1)
-	go func() { answered <- p.do(t, owner(), http.MethodGet, tenantJob(p.op.ID)+"?wait=PT60S", nil) }()
+	binding := p.bind(t)
+	go func() { answered <- p.do(t, bound(), http.MethodGet, tenantJob(p.op.ID)+"?wait=PT60S", nil) }()
 	require.Eventually(t, func() bool { _, n := p.watching(); return n == 1 }, patience, time.Millisecond)
 	lost := time.Now()
-	require.NoError(t, p.deps.Enforcer.Load("p, owner, tenant, vm.read\n"))
+	require.Equal(t, http.StatusNoContent, p.do(t, owner(), http.MethodDelete, binding, nil).StatusCode)
 	(<-answered).requireProblem(t, http.StatusForbidden, "PERMISSION_DENIED")
 	require.Less(t, time.Since(lost), 2*time.Second)
 }

@@ -51,7 +51,7 @@ func (s *Server) awaitChange(ctx context.Context, op models.Operation, wait *str
 				return op, job, nil
 			}
 		case <-lease.C:
-			if err := requestOf(ctx).Lease(ctx); err != nil {
+			if err := requestOf(ctx).renew(ctx, op.ProjectID); err != nil {
 				return op, job, err
 			}
 		case <-deadline.C:

@@ -53,7 +53,7 @@ func (s *Server) visibleJob(ctx context.Context, jobID string) (models.Operation
 	if err != nil {
 		return op, err
 	}
-	if p.ProjectID != "" && op.ProjectID != p.ProjectID {
+	if !requestOf(ctx).sees(op.ProjectID) {
 		return models.Operation{}, notFound()
 	}
 	return op, nil
@@ -94,9 +94,9 @@ func (s *Server) job(ctx context.Context, op models.Operation) jobview.Job {
 
 // ListJobs lists the tenant's jobs.
 func (s *Server) ListJobs(ctx context.Context, r api.ListJobsRequestObject) (api.ListJobsResponseObject, error) {
-	p, q := requestOf(ctx).Principal, r.Params
+	q := r.Params
 	f := jobFilter(q.Type, q.Outcome)
-	f.ProjectID, f.ResourceID = p.ProjectID, valueOf(q.ResourceID)
+	f.Projects, f.ResourceID = requestOf(ctx).Projects, valueOf(q.ResourceID)
 	f.CreatedAfter, f.CreatedBefore = valueOf(q.CreatedAfter), valueOf(q.CreatedBefore)
 	return s.listJobs(ctx, f, q.PageToken, q.Limit, sortOf(q.Sort))
 }

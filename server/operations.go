@@ -50,6 +50,10 @@ type operation struct {
 	// waits says that the operation may wait for a change, streams that it sends
 	// events until the client or their end comes.
 	waits, streams bool
+	// narrows says that a role in one project is enough: the operation keeps to
+	// the projects that its author may see into. Without it, an operation whose
+	// path names no project needs a role in the whole tenant.
+	narrows bool
 }
 
 // queryParam is a query parameter; one with many values may be repeated.
@@ -108,6 +112,10 @@ func operationOf(doc *openapi3.T, path, method string, item *openapi3.PathItem, 
 	default:
 		return nil, fmt.Errorf("no plane %q", first)
 	}
+	if op.narrows, _ = o.Extensions["x-project-roles"].(bool); op.narrows && op.Plane != planeTenant {
+		return nil, errors.New("x-project-roles is for the tenant plane")
+	}
+	op.narrows = op.narrows || op.Plane == planeCommon
 	for _, parameters := range []openapi3.Parameters{item.Parameters, o.Parameters} {
 		for _, p := range parameters {
 			if err := op.parameter(p.Value); err != nil {

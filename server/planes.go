@@ -52,6 +52,7 @@ func (s *Server) routes(d Deps) error {
 	if s.operations, err = operationsOf(doc); err != nil {
 		return err
 	}
+	s.grantable = grantableOf(s.operations)
 	reference, err := s.docsRoutes(d.Docs)
 	if err != nil {
 		return err

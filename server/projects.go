@@ -8,22 +8,15 @@ import (
 	"github.com/hypervisor-control-plane/hcp/server/api"
 )
 
-// ListProjects lists the tenant's projects; a token that is limited to one
-// project sees that one.
+// ListProjects lists the tenant's projects that the caller may see into.
 func (s *Server) ListProjects(ctx context.Context, r api.ListProjectsRequestObject) (api.ListProjectsResponseObject, error) {
-	p, l := requestOf(ctx).Principal, listingOf(requestOf(ctx))
+	info := requestOf(ctx)
+	l := listingOf(info)
 	at, err := s.pageOf(l, r.Params.PageToken, r.Params.Limit, sortOf(r.Params.Sort))
 	if err != nil {
 		return nil, err
 	}
-	if p.ProjectID != "" {
-		row, err := s.store.GetProject(ctx, p.TenantID, p.ProjectID)
-		if err != nil {
-			return nil, err
-		}
-		return page(s, l, []models.Project{row}, store.Cursor{}, projectView)
-	}
-	rows, next, err := s.store.ListProjects(ctx, p.TenantID, at)
+	rows, next, err := s.store.ListProjectsOf(ctx, info.Principal.TenantID, info.Projects, at)
 	if err != nil {
 		return nil, err
 	}

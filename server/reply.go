@@ -109,8 +109,8 @@ func (r receipt) send(w http.ResponseWriter) error {
 		h.Set("Idempotency-Replayed", "true")
 	}
 	h.Set("Cache-Control", "no-store")
-	if r.answer.Status == http.StatusNoContent {
-		w.WriteHeader(http.StatusNoContent)
+	if len(r.answer.Body) == 0 { // 204
+		w.WriteHeader(r.answer.Status)
 		return nil
 	}
 	h.Set("Content-Type", "application/json")

@@ -19,6 +19,9 @@ type request struct {
 
 	Operation *operation
 	Principal auth.Principal
+	// Projects are those that the principal may see into; nil is all of its
+	// tenant's.
+	Projects []string
 	// Body is the raw body, once it was found to be one JSON value.
 	Body []byte
 	// Filters is what narrows and orders a list, in canonical form.

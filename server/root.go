@@ -117,11 +117,12 @@ func (s *Server) readyz(c echo.Context) error {
 // so, to everybody who can connect.
 func (s *Server) serveMetrics(c echo.Context) error {
 	if !s.config.PublicMetrics {
-		principal, p := s.guard.authenticate(c.Request())
-		if p != nil {
-			return p
+		principal, err := s.guard.authenticate(c.Request())
+		if err != nil {
+			return err
 		}
-		if err := s.guard.authorize(&operation{ID: "metrics", Plane: planeOps, Permission: permissionMetrics}, principal, nil); err != nil {
+		op := &operation{ID: "metrics", Plane: planeOps, Permission: permissionMetrics}
+		if _, err := s.guard.authorize(c.Request().Context(), op, principal, nil); err != nil {
 			return err
 		}
 	}

@@ -123,6 +123,7 @@ type Server struct {
 	config       Config
 	descriptions descriptions
 	operations   []*operation
+	grantable    grantable
 	faces        faces
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/policies"
 )
 
 // fromStore maps the store's errors to problems. What it does not know is
@@ -34,6 +35,9 @@ func refusal(err error) *problem {
 		busy         *store.BusyError
 		state        *store.StateError
 		name         *store.NameConflictError
+		roleInUse    *store.RoleInUseError
+		roleHeld     *store.RoleHeldError
+		capped       *store.CapError
 		protected    *store.DeleteProtectedError
 		reference    *store.ReferenceError
 		capability   *store.CapabilityError
@@ -58,6 +62,12 @@ func refusal(err error) *problem {
 		return newProblem(CodeInvalidState, state.Error())
 	case errors.As(err, &name):
 		return newProblem(CodeNameConflict, name.Error(), fieldError{Pointer: "/" + name.Field, Detail: "is taken"})
+	case errors.As(err, &roleInUse):
+		return newProblem(CodeResourceInUse, roleInUse.Error())
+	case errors.As(err, &roleHeld):
+		return newProblem(CodeNameConflict, roleHeld.Error())
+	case errors.As(err, &capped):
+		return newProblem(CodeSemanticInvalid, capped.Error())
 	case errors.As(err, &protected):
 		return newProblem(CodeDeleteProtected, protected.Error())
 	case errors.As(err, &reference):
@@ -123,7 +133,7 @@ func idempotencyProblem(p store.IdempotencyProblem) *problem {
 // unavailable tells a database that does not answer from a defect of ours.
 func unavailable(err error) bool {
 	var network net.Error
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrBadConn) ||
+	if errors.Is(err, policies.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrBadConn) ||
 		errors.Is(err, sql.ErrConnDone) || errors.As(err, &network) {
 		return true
 	}

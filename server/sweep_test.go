@@ -34,6 +34,8 @@ func ownedBy(t *testing.T, w *world) []owned {
 	account := w.create(t, accountsPath, map[string]any{"name": "robot"})
 	key := w.create(t, accountsPath+"/"+account+"/keys", map[string]any{})
 	ssh := w.create(t, sshKeysPath, map[string]any{"name": "laptop", "public_key": publicKey})
+	role := w.create(t, tenantBase+"/roles", map[string]any{"name": "watcher", "permissions": []string{"vm.read"}})
+	binding := w.create(t, tenantBase+"/projects/"+storetest.Project+"/role-bindings", bodies()["createProjectRoleBinding"])
 	return []owned{
 		{"projectId", storetest.Project, "getProject"},
 		{"vmId", vm.ID, "getVM"},
@@ -41,8 +43,8 @@ func ownedBy(t *testing.T, w *world) []owned {
 		{"serviceAccountId", account, "getServiceAccount"},
 		{"keyId", key, ""}, // no route reads one key
 		{"sshKeyId", ssh, "getSSHKey"},
-		{"roleId", models.NewID(), ""},
-		{"roleBindingId", models.NewID(), ""},
+		{"roleId", role, "getRole"},
+		{"roleBindingId", binding, "getProjectRoleBinding"},
 	}
 }
 

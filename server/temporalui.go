@@ -17,13 +17,14 @@ func TemporalUIAccess(v *auth.Verifier, e *policies.Enforcer) func(*http.Request
 	read := &operation{ID: "temporalUI", Plane: planeOps, Permission: permissionTemporalRead}
 	write := &operation{ID: "temporalUI", Plane: planeOps, Permission: permissionTemporalWrite}
 	return func(r *http.Request) (webui.Access, error) {
-		principal, p := g.authenticate(r)
-		if p != nil {
-			return webui.Access{}, errors.Join(webui.ErrUnauthenticated, p)
+		principal, err := g.authenticate(r)
+		if err != nil {
+			return webui.Access{}, errors.Join(webui.ErrUnauthenticated, err)
 		}
-		if err := g.authorize(read, principal, nil); err != nil {
+		if _, err := g.authorize(r.Context(), read, principal, nil); err != nil {
 			return webui.Access{}, err
 		}
-		return webui.Access{Subject: principal.ID(), Write: g.authorize(write, principal, nil) == nil}, nil
+		_, err = g.authorize(r.Context(), write, principal, nil)
+		return webui.Access{Subject: principal.ID(), Write: err == nil}, nil
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/internal/store/pgdb"
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
+	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server"
 )
 
@@ -104,8 +105,19 @@ func overDatabase(t *testing.T) (*world, *database) {
 	st, err := store.Open(t.Context(), store.Options{Dialector: dialector, Sealer: w.Sealer, Now: w.Clock.Now})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, st.Close()) })
-	w.rebuilt(t, func(deps *server.Deps) { deps.Store = st })
+	enforcer, err := policies.New(policies.Options{Source: st})
+	require.NoError(t, err)
+	w.rebuilt(t, func(deps *server.Deps) { deps.Store, deps.Enforcer = st, enforcer })
 	return w, d
+}
+
+// awaitPolicies waits until requests are decided, or are no more: what was read
+// of the policies counts for a second, and a reading that failed for a moment.
+func (w *world) awaitPolicies(t *testing.T, status int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return w.do(t, owner(), http.MethodGet, commonBase+"/whoami", nil).StatusCode == status
+	}, 10*time.Second, 10*time.Millisecond)
 }
 
 // TestWithoutADatabase: every route that needs it says so, in time, and all of
@@ -115,12 +127,13 @@ func TestWithoutADatabase(t *testing.T) {
 	vm := w.ActiveVM(t, "a")
 	targets := w.sweep(t, seededIDs(vm.ID, w.AcceptVM(t, "b").ID))
 	// These say what the program itself knows.
-	self := []string{"getVersion", "getOpenAPI", "listErrorCodes", "getLimits", "getStatus", "whoAmI"}
+	self := []string{"getVersion", "getOpenAPI", "listErrorCodes", "getLimits", "getStatus"}
 	ask := func(r sweepTarget, headers ...string) reply {
 		return w.do(t, r.as(), r.method, r.path, r.body, headers...)
 	}
 	before := w.state(t)
 	d.stop()
+	w.awaitPolicies(t, http.StatusServiceUnavailable)
 	for _, r := range targets {
 		begun := time.Now()
 		res := ask(r, "Idempotency-Key", "during")
@@ -139,6 +152,7 @@ func TestWithoutADatabase(t *testing.T) {
 	require.Equal(t, before, w.state(t))
 
 	d.start(t)
+	w.awaitPolicies(t, http.StatusOK)
 	for _, r := range targets {
 		if r.method != http.MethodGet {
 			continue
@@ -162,6 +176,7 @@ func TestAKeyUsedDuringAnOutageWorksAfterwards(t *testing.T) {
 	create().requireProblem(t, http.StatusServiceUnavailable, "CONTROL_PLANE_UNAVAILABLE")
 	require.Zero(t, w.Count(t, "idempotency_records"))
 	d.start(t)
+	w.awaitPolicies(t, http.StatusOK)
 	first := create()
 	require.Equal(t, http.StatusAccepted, first.StatusCode, "%s", first.body)
 	require.Empty(t, first.Header.Get("Idempotency-Replayed"))

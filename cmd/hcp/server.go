@@ -58,7 +58,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	if err != nil {
 		return err
 	}
-	enforcer, err := policies.New()
+	enforcer, err := policies.New(policies.Options{Source: st, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -86,6 +86,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	}
 	go dispatcher.RunRelay(ctx)
 	go own.Run(ctx)
+	go enforcer.Follow(ctx)
 	return server.ServeAll(srv.DrainBefore(ctx, cfg.Server.ShutdownDelay), cfg.Server.ShutdownTimeout, endpoints...)
 }
 

@@ -39,6 +39,8 @@ type api struct {
 	failed chan error
 	// release ends what follows signing keys.
 	release context.CancelFunc
+	// policies keeps up with roles and role bindings.
+	policies *background
 }
 
 // startAPI wires the API as the production binary does, and serves it.
@@ -58,7 +60,7 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (_ *
 	if err != nil {
 		return nil, err
 	}
-	enforcer, err := policies.New()
+	enforcer, err := policies.New(policies.Options{Source: s.store, Logger: s.opts.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +90,10 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (_ *
 		},
 		failed:  make(chan error, 1),
 		release: release,
+		policies: goBackground(ctx, func(ctx context.Context) error {
+			enforcer.Follow(ctx)
+			return ctx.Err()
+		}),
 	}
 	go own.Run(following)
 	a.server.RegisterOnShutdown(srv.Drain)
@@ -105,10 +111,11 @@ func (a *api) stop() error {
 	a.release()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	if err := a.server.Shutdown(ctx); err != nil {
-		return a.server.Close()
+	err := a.server.Shutdown(ctx)
+	if err != nil {
+		err = a.server.Close()
 	}
-	return nil
+	return errors.Join(err, a.policies.stop())
 }
 
 // WebUILink makes a link that opens the Temporal Web UI for one browser, once,

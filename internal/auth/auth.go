@@ -8,6 +8,7 @@ package auth
 import (
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Plane is the side of the API that a principal may use. The audience of the
@@ -38,6 +39,8 @@ type Principal struct {
 	Roles     []string
 	// KeyID is the key that a service account got its token with; empty for others.
 	KeyID string
+	// ExpiresAt is when the token ends.
+	ExpiresAt time.Time
 }
 
 // ID is the identity of the principal, "<issuer>|<subject>": two issuers may

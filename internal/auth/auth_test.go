@@ -132,6 +132,8 @@ func TestVerifyAcceptsEachAlgorithm(t *testing.T) {
 			for range 2 { // the second time from the cache
 				p, err := v.Verify(t.Context(), token)
 				require.NoError(t, err)
+				require.True(t, p.ExpiresAt.After(time.Now()))
+				p.ExpiresAt = time.Time{}
 				require.Equal(t, want, p)
 			}
 			require.Equal(t, issuerName+"|alice", want.ID())
@@ -248,6 +250,8 @@ func TestMint(t *testing.T) {
 	require.NoError(t, err)
 	p, err := v.Verify(t.Context(), token)
 	require.NoError(t, err)
+	require.WithinDuration(t, time.Now().Add(time.Hour), p.ExpiresAt, time.Minute)
+	p.ExpiresAt = time.Time{}
 	require.Equal(t, auth.Principal{Issuer: "hcp-dev", Subject: "dev", Plane: auth.PlaneTenant, TenantID: "demo", ProjectID: "p", Roles: []string{"owner"}}, p)
 
 	token, err = s.Mint(auth.Grant{Plane: auth.PlaneOps, Subject: "op", Roles: []string{"admin"}, TTL: time.Hour}, time.Now())

@@ -143,6 +143,7 @@ func (v *Verifier) verify(ctx context.Context, token string) (Principal, time.Ti
 		return Principal{}, time.Time{}, refused("the token is malformed")
 	}
 	p, err := t.principal(claims)
+	p.ExpiresAt = expires.UTC()
 	return p, expires.Time, err
 }
 

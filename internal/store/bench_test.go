@@ -271,3 +271,27 @@ func (a *bareAccept) run(ctx context.Context, name string) (err error) {
 	}
 	return tx.Commit()
 }
+
+// BenchmarkPolicySet is what a replica pays at each change of the policies.
+func BenchmarkPolicySet(b *testing.B) {
+	for _, dialect := range storetest.Dialects() {
+		b.Run(dialect, func(b *testing.B) {
+			env := storetest.New(b, dialect)
+			env.Seed(b)
+			const bindings = 50_000
+			rows := make([]models.RoleBinding, bindings)
+			for i := range rows {
+				rows[i] = models.RoleBinding{
+					ID: models.NewID(), Plane: models.PlaneTenant, TenantID: storetest.Tenant, ProjectID: storetest.Project, RoleID: "viewer",
+					Issuer: "https://idp.example.test", Subject: fmt.Sprint("user-", i), CreatedAt: env.Clock.Now(),
+				}
+			}
+			require.NoError(b, env.DB.CreateInBatches(rows, 500).Error)
+			for b.Loop() {
+				set, err := env.PolicySet(b.Context())
+				require.NoError(b, err)
+				require.Len(b, set.Bindings, bindings)
+			}
+		})
+	}
+}

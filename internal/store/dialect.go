@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -87,6 +88,15 @@ func (d dialect) seize(tables string) string {
 		return ""
 	}
 	return " FOR UPDATE OF " + tables
+}
+
+// snapshotIsolation is the level at which a transaction that only reads sees
+// one moment. SQLite's always do.
+func (d dialect) snapshotIsolation() sql.IsolationLevel {
+	if d == sqlite {
+		return sql.LevelDefault
+	}
+	return sql.LevelRepeatableRead
 }
 
 // elements is a subquery over one parameter, a JSON array of strings. A list

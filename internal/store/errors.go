@@ -34,6 +34,24 @@ type NameConflictError struct{ Field string }
 
 func (e *NameConflictError) Error() string { return "the " + e.Field + " is taken" }
 
+// RoleInUseError says that a role is bound to somebody.
+type RoleInUseError struct{}
+
+func (*RoleInUseError) Error() string { return "the role is bound to somebody" }
+
+// RoleHeldError says that the principal holds the role there already.
+type RoleHeldError struct{}
+
+func (*RoleHeldError) Error() string { return "the principal holds this role here already" }
+
+// CapError says that a tenant has as many of something as it may.
+type CapError struct {
+	What string // in the plural
+	Max  int
+}
+
+func (e *CapError) Error() string { return fmt.Sprintf("a tenant has at most %d %s", e.Max, e.What) }
+
 // DeleteProtectedError says that the VM has delete_protection set.
 type DeleteProtectedError struct{}
 

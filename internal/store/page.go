@@ -53,7 +53,9 @@ type VMFilter struct {
 
 // JobFilter narrows a list of jobs. State in Temporal is no part of it.
 type JobFilter struct {
-	ProjectID    string
+	ProjectID string
+	// Projects are those that the caller may see into; nil is all of its tenant's.
+	Projects     []string
 	ResourceType models.ResourceType
 	ResourceID   string
 	Kinds        []models.OperationKind

@@ -204,3 +204,9 @@ func (s *Store) PutQuota(ctx context.Context, scope models.QuotaScope, id string
 	}
 	return out, nil
 }
+
+// forgetQuota removes the limits of a scope that is no more.
+func forgetQuota(tx *gorm.DB, scope models.QuotaScope, id string) error {
+	_, err := exec(tx, "forget a quota", "DELETE FROM quotas WHERE scope_type = ? AND scope_id = ?", scope, id)
+	return err
+}

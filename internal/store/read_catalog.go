@@ -35,6 +35,16 @@ func (s *Store) ListProjects(ctx context.Context, tenantID string, p Page) ([]mo
 	return listNamed(s.present(ctx).Where("tenant_id = ?", tenantID), "projects", p, projectPlace)
 }
 
+// ListProjectsOf is ListProjects for who may see into these projects only; nil
+// is all of the tenant's.
+func (s *Store) ListProjectsOf(ctx context.Context, tenantID string, projectIDs []string, p Page) ([]models.Project, Cursor, error) {
+	q := s.read(ctx).Where("tenant_id = ?", tenantID)
+	if projectIDs != nil {
+		q = q.Where("id IN "+s.dialect.elements(), jsonArray(projectIDs))
+	}
+	return listNamed(q, "projects", p, projectPlace)
+}
+
 // ListProjectsAny lists all projects by name, for operators.
 func (s *Store) ListProjectsAny(ctx context.Context, p Page) ([]models.Project, Cursor, error) {
 	return listNamed(s.present(ctx), "projects", p, projectPlace)

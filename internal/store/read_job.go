@@ -49,6 +49,9 @@ func (s *Store) listJobs(q *gorm.DB, f JobFilter, p Page) ([]models.Operation, C
 	if f.ProjectID != "" {
 		q = q.Where("operations.project_id <> '' AND operations.project_id = ?", f.ProjectID)
 	}
+	if f.Projects != nil {
+		q = q.Where("operations.project_id IN "+s.dialect.elements(), jsonArray(f.Projects))
+	}
 	if f.ResourceType != "" {
 		q = q.Where("operations.resource_type = ?", f.ResourceType)
 	}

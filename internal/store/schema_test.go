@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func tables(t *testing.T, db *gorm.DB) map[string][]string {
 func TestBothDialectsHaveTheSameColumns(t *testing.T) {
 	pg := tables(t, storetest.New(t, storetest.Postgres).DB)
 	lite := tables(t, storetest.New(t, storetest.SQLite).DB)
-	require.Len(t, pg, 23)
+	require.Len(t, pg, 26)
 	require.Empty(t, cmp.Diff(pg, lite))
 }
 
@@ -71,12 +72,15 @@ func TestModelsMatchTheColumns(t *testing.T) {
 		models.Quota{},
 		models.Subnet{},
 		models.AllocatedAddress{},
+		models.Role{},
+		models.RoleBinding{},
 	}
 	for _, dialect := range storetest.Dialects() {
 		t.Run(dialect, func(t *testing.T) {
 			env := storetest.New(t, dialect)
 			got := tables(t, env.DB)
 			delete(got, "installation") // has no model
+			delete(got, "policy_state") // nor has this
 			for _, row := range rows {
 				stmt := &gorm.Statement{DB: env.DB}
 				require.NoError(t, stmt.Parse(row))
@@ -123,6 +127,9 @@ func TestConcurrentMigrators(t *testing.T) {
 	}
 }
 
+// bindingRow begins a statement that writes a role binding.
+const bindingRow = "INSERT INTO role_bindings (id, plane, tenant_id, project_id, issuer, subject, role_id, display_name, created_at, created_by) VALUES "
+
 // The schema itself refuses what no code of ours writes.
 func TestConstraints(t *testing.T) {
 	for _, dialect := range storetest.Dialects() {
@@ -131,22 +138,32 @@ func TestConstraints(t *testing.T) {
 			env.Seed(t)
 			vm := env.ActiveVM(t, "a")
 			account(t, env, "robot")
+			require.NoError(t, env.DB.Exec(bindingRow+"('b0', 'tenant', 'demo', 'demo-project', 'i', 's', 'viewer', '', '2026-01-01', '')").Error, "a good one")
 			for name, statement := range map[string]string{
-				"unknown status":              "UPDATE vms SET status = 'GONE'",
-				"unknown power":               "UPDATE vms SET power_state = 'ON'",
-				"successor without a holder":  "UPDATE vms SET next_job_id = 'x'",
-				"deleted without a time":      "UPDATE vms SET status = 'DELETED'",
-				"project of another tenant":   "UPDATE vms SET tenant_id = 'other'",
-				"unknown image":               "UPDATE vms SET image_id = 'none'",
-				"unknown outcome":             "UPDATE operations SET outcome = 'MAYBE'",
-				"outcome without an end":      "UPDATE operations SET outcome = 'FAILED', finished_at = NULL",
-				"reservation without a VM":    "UPDATE reservations SET vm_id = 'none'",
-				"flavor without memory":       "UPDATE flavors SET memory_mib = 0",
-				"provider in an unknown zone": "UPDATE providers SET zone_id = 'none'",
-				"tenant with projects gone":   "DELETE FROM tenants",
-				"account of another tenant":   "UPDATE service_accounts SET tenant_id = 'other'",
-				"account in no project":       "UPDATE service_accounts SET project_id = 'none'",
+				"unknown status":               "UPDATE vms SET status = 'GONE'",
+				"unknown power":                "UPDATE vms SET power_state = 'ON'",
+				"successor without a holder":   "UPDATE vms SET next_job_id = 'x'",
+				"deleted without a time":       "UPDATE vms SET status = 'DELETED'",
+				"project of another tenant":    "UPDATE vms SET tenant_id = 'other'",
+				"unknown image":                "UPDATE vms SET image_id = 'none'",
+				"unknown outcome":              "UPDATE operations SET outcome = 'MAYBE'",
+				"outcome without an end":       "UPDATE operations SET outcome = 'FAILED', finished_at = NULL",
+				"reservation without a VM":     "UPDATE reservations SET vm_id = 'none'",
+				"flavor without memory":        "UPDATE flavors SET memory_mib = 0",
+				"provider in an unknown zone":  "UPDATE providers SET zone_id = 'none'",
+				"tenant with projects gone":    "DELETE FROM tenants",
+				"account of another tenant":    "UPDATE service_accounts SET tenant_id = 'other'",
+				"account in no project":        "UPDATE service_accounts SET project_id = 'none'",
+				"binding of a plane unknown":   bindingRow + "('b', 'root', NULL, NULL, 'i', 's'",
+				"ops binding in a tenant":      bindingRow + "('b', 'ops', 'demo', NULL, 'i', 's'",
+				"tenant binding in none":       bindingRow + "('b', 'tenant', NULL, NULL, 'i', 's'",
+				"binding in another's project": bindingRow + "('b', 'tenant', 'demo', 'other-project', 'i', 's'",
+				"binding of nobody":            bindingRow + "('b', 'tenant', 'demo', NULL, 'i', ''",
+				"a second policy state":        "INSERT INTO policy_state (singleton, version) VALUES (2, 1)",
 			} {
+				if strings.HasPrefix(statement, bindingRow) {
+					statement += ", 'viewer', '', '2026-01-01', '')"
+				}
 				require.Error(t, env.DB.Exec(statement).Error, name)
 			}
 			require.Equal(t, vm, env.VM(t, vm.ID))

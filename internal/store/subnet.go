@@ -219,3 +219,9 @@ func findSubnets(q *gorm.DB) (rows []SubnetUsage, err error) {
 
 // inOrder gives subnets the order in which they are filled.
 func inOrder(q *gorm.DB) *gorm.DB { return q.Order("network_id, created_at, id") }
+
+// forgetNetwork removes the subnets of a network that no VM is on.
+func forgetNetwork(tx *gorm.DB, networkID string) error {
+	_, err := exec(tx, "remove the network's subnets", "DELETE FROM subnets WHERE network_id = ?", networkID)
+	return err
+}
