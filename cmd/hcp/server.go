@@ -68,7 +68,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // each request brings its own context
 		Store: st, Dispatcher: dispatcher, Jobs: server.TemporalJobs(temporal), Temporal: temporal,
 		Watch: jobwatch.New(temporal, st, jobwatch.Options{Logger: log}),
-		Auth: verifier, Enforcer: enforcer, WebUI: ui, Logger: log,
+		Auth:  verifier, Enforcer: enforcer, WebUI: ui, Logger: log,
 		Config: server.Config{PageTokenKey: pageTokenKey, Version: version(), PublicMetrics: cfg.Server.PublicMetrics},
 	})
 	if err != nil {
