@@ -35,7 +35,10 @@ import (
 	"github.com/hypervisor-control-plane/hcp/server"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
+	pgtest.Main(m)
+}
 
 const (
 	tenantBase = "/api/hcp/tenant/v1"

@@ -64,7 +64,7 @@ func (s *Server) streamJob(ctx context.Context, jobID, after string) (eventStrea
 		}
 		out := newEventWriter(w)
 		if err := out.open(); err != nil {
-			return nil //nolint:nilerr // the client has gone: there is nobody to tell
+			return err
 		}
 		s.send(ctx, out, sub, op.ProjectID, first, end)
 		return nil

@@ -214,6 +214,11 @@ func TestStreamOfAJob(t *testing.T) {
 		s := p.open(t, owner(), tenantJob(p.op.ID)+"/events", "Last-Event-ID", last.id)
 		require.Equal(t, http.StatusNoContent, s.StatusCode)
 	})
+	t.Run("as the description says", func(t *testing.T) {
+		res := p.do(t, owner(), http.MethodGet, tenantJob(p.op.ID)+"/events", nil)
+		require.True(t, strings.HasPrefix(string(res.body), "retry: 2000\n\nid: "+last.id+"\nevent: job\ndata: {"), "%s", res.body)
+		require.Equal(t, http.StatusNoContent, p.do(t, owner(), http.MethodGet, tenantJob(p.op.ID)+"/events", nil, "Last-Event-ID", last.id).StatusCode)
+	})
 	t.Run("garbage counts as none", func(t *testing.T) {
 		events := p.open(t, owner(), tenantJob(p.op.ID)+"/events", "Last-Event-ID", "12.34.56.78").rest(t)
 		require.Len(t, events, 1)
@@ -280,6 +285,29 @@ func TestAStreamLeasesItsAuthorization(t *testing.T) {
 			require.Less(t, time.Since(lost), 2*time.Second)
 		})
 	}
+}
+
+// TestLongAnswersOutliveTheServersLimits, which are for requests that are
+// answered at once.
+func TestLongAnswersOutliveTheServersLimits(t *testing.T) {
+	p := play(t, "create_vm-running", nil)
+	p.rec.Happen(4)
+	short := httptest.NewUnstartedServer(p.handler)
+	short.Config.ReadTimeout, short.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
+	short.Start()
+	defer short.Close() // waits for what is open
+	defer p.server.Drain()
+	p.url = short.URL
+	s := p.open(t, owner(), tenantJob(p.op.ID)+"/events")
+	first, _ := s.next(t)
+	began := time.Now()
+	waited := p.open(t, owner(), tenantJob(p.op.ID)+"?wait=PT1S")
+	require.Equal(t, http.StatusOK, waited.StatusCode)
+	require.GreaterOrEqual(t, time.Since(began), time.Second)
+	p.rec.Happen(p.rec.Len())
+	next, ok := s.next(t)
+	require.True(t, ok, "the stream is still there")
+	require.NotEqual(t, first.id, next.id)
 }
 
 // TestAShutdownEndsStreams: it does not wait for them, and tells them to come

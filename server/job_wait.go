@@ -37,18 +37,9 @@ func (s *Server) awaitChange(ctx context.Context, op models.Operation, wait *str
 	for {
 		select {
 		case <-sub.Wake():
-			_, end := sub.Take()
-			if _, seen, ok := sub.Current(); end == nil && (!ok || standing(seen) == before) {
-				continue
-			}
-			// The watcher may be a moment behind what was read at first, so that what it
-			// tells is a reason to look, and no answer. At its end, it is the answer: this
-			// process stops, or the job has ended.
-			if op, err = s.store.Operation(ctx, op.ID); err != nil {
-				return op, job, err
-			}
-			if job = s.job(ctx, op); end != nil || standing(job) != before {
-				return op, job, nil
+			nowOp, now, answer, err := s.changed(ctx, op, sub, before)
+			if answer || err != nil {
+				return nowOp, now, err
 			}
 		case <-lease.C:
 			if err := requestOf(ctx).renew(ctx, op.ProjectID); err != nil {
@@ -62,9 +53,27 @@ func (s *Server) awaitChange(ctx context.Context, op models.Operation, wait *str
 	}
 }
 
+// changed looks at a job after its watcher has told something, and says whether
+// that answers who waits. The watcher may be a moment behind what was read at
+// first, so that what it tells is a reason to look, and no answer. Its end is
+// one: this process stops, or the job has ended.
+func (s *Server) changed(
+	ctx context.Context, op models.Operation, sub *jobwatch.Subscription, before string,
+) (now models.Operation, job jobview.Job, answer bool, err error) {
+	_, end := sub.Take()
+	if _, seen, ok := sub.Current(); end == nil && (!ok || standing(seen) == before) {
+		return op, job, false, nil
+	}
+	if now, err = s.store.Operation(ctx, op.ID); err != nil {
+		return op, job, false, err
+	}
+	job = s.job(ctx, now)
+	return now, job, end != nil || standing(job) != before, nil
+}
+
 // follow subscribes the principal to a job.
 func (s *Server) follow(ctx context.Context, op models.Operation, after string) (*jobwatch.Subscription, error) {
-	sub, err := s.watch.Watch(op.ID, requestOf(ctx).Principal.TenantID, after)
+	sub, err := s.watch.Watch(op.ID, requestOf(ctx).Principal.TenantID, after) //nolint:contextcheck // what is shared outlives the one who starts it
 	switch {
 	case errors.Is(err, jobwatch.ErrLimit):
 		p := newProblem(CodeRateLimited, "too many jobs are followed at once")

@@ -11,7 +11,6 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
-	"github.com/hypervisor-control-plane/hcp/models"
 )
 
 // publicKey is a valid SSH key that nobody holds the private half of.

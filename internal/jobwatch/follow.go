@@ -9,6 +9,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
 
 	"github.com/hypervisor-control-plane/hcp/internal/jobview"
 	"github.com/hypervisor-control-plane/hcp/models"
@@ -72,14 +73,14 @@ func (w *watcher) look(ctx context.Context, op models.Operation) (over bool, err
 	if w.hub.client != nil && jobview.Dispatched(op) {
 		over, err = w.follow(ctx, op)
 		var gone *serviceerror.NotFound
-		if errors.As(err, &gone) {
-			err = nil
-		} else if err == nil {
+		switch {
+		case err == nil:
 			return over, nil
+		case ctx.Err() != nil:
+			return false, err
+		case errors.As(err, &gone):
+			err = nil
 		}
-	}
-	if ctx.Err() != nil {
-		return false, nil
 	}
 	// The row tells less than what Temporal has told before it went away.
 	if w.followed() && op.Outcome == models.OutcomeNone && jobview.Dispatched(op) {
@@ -97,7 +98,7 @@ func (w *watcher) followed() bool {
 
 // describe asks for the job's latest run, what is at work in it, and how many
 // events it has.
-func (w *watcher) describe(ctx context.Context) (runID string, events int64, pending pendingOf, err error) {
+func (w *watcher) describe(ctx context.Context) (runID string, events int64, pending []*workflowpb.PendingActivityInfo, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	desc, err := w.hub.client.DescribeWorkflowExecution(ctx, w.jobID, "")
@@ -119,43 +120,19 @@ func (w *watcher) follow(ctx context.Context, op models.Operation) (over bool, e
 	next := w.events(ctx, runID)
 	defer func() {
 		cancel()
-		for range next { //nolint:revive // the reader closes it when it has gone
+		for range next { // the reader closes it when it has gone
+			continue
 		}
 	}()
 	w.enter(runKey(runID))
-	f := &following{watcher: w, tracker: jobview.NewTracker(op, w.hub.opts.View...), op: op}
+	f := &following{
+		watcher: w, tracker: jobview.NewTracker(op, w.hub.opts.View...), op: op, runID: runID, length: length, pending: pending,
+	}
 	tick := time.NewTicker(w.hub.opts.Every)
 	defer tick.Stop()
-	read := false
 	for !f.tracker.Closed() {
-		select {
-		case <-ctx.Done():
-			return false, nil
-		case e, more := <-next:
-			switch {
-			case !more:
-				return false, fmt.Errorf("the history of job %s broke off", w.jobID)
-			case e.err != nil:
-				return false, fmt.Errorf("read the history of job %s: %w", w.jobID, e.err)
-			}
-			f.apply(ctx, e.event)
-			if read = e.event.GetEventId() >= length; read { // what there was: from here on it is news
-				w.show(f.op, f.tracker.Live(pending))
-			}
-		case <-w.ahead:
-			if latest, events, _, err := w.describe(ctx); err == nil && latest == runID {
-				w.doubt(events)
-			}
-		case <-tick.C:
-			if !read || !f.tracker.AtWork() {
-				continue
-			}
-			latest, _, now, err := w.describe(ctx)
-			if err != nil || latest != runID {
-				continue // its history will tell, or break off
-			}
-			pending = now
-			w.show(f.op, f.tracker.Live(pending))
+		if err := f.step(ctx, next, tick.C); err != nil {
+			return false, err
 		}
 	}
 	latest, _, _, err := w.describe(ctx)
@@ -167,6 +144,41 @@ type following struct {
 	*watcher
 	tracker *jobview.Tracker
 	op      models.Operation
+	runID   string
+	// length is how many events there were at first; read says that they were read.
+	length  int64
+	read    bool
+	pending []*workflowpb.PendingActivityInfo
+}
+
+// step takes in the next thing that there is to know.
+func (f *following) step(ctx context.Context, next <-chan item, tick <-chan time.Time) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case e, more := <-next:
+		switch {
+		case !more:
+			return fmt.Errorf("the history of job %s broke off", f.jobID)
+		case e.err != nil:
+			return fmt.Errorf("read the history of job %s: %w", f.jobID, e.err)
+		}
+		f.apply(ctx, e.event)
+	case <-f.ahead:
+		if latest, events, _, err := f.describe(ctx); err == nil && latest == f.runID {
+			f.doubt(events)
+		}
+	case <-tick:
+		if !f.read || !f.tracker.AtWork() {
+			return nil
+		}
+		// What describe does not tell now, it or the history tells later.
+		if latest, _, pending, err := f.describe(ctx); err == nil && latest == f.runID {
+			f.pending = pending
+			f.show(f.op, f.tracker.Live(pending))
+		}
+	}
+	return nil
 }
 
 func (f *following) apply(ctx context.Context, e *historypb.HistoryEvent) {
@@ -177,6 +189,9 @@ func (f *following) apply(ctx context.Context, e *historypb.HistoryEvent) {
 		}
 	}
 	f.change(f.op, f.tracker.Apply(e), f.tracker.Durable())
+	if f.read = e.GetEventId() >= f.length; f.read { // what there was at first: from here on it is news
+		f.show(f.op, f.tracker.Live(f.pending))
+	}
 }
 
 // item is an event of a history, or why there is none.

@@ -162,8 +162,10 @@ func TestTheLastToLeaveStopsTheReader(t *testing.T) {
 	w.Happen(w.Len())
 	h := hub(t, w, jobwatch.Limits{})
 	a, b := watch(t, h, ""), watch(t, h, "")
-	until(t, a, some(1))
-	until(t, b, some(1))
+	for _, s := range []*jobwatch.Subscription{a, b} {
+		_, end := until(t, s, some(1))
+		require.NoError(t, end)
+	}
 	a.Close()
 	a.Close()
 	jobs, followers := h.Watching()
@@ -182,8 +184,10 @@ func TestASlowFollowerIsDroppedAlone(t *testing.T) {
 	l.Buffer = 2
 	h := hub(t, w, l)
 	slow, quick := watch(t, h, ""), watch(t, h, "")
-	until(t, slow, some(1))
-	until(t, quick, some(1))
+	for _, s := range []*jobwatch.Subscription{slow, quick} {
+		_, end := until(t, s, some(1))
+		require.NoError(t, end)
+	}
 	var told []jobwatch.Event
 	for _, line := range whole[1:] {
 		n, err := strconv.Atoi(strings.Split(line, ".")[1])
@@ -239,9 +243,10 @@ func TestCloseEndsEverything(t *testing.T) {
 	w.Happen(w.Len())
 	h := hub(t, w, jobwatch.Limits{})
 	s := watch(t, h, "")
-	until(t, s, some(1))
+	_, end := until(t, s, some(1))
+	require.NoError(t, end)
 	h.Close()
-	_, end := s.Take()
+	_, end = s.Take()
 	require.ErrorIs(t, end, jobwatch.ErrClosed)
 	require.Zero(t, w.Reads().Polls, "nothing is left at work")
 	_, err := h.Watch("job-1", "tenant-1", "")

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	workflowpb "go.temporal.io/api/workflow/v1"
-
 	"github.com/hypervisor-control-plane/hcp/internal/jobview"
 	"github.com/hypervisor-control-plane/hcp/models"
 )
@@ -234,6 +232,3 @@ func (w *watcher) tell(events []Event) {
 		s.push(w.hub.opts.Limits.Buffer, events...)
 	}
 }
-
-// pendingOf is what a description tells of activities at work.
-type pendingOf = []*workflowpb.PendingActivityInfo

@@ -70,7 +70,11 @@ func retire[T any, P revised[T]](
 func lockPresent[T any, P revised[T]](locking *gorm.DB, id string, w Write, associations ...string) (T, error) {
 	q := locking.Where(present)
 	for _, name := range associations {
-		q = q.Preload(name, byPlace)
+		order := byPlace
+		if name == "Subnets" {
+			order = inOrder
+		}
+		q = q.Preload(name, order)
 	}
 	row, err := getRow[T](q, id)
 	if err != nil {
