@@ -101,7 +101,7 @@ func TestBadInput(t *testing.T) {
 			"two slashes":              {get, "/api/hcp/tenant//v1/projects", ``, notFound, "NOT_FOUND", ""},
 			"an unknown path":          {get, tenantBase + "/nothing", ``, notFound, "NOT_FOUND", ""},
 			"outside of the API":       {get, "/etc/passwd", ``, notFound, "NOT_FOUND", ""},
-			"a method of no route":     {http.MethodPatch, path, `{}`, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", ""},
+			"a method of no route":     {http.MethodPut, path, `{}`, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", ""},
 			"a read of an action":      {get, path + ":start", ``, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", ""},
 			"a change of the catalog":  {post, commonBase + "/images", `{}`, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", ""},
 

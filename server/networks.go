@@ -66,7 +66,7 @@ func (s *Server) OpsCreateNetwork(ctx context.Context, r api.OpsCreateNetworkReq
 }
 
 func networkView(n models.Network) api.Network {
-	return api.Network{ID: n.ID, Name: n.Name, Description: n.Description, CreatedAt: n.CreatedAt}
+	return api.Network{ID: n.ID, Name: n.Name, Description: n.Description, CreatedAt: n.CreatedAt, Subnets: []api.SubnetSummary{}}
 }
 
 // opsNetwork is api.OpsNetwork, made of a tenant's view and what only operators see.
