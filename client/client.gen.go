@@ -1266,7 +1266,7 @@ type CreateFlavorRequest struct {
 	Vcpus     int   `json:"vcpus"`
 }
 
-// CreateImageRequest Example: {"bindings":[{"clone_mode":"linked","format":"qcow2","provider_id":"kvm-1","ref":"/srv/images/debian-12.qcow2"}],"description":"Cloud image with cloud-init","id":"debian-12","min_disk_gib":3,"name":"Debian 12","os_type":"linux"}
+// CreateImageRequest Example: {"bindings":[{"clone_mode":"linked","format":"qcow2","provider_id":"kvm-1","ref":"/srv/images/ubuntu-24-04.qcow2"}],"description":"Cloud image with cloud-init","id":"ubuntu-24-04","min_disk_gib":3,"name":"Ubuntu 24.04","os_type":"linux"}
 type CreateImageRequest struct {
 	Bindings    []ImageBinding `json:"bindings"`
 	Description *Description   `json:"description,omitempty"`
@@ -1386,7 +1386,7 @@ type CreateTenantRequest struct {
 	Name Name  `json:"name"`
 }
 
-// CreateVMRequest Example: {"description":"The shop's first front end","flavor_id":"small","image_id":"debian-12","metadata":{"owner":"team-shop"},"name":"web-1","networks":[{"network_id":"front"}],"placement":{"zone":"eu-1"},"ssh_keys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"],"tags":{"env":"production"},"user_data":"#cloud-config\npackages: [nginx]\n"}
+// CreateVMRequest Example: {"description":"The shop's first front end","flavor_id":"small","image_id":"ubuntu-24-04","metadata":{"owner":"team-shop"},"name":"web-1","networks":[{"network_id":"front"}],"placement":{"zone":"eu-1"},"ssh_keys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"],"tags":{"env":"production"},"user_data":"#cloud-config\npackages: [nginx]\n"}
 type CreateVMRequest struct {
 	DeleteProtection *bool        `json:"delete_protection,omitempty"`
 	Description      *Description `json:"description,omitempty"`
@@ -1536,7 +1536,7 @@ type FlavorList struct {
 // ID Opaque.
 type ID = string
 
-// Image Example: {"created_at":"2026-03-02T08:30:00Z","description":"Cloud image with cloud-init","id":"debian-12","min_disk_gib":3,"name":"Debian 12","os_type":"linux"}
+// Image Example: {"created_at":"2026-03-02T08:30:00Z","description":"Cloud image with cloud-init","id":"ubuntu-24-04","min_disk_gib":3,"name":"Ubuntu 24.04","os_type":"linux"}
 type Image struct {
 	CreatedAt   time.Time `json:"created_at"`
 	Description string    `json:"description"`
@@ -2363,7 +2363,7 @@ type UpdateFlavorRequest struct {
 	Name *Name `json:"name,omitempty"`
 }
 
-// UpdateImageRequest Example: {"bindings":[{"clone_mode":"linked","format":"qcow2","provider_id":"kvm-1","ref":"/srv/images/debian-12.qcow2"}],"description":"Cloud image of March"}
+// UpdateImageRequest Example: {"bindings":[{"clone_mode":"linked","format":"qcow2","provider_id":"kvm-1","ref":"/srv/images/ubuntu-24-04.qcow2"}],"description":"Cloud image of March"}
 type UpdateImageRequest struct {
 	Bindings    *[]ImageBinding `json:"bindings,omitempty"`
 	Description *Description    `json:"description,omitempty"`
@@ -2425,7 +2425,7 @@ type UpdateZoneRequest struct {
 	Name        *Name        `json:"name,omitempty"`
 }
 
-// VM Example: {"addresses":[{"ip":"10.20.0.17","mac":"52:54:00:3a:1f:c2"}],"capabilities":["supports_cloud_init"],"conditions":[],"created_at":"2026-03-02T08:30:00Z","current_job_id":"","delete_protection":true,"description":"The shop's first front end","desired_power_state":"RUNNING","disk_gib":20,"flavor_id":"small","generation":1,"id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6","image_id":"debian-12","memory_mib":2048,"metadata":{"owner":"team-shop"},"name":"web-1","networks":[{"ip_address":"10.20.0.17","mac":"52:54:00:3a:1f:c2","network_id":"front"}],"observed_at":"2026-03-02T08:30:12Z","observed_generation":1,"placement":{"zone":"eu-1"},"power_state":"RUNNING","project_id":"shop","ssh_keys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"],"status":"ACTIVE","status_reason":"","tags":{"env":"production"},"updated_at":"2026-03-02T08:30:12Z","vcpus":2}
+// VM Example: {"addresses":[{"ip":"10.20.0.17","mac":"52:54:00:3a:1f:c2"}],"capabilities":["supports_cloud_init"],"conditions":[],"created_at":"2026-03-02T08:30:00Z","current_job_id":"","delete_protection":true,"description":"The shop's first front end","desired_power_state":"RUNNING","disk_gib":20,"flavor_id":"small","generation":1,"id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6","image_id":"ubuntu-24-04","memory_mib":2048,"metadata":{"owner":"team-shop"},"name":"web-1","networks":[{"ip_address":"10.20.0.17","mac":"52:54:00:3a:1f:c2","network_id":"front"}],"observed_at":"2026-03-02T08:30:12Z","observed_generation":1,"placement":{"zone":"eu-1"},"power_state":"RUNNING","project_id":"shop","ssh_keys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"],"status":"ACTIVE","status_reason":"","tags":{"env":"production"},"updated_at":"2026-03-02T08:30:12Z","vcpus":2}
 type VM struct {
 	Addresses    []Address    `json:"addresses"`
 	Capabilities []Capability `json:"capabilities"`

@@ -37,7 +37,7 @@ func (s *Server) awaitChange(ctx context.Context, op models.Operation, wait *str
 	for {
 		select {
 		case <-sub.Wake():
-			nowOp, now, answer, err := s.changed(ctx, op, sub, before)
+			nowOp, now, answer, err := s.looked(ctx, op, sub, before)
 			if answer || err != nil {
 				return nowOp, now, err
 			}
@@ -53,11 +53,11 @@ func (s *Server) awaitChange(ctx context.Context, op models.Operation, wait *str
 	}
 }
 
-// changed looks at a job after its watcher has told something, and says whether
+// looked looks at a job after its watcher has told something, and says whether
 // that answers who waits. The watcher may be a moment behind what was read at
 // first, so that what it tells is a reason to look, and no answer. Its end is
 // one: this process stops, or the job has ended.
-func (s *Server) changed(
+func (s *Server) looked(
 	ctx context.Context, op models.Operation, sub *jobwatch.Subscription, before string,
 ) (now models.Operation, job jobview.Job, answer bool, err error) {
 	_, end := sub.Take()
