@@ -193,6 +193,26 @@ func TestCover(t *testing.T) {
 	require.Equal(t, "*", missing("bob", "p2", "*"))
 }
 
+// TestExceeds: who makes a key for another must hold what the other does, where
+// it does.
+func TestExceeds(t *testing.T) {
+	e := enforcer(t, world())
+	exceeds := func(subject, other string, roles ...string) string {
+		t.Helper()
+		c, err := e.Cover(t.Context(), policies.Request{Plane: models.PlaneTenant, TenantID: "acme", Principal: "idp|" + subject, TokenRoles: roles})
+		require.NoError(t, err)
+		p, err := c.Exceeds("idp|" + other)
+		require.NoError(t, err)
+		return p
+	}
+	require.Empty(t, exceeds("x", "ann", "owner"))
+	require.Empty(t, exceeds("ann", "ann"))
+	require.Empty(t, exceeds("bob", "nobody"))
+	require.Equal(t, "project.read", exceeds("nobody", "ann"))
+	require.Equal(t, "vm.start", exceeds("x", "ann", "viewer"), "what it has in one project counts too")
+	require.Equal(t, "vm.start", exceeds("ann", "bob"), "and what this one has in another does not")
+}
+
 func TestHoldings(t *testing.T) {
 	e := enforcer(t, world())
 	held, permissions, err := e.Holdings(t.Context(), policies.Request{

@@ -195,6 +195,25 @@ func (c Cover) Missing(permissions []string) (string, error) {
 	return "", nil
 }
 
+// Exceeds returns the first permission that another principal of the tenant has
+// by its bindings, wherever that is, and this one has not there; empty when there
+// is none. Who can act as another, by a key of its, must hold all that it does.
+func (c Cover) Exceeds(principal string) (string, error) {
+	d := c.snapshot.domain(c.request)
+	if d == nil {
+		return "", nil
+	}
+	for _, b := range d.bound[principal] {
+		at := Cover{snapshot: c.snapshot, request: c.request}
+		at.request.ProjectID = b.ProjectID
+		missing, err := at.Missing(d.permissions[b.RoleID])
+		if err != nil || missing != "" {
+			return missing, err
+		}
+	}
+	return "", nil
+}
+
 // Holding is a role that a principal holds.
 type Holding struct {
 	RoleID    string
