@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/hypervisor-control-plane/hcp/internal/auth"
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/server/api"
@@ -23,9 +24,26 @@ func (s *Server) ListServiceAccountKeys(ctx context.Context, r api.ListServiceAc
 	return page(s, l, rows, next, serviceAccountKeyView)
 }
 
+// coversAccount demands that the author holds itself what it could do as the
+// service account: a key would give it that.
+func (s *Server) coversAccount(ctx context.Context, projectID, accountID string) error {
+	cover, err := s.cover(ctx, projectID)
+	if err != nil {
+		return err
+	}
+	missing, err := cover.Exceeds(auth.Principal{Issuer: models.OwnIssuer, Subject: accountID}.ID())
+	if err != nil || missing == "" {
+		return err
+	}
+	return newProblem(CodePermissionDenied, "the service account has a permission that its key would give: "+missing+" is needed")
+}
+
 // CreateServiceAccountKey makes a key. Its secret is in this answer alone: what
 // is stored with the Idempotency-Key, and told to a repeat, does not bear it.
 func (s *Server) CreateServiceAccountKey(ctx context.Context, r api.CreateServiceAccountKeyRequestObject) (api.CreateServiceAccountKeyResponseObject, error) {
+	if err := s.coversAccount(ctx, r.ProjectID, r.ServiceAccountID); err != nil {
+		return nil, err
+	}
 	secret, hash := models.NewKeySecret()
 	in := models.ServiceAccountKey{ServiceAccountID: r.ServiceAccountID, SecretHash: hash}
 	if r.Body != nil {

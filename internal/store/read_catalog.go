@@ -38,7 +38,7 @@ func (s *Store) ListProjects(ctx context.Context, tenantID string, p Page) ([]mo
 // ListProjectsOf is ListProjects for who may see into these projects only; nil
 // is all of the tenant's.
 func (s *Store) ListProjectsOf(ctx context.Context, tenantID string, projectIDs []string, p Page) ([]models.Project, Cursor, error) {
-	q := s.read(ctx).Where("tenant_id = ?", tenantID)
+	q := s.present(ctx).Where("tenant_id = ?", tenantID)
 	if projectIDs != nil {
 		q = q.Where("id IN "+s.dialect.elements(), jsonArray(projectIDs))
 	}
