@@ -107,14 +107,14 @@ func TestADeletedProjectsJobsStayReadable(t *testing.T) {
 // TestTooManyIdempotencyKeys: a tenant cannot fill the table of keys.
 func TestTooManyIdempotencyKeys(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		require.NoError(t, w.DB.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+		require.NoError(t, w.DB.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
 			INSERT INTO idempotency_records (scope, key, tenant_id, request_hash, job_id, status, created_at, expires_at)
 			SELECT 's', 'k' || i, ?, '', '', 202, ?, ? FROM n`, storetest.Tenant, w.Clock.Now(), w.Clock.Now().Add(3600e9)).Error)
 		res := w.do(t, owner(), http.MethodPost, vmsPath, createBody("a"), "Idempotency-Key", "one-more")
 		res.requireProblem(t, http.StatusTooManyRequests, "RATE_LIMITED")
 		require.Equal(t, "60", res.Header.Get("Retry-After"))
 		require.Zero(t, w.Count(t, "vms"))
-		require.Equal(t, 10_000, w.Count(t, "idempotency_records"))
+		require.Equal(t, 100_000, w.Count(t, "idempotency_records"))
 		require.Equal(t, http.StatusAccepted, w.do(t, owner(), http.MethodPost, vmsPath, createBody("a")).StatusCode, "without a key all is as ever")
 		require.Equal(t, http.StatusCreated, w.do(t, admin(), http.MethodPost, opsBase+"/zones", map[string]any{"name": "z"}, "Idempotency-Key", "k").StatusCode)
 	})

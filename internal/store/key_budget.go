@@ -11,7 +11,7 @@ const (
 	// MaxIdempotencyKeys is how many live records of Idempotency-Keys a tenant
 	// may have, so that no client fills the table. Operators have no cap: one
 	// script that runs away must not keep the others from working.
-	MaxIdempotencyKeys = 10_000
+	MaxIdempotencyKeys = 100_000
 	// budgetShare is the part of what is left to a tenant that a process writes
 	// before it counts again: the cap holds with up to this many replicas.
 	budgetShare = 8
