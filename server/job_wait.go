@@ -59,16 +59,18 @@ func (s *Server) awaitChange(ctx context.Context, op models.Operation, wait *str
 // one: this process stops, or the job has ended.
 func (s *Server) looked(
 	ctx context.Context, op models.Operation, sub *jobwatch.Subscription, before string,
-) (now models.Operation, job jobview.Job, answer bool, err error) {
+) (models.Operation, jobview.Job, bool, error) {
 	_, end := sub.Take()
-	if _, seen, ok := sub.Current(); end == nil && (!ok || standing(seen) == before) {
-		return op, job, false, nil
+	over := end != nil
+	if _, seen, ok := sub.Current(); !over && (!ok || standing(seen) == before) {
+		return op, jobview.Job{}, false, nil
 	}
-	if now, err = s.store.Operation(ctx, op.ID); err != nil {
-		return op, job, false, err
+	now, err := s.store.Operation(ctx, op.ID)
+	if err != nil {
+		return op, jobview.Job{}, false, err
 	}
-	job = s.job(ctx, now)
-	return now, job, end != nil || standing(job) != before, nil
+	job := s.job(ctx, now)
+	return now, job, over || standing(job) != before, nil //nolint:nilerr // that a subscription has ended is no failure
 }
 
 // follow subscribes the principal to a job.

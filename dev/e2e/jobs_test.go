@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -18,12 +19,9 @@ import (
 // sse is one server-sent event.
 type sse struct{ id, name, data string }
 
-// events reads a job's stream from after an event on, until it ends or enough
-// events with an ID have come.
-func (c client) events(tb testing.TB, jobID, after string, enough int) (out []sse, ended bool) {
+// open follows a job from after an event on.
+func (c client) open(ctx context.Context, tb testing.TB, jobID, after string) *http.Response {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), jobLimit)
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/api/hcp/tenant/v1/jobs/"+jobID+"/events", nil)
 	require.NoError(tb, err)
 	req.Header.Set("Authorization", "Bearer "+c.token)
@@ -32,6 +30,16 @@ func (c client) events(tb testing.TB, jobID, after string, enough int) (out []ss
 	}
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(tb, err)
+	return res
+}
+
+// events reads a job's stream from after an event on, until it ends or enough
+// events with an ID have come.
+func (c client) events(tb testing.TB, jobID, after string, enough int) (out []sse, ended bool) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), jobLimit)
+	defer cancel()
+	res := c.open(ctx, tb, jobID, after)
 	defer res.Body.Close() //nolint:errcheck // cut off, or read to its end
 	if res.StatusCode == http.StatusNoContent {
 		return nil, true
@@ -133,15 +141,12 @@ func TestAStopEndsStreams(t *testing.T) {
 	require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{"create_vm": simhv.Duration(time.Minute)}}))
 	a := c.create(t, "followed")
 	eventually(t, jobLimit, func() error { return atWork(t, hv, "create_vm") })
-	ended := make(chan bool, 1)
-	opened, _ := c.events(t, a.JobID, "", 1)
-	go func() {
-		_, over := c.events(t, a.JobID, opened[0].id, 0)
-		ended <- over
-	}()
-	took := p.interrupt(t)
-	require.Less(t, took, stopPromise)
-	require.True(t, <-ended)
+	res := c.open(t.Context(), t, a.JobID, "")
+	defer res.Body.Close() //nolint:errcheck // read to its end
+	require.Less(t, p.interrupt(t), stopPromise)
+	all, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.True(t, strings.HasSuffix(string(all), "event: shutdown\ndata: {\"reason\":\"SHUTDOWN\"}\n\n"), "%s", all)
 }
 
 // A create that a lasting fault has failed is retried by an operator: the same
