@@ -78,6 +78,8 @@ func TestClaimsAreMapped(t *testing.T) {
 				require.Empty(t, p.Roles)
 				p.Roles = tc.want.Roles
 			}
+			require.False(t, p.ExpiresAt.IsZero())
+			p.ExpiresAt = time.Time{}
 			require.Equal(t, tc.want, p)
 		})
 	}
