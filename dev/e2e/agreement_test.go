@@ -102,26 +102,30 @@ func (c client) allVMs(tb testing.TB) []vm {
 // in the same power states, and that exactly these hold reservations.
 func requireAgreement(tb testing.TB, p *instance) {
 	tb.Helper()
+	require.Equal(tb, requireSameVMs(tb, p, installation(tb, p)), reservations(tb, p, ""), "reservations")
+}
+
+// requireSameVMs demands that the API and the hypervisor know the same VMs of
+// an installation, in the same power states. It returns how many these are.
+func requireSameVMs(tb testing.TB, p *instance, installation string) int {
+	tb.Helper()
 	var record, truth []string
-	held := 0
 	for _, v := range p.tenant().allVMs(tb) {
 		require.Empty(tb, v.CurrentJobID, "%+v", v)
 		if v.Status != "ERROR" {
 			require.Equal(tb, "ACTIVE", v.Status, "%+v", v)
 			record = append(record, v.ID+" "+v.PowerState)
-			held++
 		}
 	}
 	all, err := p.hypervisor().VMs(tb.Context())
 	require.NoError(tb, err)
-	ours := installation(tb, p)
 	for _, v := range all {
-		if v.Mark != nil && v.Mark.InstallationID == ours {
+		if v.Mark != nil && v.Mark.InstallationID == installation {
 			truth = append(truth, v.Mark.VMID+" "+strings.ToUpper(v.Power))
 		}
 	}
 	slices.Sort(record)
 	slices.Sort(truth)
 	require.Equal(tb, truth, record, "hypervisor and API")
-	require.Equal(tb, held, reservations(tb, p, ""), "reservations")
+	return len(record)
 }

@@ -56,8 +56,10 @@ func TestModel(t *testing.T) {
 			t.Logf("answers: %v", calls)
 			requireVariety(t, calls)
 			ledger.check(t)
-			requireSettled(t, p, clients)
-			requireAgreement(t, p)
+			live := requireSettled(t, p, clients)
+			installation, err := s.Store().InstallationID(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, live, requireSameVMs(t, p, installation))
 		})
 	}
 }
@@ -75,10 +77,9 @@ func requireVariety(t *testing.T, calls map[string]int) {
 }
 
 // requireSettled waits for every job, and compares the VMs, and the usage of
-// the quota with a recount of them.
-func requireSettled(t *testing.T, p *instance, clients []*modelClient) {
+// the quota with a recount of them, which it returns.
+func requireSettled(t *testing.T, p *instance, clients []*modelClient) (live int) {
 	t.Helper()
-	live := 0
 	for _, c := range clients {
 		for _, v := range c.vms {
 			for _, job := range v.jobs {
@@ -97,6 +98,7 @@ func requireSettled(t *testing.T, p *instance, clients []*modelClient) {
 	require.Equal(t, live, report.Used["vms"])
 	require.Equal(t, live, report.Used["vcpus"], "each VM has one vCPU")
 	require.LessOrEqual(t, live, modelQuota)
+	return live
 }
 
 // setQuota sets the limits of a tenant or a project.

@@ -165,12 +165,15 @@ func (c *modelClient) key() string { return fmt.Sprintf("%s-%d-%d", c.name, c.ca
 
 func (c *modelClient) doCreate(ctx context.Context) error {
 	name := fmt.Sprintf("%s-%d", c.name, c.made)
-	taken := false
 	if v := c.pick(); v != nil && c.rng.IntN(8) == 0 {
-		name, taken = v.name, !v.deleting
-		if v.deleting && v.status != "DELETED" {
+		name = v.name
+	}
+	taken := false
+	for _, v := range c.vms {
+		if v.name == name && v.deleting && v.status != "DELETED" {
 			return nil // whether the name is free is a matter of time
 		}
+		taken = taken || v.name == name && !v.deleting
 	}
 	body, key := createBody(name), c.key()
 	body["tags"] = map[string]string{"client": c.name}
