@@ -87,10 +87,10 @@ func (p *Printer) fields(r Resource, object any) error {
 	rows := make([][]string, 0, len(columns))
 	width := 0
 	for _, c := range columns {
-		v := p.cell(c, object)
-		if c.Age {
-			v = Value(object, c.Path) // one resource has room for the time itself
+		if c.Age { // one resource has room for the time itself
+			c.Header, c.Age = c.Path, false
 		}
+		v := p.cell(c, object)
 		if v == "" && len(p.Columns) == 0 {
 			continue
 		}
