@@ -59,9 +59,6 @@ func (a *App) Run(ctx context.Context) int {
 	if err == nil || errors.Is(err, errShown) {
 		return fail.OK
 	}
-	if errors.Is(err, credential.ErrNoLogin) {
-		err = (&fail.Error{Message: oneLine(err), Exit: fail.Auth, Err: err}).Then("Log in: hcpctl login; or give a token: hcpctl context set NAME --token-file FILE, or HCP_TOKEN.")
-	}
 	fail.Render(a.Stderr, err)
 	return fail.Exit(err)
 }

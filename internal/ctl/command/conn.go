@@ -49,7 +49,7 @@ func (a *App) connect() (*conn, error) {
 		return nil, err
 	}
 	retry := &transport.Retry{
-		Next:   &transport.Authorize{Next: &transport.Log{Next: base, Logger: a.logger()}, Source: t.source},
+		Next:   &transport.Log{Next: base, Logger: a.logger()},
 		Policy: a.Policy, Sleep: a.Sleep, Now: a.Now,
 		Notify: func(n transport.Again) {
 			// Progress only: a failure to write it changes nothing.
@@ -58,7 +58,8 @@ func (a *App) connect() (*conn, error) {
 	}
 	return &conn{
 		app: a, resolved: map[string]string{}, target: t, server: t.context.API(),
-		http: &http.Client{Transport: retry, CheckRedirect: noRedirect},
+		// A login that failed is no reason to send anything again, so it is outermost.
+		http: &http.Client{Transport: &transport.Authorize{Next: retry, Source: t.source}, CheckRedirect: noRedirect},
 	}, nil
 }
 
@@ -169,14 +170,28 @@ func (c *conn) repeatCommand(key string) string {
 	return line
 }
 
+// refused reports whether the credentials are what is wrong.
+func refused(err error) bool {
+	if _, ok := errors.AsType[*credential.OAuthError](err); ok {
+		return true
+	}
+	return errors.Is(err, credential.ErrNoLogin)
+}
+
+// notLoggedIn says how to log in.
+func notLoggedIn(err error) error {
+	return (&fail.Error{Message: oneLine(err), Exit: fail.Auth, Err: err}).
+		Then("Log in: hcpctl login; or give a token: hcpctl context set NAME --token-file FILE, or HCP_TOKEN.")
+}
+
 // unreachable says which server could not be reached; an error that says more
 // stays what it is.
 func (c *conn) unreachable(err error) error {
-	if errors.Is(err, errShown) || errors.Is(err, context.Canceled) || errors.Is(err, credential.ErrNoLogin) {
+	if errors.Is(err, errShown) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	if e, ok := errors.AsType[*credential.OAuthError](err); ok {
-		return (&fail.Error{Message: oneLine(err), Exit: fail.Auth, Err: e}).Then("Log in again: hcpctl login")
+	if refused(err) {
+		return notLoggedIn(err)
 	}
 	return (&fail.Error{Message: fmt.Sprintf("%s cannot be reached: %v", c.target.context.Server, oneLine(err)), Exit: fail.Failed, Err: err}).
 		Then("Check the address: hcpctl context show")

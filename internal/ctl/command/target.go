@@ -76,7 +76,7 @@ func (a *App) source(t target, dirs config.Dirs) (transport.Source, error) {
 	case config.MethodToken:
 		token, err := a.vault(dirs).Get(t.name, credential.SecretToken)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", credential.ErrNoLogin, err)
+			return nil, notLoggedIn(fmt.Errorf("%w: %w", credential.ErrNoLogin, err))
 		}
 		return credential.Static(token), nil
 	case config.MethodClientCredentials, config.MethodDevice:

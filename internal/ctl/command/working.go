@@ -109,7 +109,7 @@ func (j jobAPI) Stream(ctx context.Context, lastEventID string) (*http.Response,
 		return nil, err
 	}
 	req.Header.Set("Accept", "text/event-stream")
-	return j.open(ctx, req)
+	return j.try(ctx, req)
 }
 
 // Read implements watch.API.
@@ -130,7 +130,17 @@ func (j jobAPI) Read(ctx context.Context, wait time.Duration) (*http.Response, e
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
-	return j.open(ctx, req)
+	return j.try(ctx, req)
+}
+
+// try sends a request; credentials that are refused are an error that no
+// waiting mends.
+func (j jobAPI) try(ctx context.Context, req *http.Request) (*http.Response, error) {
+	resp, err := j.open(ctx, req)
+	if err != nil && refused(err) {
+		return nil, notLoggedIn(err)
+	}
+	return resp, err
 }
 
 // follow waits for a job with its progress on standard error. It fails where
