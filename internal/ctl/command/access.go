@@ -15,9 +15,13 @@ func (a *App) memberCommand() *cobra.Command {
 		ops: "listMembers listProjectMembers", use: "list", aliases: []string{"ls"}, short: "List who holds a role in the tenant or a project", scope: perhaps,
 		example: "  hcpctl member list\n  hcpctl member list --in-project",
 		resource: output.Resource{Kind: "member", Columns: []output.Column{
-			{Header: "name", Path: "display_name"}, {Header: "subject", Path: "principal.subject"}, {Header: "issuer", Path: "principal.issuer"},
-			{Header: "service_account", Path: "principal.service_account_id"}, {Header: "roles", Path: "roles[].role_id"},
-			{Header: "projects", Path: "roles[].project_id", Wide: true}, {Header: "bindings", Path: "roles[].role_binding_id", Wide: true},
+			{Header: "name", Path: "display_name"},
+			{Header: "subject", Path: "principal.subject"},
+			{Header: "issuer", Path: "principal.issuer"},
+			{Header: "service_account", Path: "principal.service_account_id"},
+			{Header: "roles", Path: "roles[].role_id"},
+			{Header: "projects", Path: "roles[].project_id", Wide: true},
+			{Header: "bindings", Path: "roles[].role_binding_id", Wide: true},
 		}},
 		request: func(c *call) (*http.Request, error) {
 			if c.project != "" {
@@ -30,8 +34,12 @@ func (a *App) memberCommand() *cobra.Command {
 
 func roleResource() output.Resource {
 	return output.Resource{Kind: "role", Columns: []output.Column{
-		{Header: "id", Path: "id"}, {Header: "name", Path: "name"}, {Header: "built_in", Path: "built_in"}, {Header: "description", Path: "description", Flex: true},
-		{Header: "permissions", Path: "permissions", Wide: true}, {Header: "plane", Path: "plane", Wide: true},
+		{Header: "id", Path: "id"},
+		{Header: "name", Path: "name"},
+		{Header: "built_in", Path: "built_in"},
+		{Header: "description", Path: "description", Flex: true},
+		{Header: "permissions", Path: "permissions", Wide: true},
+		{Header: "plane", Path: "plane", Wide: true},
 	}}
 }
 
@@ -75,10 +83,17 @@ func (a *App) roleCommand() *cobra.Command {
 
 func bindingResource() output.Resource {
 	return output.Resource{Kind: "role-binding", Columns: []output.Column{
-		{Header: "id", Path: "id"}, {Header: "role", Path: "role_id"}, {Header: "name", Path: "display_name"}, {Header: "subject", Path: "principal.subject"},
-		{Header: "service_account", Path: "principal.service_account_id"}, {Header: "project", Path: "project_id"}, {Header: "tenant", Path: "tenant_id", Wide: true},
-		{Header: "plane", Path: "plane", Wide: true}, {Header: "issuer", Path: "principal.issuer", Wide: true},
-		{Header: "created_by", Path: "created_by", Wide: true}, {Header: "age", Path: "created_at", Age: true, Wide: true},
+		{Header: "id", Path: "id"},
+		{Header: "role", Path: "role_id"},
+		{Header: "name", Path: "display_name"},
+		{Header: "subject", Path: "principal.subject"},
+		{Header: "service_account", Path: "principal.service_account_id"},
+		{Header: "project", Path: "project_id"},
+		{Header: "tenant", Path: "tenant_id", Wide: true},
+		{Header: "plane", Path: "plane", Wide: true},
+		{Header: "issuer", Path: "principal.issuer", Wide: true},
+		{Header: "created_by", Path: "created_by", Wide: true},
+		{Header: "age", Path: "created_at", Age: true, Wide: true},
 	}}
 }
 

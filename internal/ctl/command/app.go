@@ -53,7 +53,7 @@ var errShown = errors.New("shown, not sent")
 
 // Run runs the command line and returns the exit code.
 func (a *App) Run(ctx context.Context) int {
-	root := a.Root()
+	root := a.Root() //nolint:contextcheck // each command takes the context that it is run with
 	root.SetArgs(a.Args)
 	err := root.ExecuteContext(ctx)
 	if err == nil || errors.Is(err, errShown) {
@@ -76,7 +76,7 @@ func (a *App) Root() *cobra.Command {
 			"Results go to standard output, progress and errors to standard error.\n\n" +
 			"Exit codes: 0 done, 1 failed, 2 usage, 3 the job failed and was undone, 4 not authenticated or not allowed,\n" +
 			"5 the outcome is not known, 6 the wait is over but the job goes on, 130 interrupted (the job goes on).\n\n" +
-			"Environment: HCP_SERVER, HCP_TOKEN, HCP_CONTEXT, HCP_PROJECT, HCP_KEYRING=off, NO_COLOR.",
+			"Environment: HCP_SERVER, HCP_TOKEN, HCP_CONTEXT, HCP_PROJECT, HCP_KEYRING=off, HCP_ALLOW_HTTP=1, NO_COLOR.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       a.Version,

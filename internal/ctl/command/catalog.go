@@ -13,32 +13,46 @@ func catalogSort(f *filters) { f.sort("name", "-name", "created_at", "-created_a
 
 func imageResource() output.Resource {
 	return output.Resource{Kind: "image", Columns: []output.Column{
-		{Header: "id", Path: "id"}, {Header: "name", Path: "name"}, {Header: "os", Path: "os_type"},
-		{Header: "min_disk_gib", Path: "min_disk_gib"}, {Header: "description", Path: "description", Flex: true},
-		{Header: "providers", Path: "bindings[].provider_id", Wide: true}, {Header: "refs", Path: "bindings[].ref", Wide: true},
+		{Header: "id", Path: "id"},
+		{Header: "name", Path: "name"},
+		{Header: "os", Path: "os_type"},
+		{Header: "min_disk_gib", Path: "min_disk_gib"},
+		{Header: "description", Path: "description", Flex: true},
+		{Header: "providers", Path: "bindings[].provider_id", Wide: true},
+		{Header: "refs", Path: "bindings[].ref", Wide: true},
 		{Header: "age", Path: "created_at", Wide: true, Age: true},
 	}}
 }
 
 func flavorResource() output.Resource {
 	return output.Resource{Kind: "flavor", Columns: []output.Column{
-		{Header: "id", Path: "id"}, {Header: "name", Path: "name"}, {Header: "vcpus", Path: "vcpus"},
-		{Header: "memory_mib", Path: "memory_mib"}, {Header: "disk_gib", Path: "disk_gib"}, {Header: "age", Path: "created_at", Wide: true, Age: true},
+		{Header: "id", Path: "id"},
+		{Header: "name", Path: "name"},
+		{Header: "vcpus", Path: "vcpus"},
+		{Header: "memory_mib", Path: "memory_mib"},
+		{Header: "disk_gib", Path: "disk_gib"},
+		{Header: "age", Path: "created_at", Wide: true, Age: true},
 	}}
 }
 
 func zoneResource() output.Resource {
 	return output.Resource{Kind: "zone", Columns: []output.Column{
-		{Header: "id", Path: "id"}, {Header: "name", Path: "name"}, {Header: "location", Path: "location"},
-		{Header: "description", Path: "description", Flex: true}, {Header: "age", Path: "created_at", Wide: true, Age: true},
+		{Header: "id", Path: "id"},
+		{Header: "name", Path: "name"},
+		{Header: "location", Path: "location"},
+		{Header: "description", Path: "description", Flex: true},
+		{Header: "age", Path: "created_at", Wide: true, Age: true},
 	}}
 }
 
 func networkResource() output.Resource {
 	return output.Resource{Kind: "network", Columns: []output.Column{
-		{Header: "id", Path: "id"}, {Header: "name", Path: "name"}, {Header: "subnets", Path: "subnets[].cidr"},
+		{Header: "id", Path: "id"},
+		{Header: "name", Path: "name"},
+		{Header: "subnets", Path: "subnets[].cidr"},
 		{Header: "description", Path: "description", Flex: true},
-		{Header: "providers", Path: "bindings[].provider_id", Wide: true}, {Header: "refs", Path: "bindings[].ref", Wide: true},
+		{Header: "providers", Path: "bindings[].provider_id", Wide: true},
+		{Header: "refs", Path: "bindings[].ref", Wide: true},
 		{Header: "age", Path: "created_at", Wide: true, Age: true},
 	}}
 }

@@ -23,6 +23,7 @@ type conn struct {
 	server   string            // base URL of the API, as the generated client wants it
 	resolved map[string]string // IDs of what the arguments name
 	http     *http.Client
+	silent   *http.Client // tells of no repeats: something else draws on the terminal
 }
 
 // answer is an answer whose status is a success.
@@ -48,18 +49,20 @@ func (a *App) connect() (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	retry := &transport.Retry{
-		Next:   &transport.Log{Next: base, Logger: a.logger()},
-		Policy: a.Policy, Sleep: a.Sleep, Now: a.Now,
-		Notify: func(n transport.Again) {
-			// Progress only: a failure to write it changes nothing.
-			_, _ = fmt.Fprintf(a.Stderr, "%s, retry in %s (attempt %d of %d failed)\n", n.Reason, n.Pause.Round(100*time.Millisecond), n.Attempt, n.Of)
-		},
+	// A login that failed is no reason to send anything again, so it is outermost.
+	chain := func(notify func(transport.Again)) *http.Client {
+		retry := &transport.Retry{
+			Next:   &transport.Log{Next: base, Logger: a.logger()},
+			Policy: a.Policy, Sleep: a.Sleep, Now: a.Now, Notify: notify,
+		}
+		return &http.Client{Transport: &transport.Authorize{Next: retry, Source: t.source}, CheckRedirect: noRedirect}
 	}
 	return &conn{
 		app: a, resolved: map[string]string{}, target: t, server: t.context.API(),
-		// A login that failed is no reason to send anything again, so it is outermost.
-		http: &http.Client{Transport: &transport.Authorize{Next: retry, Source: t.source}, CheckRedirect: noRedirect},
+		silent: chain(nil), http: chain(func(n transport.Again) {
+			// Progress only: a failure to write it changes nothing.
+			_, _ = fmt.Fprintf(a.Stderr, "%s, retry in %s (attempt %d of %d failed)\n", n.Reason, n.Pause.Round(100*time.Millisecond), n.Attempt, n.Of)
+		}),
 	}, nil
 }
 
@@ -77,7 +80,7 @@ func (c *conn) open(ctx context.Context, req *http.Request) (*http.Response, err
 		}
 		return nil, errShown
 	}
-	return c.http.Do(req)
+	return c.http.Do(req) //nolint:gosec // the server is the one that the caller chose
 }
 
 // send sends a request that changes nothing.

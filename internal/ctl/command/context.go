@@ -37,8 +37,14 @@ func (a *App) edit(change func(*config.File) error) error {
 
 func contextResource() output.Resource {
 	return output.Resource{Kind: "context", Columns: []output.Column{
-		{Header: "current", Path: "current"}, {Header: "name", Path: "name"}, {Header: "server", Path: "server"}, {Header: "plane", Path: "plane"},
-		{Header: "project", Path: "project"}, {Header: "login", Path: "auth.method"}, {Header: "client_id", Path: "auth.client_id", Wide: true}, {Header: "issuer", Path: "auth.issuer", Wide: true},
+		{Header: "current", Path: "current"},
+		{Header: "name", Path: "name"},
+		{Header: "server", Path: "server"},
+		{Header: "plane", Path: "plane"},
+		{Header: "project", Path: "project"},
+		{Header: "login", Path: "auth.method"},
+		{Header: "client_id", Path: "auth.client_id", Wide: true},
+		{Header: "issuer", Path: "auth.issuer", Wide: true},
 	}}
 }
 

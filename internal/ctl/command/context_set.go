@@ -12,11 +12,11 @@ import (
 
 // contextFlags are the settings of a context.
 type contextFlags struct {
-	server, plane, project, caFile string
-	allowHTTP                      bool
-	clientID, issuer, audience     string
-	scopes                         []string
-	tokenFile, secretFile          string
+	plane, caFile              string
+	allowHTTP                  bool
+	clientID, issuer, audience string
+	scopes                     []string
+	tokenFile, secretFile      string
 }
 
 func (a *App) contextSet() *cobra.Command {
@@ -54,15 +54,9 @@ func (a *App) setContext(cmd *cobra.Command, name string, s contextFlags) error 
 	if err := config.CheckName(name); err != nil {
 		return fail.Usagef("%v", err)
 	}
-	d, err := a.dirs()
-	if err != nil {
-		return err
-	}
 	var secret string
-	for _, path := range []string{s.tokenFile, s.secretFile} {
-		if path == "" {
-			continue
-		}
+	if path := firstOf(s.tokenFile, s.secretFile); path != "" {
+		var err error
 		if secret, err = a.secretInput(path); err != nil {
 			return err
 		}
@@ -80,15 +74,7 @@ func (a *App) setContext(cmd *cobra.Command, name string, s contextFlags) error 
 			}
 		}
 		if secret != "" {
-			kind := credential.SecretToken
-			if s.secretFile != "" {
-				kind = credential.SecretClient
-			}
-			where, err := a.vault(d).Set(name, kind, secret)
-			if err != nil {
-				return err
-			}
-			if _, err := fmt.Fprintf(a.Stderr, "The secret is kept in %s.\n", where); err != nil {
+			if err := a.keepSecret(name, s, secret); err != nil {
 				return err
 			}
 		}
@@ -98,6 +84,24 @@ func (a *App) setContext(cmd *cobra.Command, name string, s contextFlags) error 
 		}
 		return nil
 	})
+}
+
+// keepSecret stores the secret of a context, and says where.
+func (a *App) keepSecret(name string, s contextFlags, secret string) error {
+	d, err := a.dirs()
+	if err != nil {
+		return err
+	}
+	kind := credential.SecretToken
+	if s.secretFile != "" {
+		kind = credential.SecretClient
+	}
+	where, err := a.vault(d).Set(name, kind, secret)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.Stderr, "The secret is kept in %s.\n", where)
+	return err
 }
 
 // changedContext lays the flags over the context as it was.

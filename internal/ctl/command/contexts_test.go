@@ -71,7 +71,7 @@ func TestFilesThatOthersCanReadAreRefused(t *testing.T) {
 			r.env["HOME"], r.env["HCP_KEYRING"] = r.home, "off"
 			r.ok("context", "set", "dev", "--server", r.server.URL, "--token-file", r.file("token", "secret-token"))
 			path := filepath.Join(r.home, ".config/hcpctl", name)
-			require.NoError(t, os.Chmod(path, 0o644)) //nolint:gosec // that is the point
+			require.NoError(t, os.Chmod(path, 0o644))
 			got := r.run("project", "list")
 			require.NotZero(t, got.code)
 			require.Contains(t, got.errOut, "chmod 600 "+path)

@@ -18,8 +18,14 @@ func (a *App) whoamiCommand() *cobra.Command {
 	return a.reading(spec{
 		ops: "getWhoAmI", use: "whoami", short: "Show who the server takes you for, and what you may do", example: "  hcpctl whoami",
 		resource: output.Resource{Kind: "principal", Columns: []output.Column{
-			{Header: "subject", Path: "subject"}, {Header: "issuer", Path: "issuer"}, {Header: "plane", Path: "plane"}, {Header: "tenant", Path: "tenant_id"},
-			{Header: "project", Path: "project_id"}, {Header: "roles", Path: "roles[].role_id"}, {Header: "permissions", Path: "permissions"}, {Header: "expires", Path: "expires_at"},
+			{Header: "subject", Path: "subject"},
+			{Header: "issuer", Path: "issuer"},
+			{Header: "plane", Path: "plane"},
+			{Header: "tenant", Path: "tenant_id"},
+			{Header: "project", Path: "project_id"},
+			{Header: "roles", Path: "roles[].role_id"},
+			{Header: "permissions", Path: "permissions"},
+			{Header: "expires", Path: "expires_at"},
 		}},
 		request: func(c *call) (*http.Request, error) { return client.NewGetWhoAmIRequest(c.server) },
 	})
@@ -58,8 +64,12 @@ func (a *App) limitsCommand() *cobra.Command {
 	return a.reading(spec{
 		ops: "getLimits", use: "limits", short: "Show the limits of the API", example: "  hcpctl limits",
 		resource: output.Resource{Kind: "limits", Columns: []output.Column{
-			{Header: "body_bytes", Path: "body_bytes"}, {Header: "user_data_bytes", Path: "user_data_bytes"}, {Header: "page_size_default", Path: "page_size_default"},
-			{Header: "page_size_max", Path: "page_size_max"}, {Header: "idempotency_key_length", Path: "idempotency_key_length"}, {Header: "idempotency_lifetime", Path: "idempotency_lifetime"},
+			{Header: "body_bytes", Path: "body_bytes"},
+			{Header: "user_data_bytes", Path: "user_data_bytes"},
+			{Header: "page_size_default", Path: "page_size_default"},
+			{Header: "page_size_max", Path: "page_size_max"},
+			{Header: "idempotency_key_length", Path: "idempotency_key_length"},
+			{Header: "idempotency_lifetime", Path: "idempotency_lifetime"},
 		}},
 		request: func(c *call) (*http.Request, error) { return client.NewGetLimitsRequest(c.server) },
 	})
@@ -121,7 +131,10 @@ func (a *App) serverVersion(cmd *cobra.Command, v map[string]any) error {
 
 func errorCodeResource() output.Resource {
 	return output.Resource{Kind: "error-code", Columns: []output.Column{
-		{Header: "code", Path: "code"}, {Header: "status", Path: "status"}, {Header: "retryable", Path: "retryable"}, {Header: "title", Path: "title"},
+		{Header: "code", Path: "code"},
+		{Header: "status", Path: "status"},
+		{Header: "retryable", Path: "retryable"},
+		{Header: "title", Path: "title"},
 		{Header: "description", Path: "description", Wide: true},
 	}}
 }

@@ -167,10 +167,18 @@ func TestDestructiveCommandsNeedYes(t *testing.T) {
 	r := newRig(t)
 	r.server.Handle("listVMs", paged([]map[string]any{vm(1, "web")}))
 	for _, args := range [][]string{
-		{"vm", "delete", "web"}, {"vm", "stop", "web", "--mode", "force"}, {"vm", "reboot", "web", "--mode", "force"}, {"job", "cancel", ctltest.SampleJob},
-		{"job", "abandon", ctltest.SampleJob, "--reason", "x"}, {"role", "delete", ctltest.SampleID}, {"ssh-key", "delete", ctltest.SampleID},
-		{"service-account", "delete", ctltest.SampleID}, {"service-account", "key", "delete", ctltest.SampleID, ctltest.SampleID},
-		{"role-binding", "delete", ctltest.SampleID}, {"ops", "tenant", "delete", ctltest.SampleID}, {"ops", "subnet", "delete", ctltest.SampleID, ctltest.SampleID},
+		{"vm", "delete", "web"},
+		{"vm", "stop", "web", "--mode", "force"},
+		{"vm", "reboot", "web", "--mode", "force"},
+		{"job", "cancel", ctltest.SampleJob},
+		{"job", "abandon", ctltest.SampleJob, "--reason", "x"},
+		{"role", "delete", ctltest.SampleID},
+		{"ssh-key", "delete", ctltest.SampleID},
+		{"service-account", "delete", ctltest.SampleID},
+		{"service-account", "key", "delete", ctltest.SampleID, ctltest.SampleID},
+		{"role-binding", "delete", ctltest.SampleID},
+		{"ops", "tenant", "delete", ctltest.SampleID},
+		{"ops", "subnet", "delete", ctltest.SampleID, ctltest.SampleID},
 	} {
 		got := r.run(args...)
 		require.Equal(t, 2, got.code, "%v", args)

@@ -37,10 +37,10 @@ type kept struct {
 
 func (k kept) ref() ref { return ref{noun: k.noun, list: k.list} }
 
-func (a *App) keptCommand(k kept, more ...*cobra.Command) *cobra.Command {
+func (a *App) keptCommand(k kept) *cobra.Command {
 	refs := []ref{k.ref()}
 	arg := upper(k.noun)
-	cmd := group(k.noun, title(k.plural),
+	return group(k.noun, title(k.plural),
 		a.listing(spec{
 			ops: "opsList" + k.suffix + "s", use: "list", aliases: []string{"ls"}, short: "List the " + k.plural, example: "  hcpctl ops " + k.noun + " list",
 			filters: catalogSort, resource: k.resource, request: k.list,
@@ -65,8 +65,6 @@ func (a *App) keptCommand(k kept, more ...*cobra.Command) *cobra.Command {
 			},
 			request: func(c *call) (*http.Request, error) { return k.remove(c, c.ids[0]) },
 		}))
-	cmd.AddCommand(more...)
-	return cmd
 }
 
 func upper(noun string) string { return strings.ToUpper(noun) }

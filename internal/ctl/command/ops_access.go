@@ -85,8 +85,13 @@ func (a *App) opsExplain() *cobra.Command {
 			f.list("role", "roles", "role that the token itself bears")
 		},
 		resource: output.Resource{Kind: "explanation", Columns: []output.Column{
-			{Header: "allowed", Path: "allowed"}, {Header: "reason", Path: "reason"}, {Header: "rule", Path: "rule"}, {Header: "role", Path: "role_id"},
-			{Header: "source", Path: "source"}, {Header: "role_binding", Path: "role_binding_id"}, {Header: "policy_version", Path: "policy_version"},
+			{Header: "allowed", Path: "allowed"},
+			{Header: "reason", Path: "reason"},
+			{Header: "rule", Path: "rule"},
+			{Header: "role", Path: "role_id"},
+			{Header: "source", Path: "source"},
+			{Header: "role_binding", Path: "role_binding_id"},
+			{Header: "policy_version", Path: "policy_version"},
 		}},
 		request: bodied(func(c *call, b client.ExplainRequest) (*http.Request, error) {
 			return client.NewOpsExplainAuthzRequest(c.server, b)

@@ -43,9 +43,15 @@ func (a *App) opsNetworkCommand() *cobra.Command {
 
 func (a *App) opsSubnetCommand() *cobra.Command {
 	r := output.Resource{Kind: "subnet", Columns: []output.Column{
-		{Header: "id", Path: "id"}, {Header: "cidr", Path: "cidr"}, {Header: "gateway", Path: "gateway"}, {Header: "first", Path: "pool_start"},
-		{Header: "last", Path: "pool_end"}, {Header: "allocated", Path: "allocated"}, {Header: "dns", Path: "dns_servers", Wide: true},
-		{Header: "network", Path: "network_id", Wide: true}, {Header: "age", Path: "created_at", Age: true, Wide: true},
+		{Header: "id", Path: "id"},
+		{Header: "cidr", Path: "cidr"},
+		{Header: "gateway", Path: "gateway"},
+		{Header: "first", Path: "pool_start"},
+		{Header: "last", Path: "pool_end"},
+		{Header: "allocated", Path: "allocated"},
+		{Header: "dns", Path: "dns_servers", Wide: true},
+		{Header: "network", Path: "network_id", Wide: true},
+		{Header: "age", Path: "created_at", Age: true, Wide: true},
 	}}
 	network := []ref{opsNetworkRef()}
 	list := func(c *call) (*http.Request, error) { return client.NewOpsListSubnetsRequest(c.server, c.ids[0], nil) }
@@ -94,8 +100,13 @@ func (a *App) opsAddressCommand() *cobra.Command {
 		ops: "opsListAddresses", use: "list NETWORK", aliases: []string{"ls"}, short: "List the addresses of a network that are taken", refs: []ref{opsNetworkRef()},
 		example: "  hcpctl ops address list example",
 		resource: output.Resource{Kind: "address", Columns: []output.Column{
-			{Header: "ip_address", Path: "ip_address"}, {Header: "mac", Path: "mac"}, {Header: "vm", Path: "vm_id"}, {Header: "project", Path: "project_id"},
-			{Header: "tenant", Path: "tenant_id"}, {Header: "subnet", Path: "subnet_id", Wide: true}, {Header: "age", Path: "created_at", Age: true, Wide: true},
+			{Header: "ip_address", Path: "ip_address"},
+			{Header: "mac", Path: "mac"},
+			{Header: "vm", Path: "vm_id"},
+			{Header: "project", Path: "project_id"},
+			{Header: "tenant", Path: "tenant_id"},
+			{Header: "subnet", Path: "subnet_id", Wide: true},
+			{Header: "age", Path: "created_at", Age: true, Wide: true},
 		}},
 		request: func(c *call) (*http.Request, error) {
 			return client.NewOpsListAddressesRequest(c.server, c.ids[0], nil)

@@ -15,11 +15,20 @@ func providerRef() ref {
 
 func (a *App) opsProviderCommand() *cobra.Command {
 	r := output.Resource{Kind: "provider", Columns: []output.Column{
-		{Header: "id", Path: "id"}, {Header: "name", Path: "name"}, {Header: "kind", Path: "kind"}, {Header: "zone", Path: "zone_id"}, {Header: "status", Path: "status"},
-		{Header: "enabled", Path: "enabled"}, {Header: "reason", Path: "status_reason", Flex: true}, {Header: "url", Path: "url", Wide: true},
-		{Header: "version", Path: "version", Wide: true}, {Header: "capabilities", Path: "capabilities", Wide: true},
-		{Header: "max_concurrency", Path: "max_concurrency", Wide: true}, {Header: "cpu_overcommit", Path: "cpu_overcommit", Wide: true},
-		{Header: "options", Path: "options", Wide: true}, {Header: "last_seen", Path: "last_seen_at", Wide: true, Age: true},
+		{Header: "id", Path: "id"},
+		{Header: "name", Path: "name"},
+		{Header: "kind", Path: "kind"},
+		{Header: "zone", Path: "zone_id"},
+		{Header: "status", Path: "status"},
+		{Header: "enabled", Path: "enabled"},
+		{Header: "reason", Path: "status_reason", Flex: true},
+		{Header: "url", Path: "url", Wide: true},
+		{Header: "version", Path: "version", Wide: true},
+		{Header: "capabilities", Path: "capabilities", Wide: true},
+		{Header: "max_concurrency", Path: "max_concurrency", Wide: true},
+		{Header: "cpu_overcommit", Path: "cpu_overcommit", Wide: true},
+		{Header: "options", Path: "options", Wide: true},
+		{Header: "last_seen", Path: "last_seen_at", Wide: true, Age: true},
 	}}
 	refs := []ref{providerRef()}
 	done := goal{client.JobStateSUCCEEDED, true}
@@ -88,9 +97,16 @@ func (a *App) opsNodeCommand() *cobra.Command {
 	return group("node", "Nodes: the hosts of VMs", a.listing(spec{
 		ops: "opsListNodes", use: "list", aliases: []string{"ls"}, short: "List the nodes", example: "  hcpctl ops node list --provider kvm-1", filters: byProvider,
 		resource: output.Resource{Kind: "node", Columns: []output.Column{
-			{Header: "id", Path: "id"}, {Header: "name", Path: "name"}, {Header: "state", Path: "state"}, {Header: "cordoned", Path: "cordoned"}, {Header: "vcpus", Path: "vcpus"},
-			{Header: "memory_mib", Path: "memory_mib"}, {Header: "provider", Path: "provider_id"}, {Header: "cluster", Path: "cluster_id", Wide: true},
-			{Header: "zone", Path: "zone_id", Wide: true}, {Header: "seen", Path: "seen_at", Age: true},
+			{Header: "id", Path: "id"},
+			{Header: "name", Path: "name"},
+			{Header: "state", Path: "state"},
+			{Header: "cordoned", Path: "cordoned"},
+			{Header: "vcpus", Path: "vcpus"},
+			{Header: "memory_mib", Path: "memory_mib"},
+			{Header: "provider", Path: "provider_id"},
+			{Header: "cluster", Path: "cluster_id", Wide: true},
+			{Header: "zone", Path: "zone_id", Wide: true},
+			{Header: "seen", Path: "seen_at", Age: true},
 		}},
 		request: func(c *call) (*http.Request, error) { return client.NewOpsListNodesRequest(c.server, nil) },
 	}))

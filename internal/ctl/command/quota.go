@@ -42,8 +42,12 @@ func showQuota(c *call, got answer) error {
 		rows = append(rows, add...)
 	}
 	return p.List(output.Resource{Kind: "quota", Columns: []output.Column{
-		{Header: "scope", Path: "scope"}, {Header: "id", Path: "id"}, {Header: "dimension", Path: "dimension"},
-		{Header: "used", Path: "used"}, {Header: "limit", Path: "limit"}, {Header: "free", Path: "free"},
+		{Header: "scope", Path: "scope"},
+		{Header: "id", Path: "id"},
+		{Header: "dimension", Path: "dimension"},
+		{Header: "used", Path: "used"},
+		{Header: "limit", Path: "limit"},
+		{Header: "free", Path: "free"},
 	}}, rows)
 }
 

@@ -27,7 +27,7 @@ func TestReferencePage(t *testing.T) {
 	require.True(t, ok)
 	want := head + "<!-- generated" + mark + "-->\n\n" + string(reference.Markdown(newRig(t).app(nil).Root()))
 	if *update {
-		require.NoError(t, os.WriteFile(path, []byte(want), 0o644)) //nolint:gosec // documentation
+		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
 		return
 	}
 	require.Equal(t, want, string(raw), "run go test ./internal/ctl/command -run Reference -update")

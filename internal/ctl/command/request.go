@@ -48,8 +48,11 @@ func (a *App) requestList() *cobra.Command {
 				}
 			}
 			return p.List(output.Resource{Kind: "request", Columns: []output.Column{
-				{Header: "age", Path: "created_at", Age: true}, {Header: "method", Path: "method"}, {Header: "repeat", Path: "command"},
-				{Header: "url", Path: "url", Wide: true}, {Header: "key", Path: "key", Wide: true},
+				{Header: "age", Path: "created_at", Age: true},
+				{Header: "method", Path: "method"},
+				{Header: "repeat", Path: "command"},
+				{Header: "url", Path: "url", Wide: true},
+				{Header: "key", Path: "key", Wide: true},
 			}}, rows)
 		},
 	}

@@ -176,12 +176,24 @@ func TestErrorsForPeople(t *testing.T) {
 		code   int
 		says   []string
 	}{
-		"busy": {409, map[string]any{"code": "OPERATION_IN_PROGRESS", "detail": "the VM is busy", "current_job_id": "job-7", "request_id": "req-9"}, 1,
-			[]string{"error[OPERATION_IN_PROGRESS]: the VM is busy\n", "hcpctl job watch job-7", "request ID: req-9"}},
-		"fields": {400, map[string]any{"code": "INVALID_ARGUMENT", "detail": "not valid", "errors": []any{map[string]string{"pointer": "/name", "detail": "too long"}}}, 1,
-			[]string{"  - /name: too long\n"}},
-		"quota": {403, map[string]any{"code": "QUOTA_EXCEEDED", "detail": "too many", "dimension": "vms", "limit": 10, "used": 10, "requested": 1, "scope": "project"}, 1,
-			[]string{"The project may use 10 vms, uses 10, and this needs 1 more."}},
+		"busy": {
+			409,
+			map[string]any{"code": "OPERATION_IN_PROGRESS", "detail": "the VM is busy", "current_job_id": "job-7", "request_id": "req-9"},
+			1,
+			[]string{"error[OPERATION_IN_PROGRESS]: the VM is busy\n", "hcpctl job watch job-7", "request ID: req-9"},
+		},
+		"fields": {
+			400,
+			map[string]any{"code": "INVALID_ARGUMENT", "detail": "not valid", "errors": []any{map[string]string{"pointer": "/name", "detail": "too long"}}},
+			1,
+			[]string{"  - /name: too long\n"},
+		},
+		"quota": {
+			403,
+			map[string]any{"code": "QUOTA_EXCEEDED", "detail": "too many", "dimension": "vms", "limit": 10, "used": 10, "requested": 1, "scope": "project"},
+			1,
+			[]string{"The project may use 10 vms, uses 10, and this needs 1 more."},
+		},
 		"denied":   {403, map[string]any{"code": "PERMISSION_DENIED", "detail": "no"}, 4, []string{"hcpctl whoami"}},
 		"unknown":  {401, map[string]any{"code": "UNAUTHENTICATED", "detail": "no"}, 4, []string{"hcpctl login"}},
 		"expired":  {401, map[string]any{"code": "TOKEN_EXPIRED", "detail": "old"}, 4, []string{"HCP_TOKEN"}},

@@ -14,8 +14,12 @@ import (
 
 func serviceAccountResource() output.Resource {
 	return output.Resource{Kind: "service-account", Columns: []output.Column{
-		{Header: "name", Path: "name"}, {Header: "id", Path: "id"}, {Header: "disabled", Path: "disabled"}, {Header: "age", Path: "created_at", Age: true},
-		{Header: "description", Path: "description", Wide: true, Flex: true}, {Header: "project", Path: "project_id", Wide: true},
+		{Header: "name", Path: "name"},
+		{Header: "id", Path: "id"},
+		{Header: "disabled", Path: "disabled"},
+		{Header: "age", Path: "created_at", Age: true},
+		{Header: "description", Path: "description", Wide: true, Flex: true},
+		{Header: "project", Path: "project_id", Wide: true},
 	}}
 }
 
@@ -78,8 +82,11 @@ func accountKeyRef() ref {
 
 func (a *App) serviceAccountKeyCommand() *cobra.Command {
 	r := output.Resource{Kind: "service-account-key", Columns: []output.Column{
-		{Header: "id", Path: "id"}, {Header: "client_id", Path: "client_id"}, {Header: "age", Path: "created_at", Age: true},
-		{Header: "expires", Path: "expires_at"}, {Header: "last_used", Path: "last_used_at"},
+		{Header: "id", Path: "id"},
+		{Header: "client_id", Path: "client_id"},
+		{Header: "age", Path: "created_at", Age: true},
+		{Header: "expires", Path: "expires_at"},
+		{Header: "last_used", Path: "last_used_at"},
 	}}
 	refs := []ref{serviceAccountRef()}
 	create := a.changing(spec{

@@ -47,7 +47,10 @@ func (a *App) quotaCommand() *cobra.Command {
 
 func sshKeyResource() output.Resource {
 	return output.Resource{Kind: "ssh-key", Columns: []output.Column{
-		{Header: "name", Path: "name"}, {Header: "fingerprint", Path: "fingerprint"}, {Header: "age", Path: "created_at", Age: true}, {Header: "id", Path: "id"},
+		{Header: "name", Path: "name"},
+		{Header: "fingerprint", Path: "fingerprint"},
+		{Header: "age", Path: "created_at", Age: true},
+		{Header: "id", Path: "id"},
 		{Header: "public_key", Path: "public_key", Wide: true, Flex: true},
 	}}
 }

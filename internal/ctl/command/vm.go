@@ -196,7 +196,7 @@ func iso(d time.Duration) (client.Duration, error) {
 	if d < time.Second || d > time.Hour {
 		return "", fail.Usagef("--grace is 1s to 1h")
 	}
-	return client.Duration(fmt.Sprintf("PT%dS", d/time.Second)), nil
+	return fmt.Sprintf("PT%dS", d/time.Second), nil
 }
 
 // forced is what is confirmed before the power is cut.

@@ -116,7 +116,7 @@ func (j jobAPI) Stream(ctx context.Context, lastEventID string) (*http.Response,
 func (j jobAPI) Read(ctx context.Context, wait time.Duration) (*http.Response, error) {
 	var d *client.Wait
 	if wait > 0 {
-		s := client.Wait(fmt.Sprintf("PT%dS", wait/time.Second))
+		s := fmt.Sprintf("PT%dS", wait/time.Second)
 		d = &s
 	}
 	var req *http.Request
@@ -152,8 +152,12 @@ func (c *conn) follow(ctx context.Context, id string, ops bool, timeout time.Dur
 	if ops {
 		words = []string{"ops", "job", "watch"}
 	}
-	f := &watch.Follower{API: jobAPI{c, id, ops}, Sleep: c.app.Sleep, Watch: c.app.again(words...)}
-	p := watch.NewProgress(c.app.Stderr, terminal.Detect(c.app.Stderr, c.app.Env, c.app.flags.ascii))
+	quiet := *c
+	quiet.http = c.silent
+	f := &watch.Follower{API: jobAPI{&quiet, id, ops}, Sleep: c.app.Sleep, Watch: c.app.again(words...)}
+	style := terminal.Detect(c.app.Stderr, c.app.Env, c.app.flags.ascii)
+	style.Live = style.Live && !c.app.flags.verbose // a log cannot be drawn around
+	p := watch.NewProgress(c.app.Stderr, style)
 	job, err := p.Follow(inner, f)
 	if err == nil {
 		return job, nil

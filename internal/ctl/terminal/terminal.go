@@ -26,7 +26,7 @@ const defaultWidth = 80
 // IsTerminal reports whether v, a reader or writer, is a terminal.
 func IsTerminal(v any) bool {
 	f, ok := v.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor is small
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // Detect derives the style of w from what it is and from the environment
@@ -51,7 +51,7 @@ func Width(w io.Writer) int {
 	if !ok {
 		return 0
 	}
-	width, _, err := term.GetSize(int(f.Fd())) //nolint:gosec // a file descriptor is small
+	width, _, err := term.GetSize(int(f.Fd()))
 	if err != nil || width <= 0 {
 		return defaultWidth
 	}
@@ -107,6 +107,6 @@ func ReadSecret(in io.Reader) (string, error) {
 	if !ok {
 		return "", os.ErrInvalid
 	}
-	raw, err := term.ReadPassword(int(f.Fd())) //nolint:gosec // a file descriptor is small
+	raw, err := term.ReadPassword(int(f.Fd()))
 	return string(raw), err
 }

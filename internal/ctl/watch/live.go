@@ -120,7 +120,7 @@ func (l *live) working(now time.Time) []string {
 		if l.job.Waiting != nil {
 			detail += ": " + l.job.Waiting.Message
 		}
-		out = append(out, l.line(spin, string(l.job.Type), detail))
+		out = append(out, l.line(spin, l.job.Type, detail))
 	}
 	if l.note != "" {
 		out = append(out, l.line(" ", l.note, ""))

@@ -57,7 +57,7 @@ func (f *Follower) oneStream(ctx context.Context, p *position, emit func(Update)
 
 	resp, err := f.API.Stream(inner, p.lastID)
 	if err != nil {
-		return true, nil //nolint:nilerr // the next connection may succeed; the limit of tries is the caller's
+		return true, nil
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read from
 	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || resp.StatusCode != http.StatusOK || kind != "text/event-stream" {
@@ -67,7 +67,7 @@ func (f *Follower) oneStream(ctx context.Context, p *position, emit func(Update)
 	for {
 		e, err := events.next()
 		if err != nil {
-			return true, nil //nolint:nilerr // cut: the caller comes back
+			return true, nil
 		}
 		if e.retry > 0 {
 			p.retry = min(maxPause, e.retry)
@@ -87,13 +87,13 @@ func (p *position) take(e event, emit func(Update) error) (done bool, err error)
 	switch e.kind {
 	case "job":
 		var job client.Job
-		if json.Unmarshal(e.data, &job) != nil || job.ID == "" {
+		if !decode(e.data, &job) || job.ID == "" {
 			return false, nil
 		}
 		p.job = job
 	case "step":
 		var step client.JobStep
-		if json.Unmarshal(e.data, &step) != nil || step.Name == "" {
+		if !decode(e.data, &step) || step.Name == "" {
 			return false, nil
 		}
 		p.merge(step)
@@ -103,6 +103,10 @@ func (p *position) take(e event, emit func(Update) error) (done bool, err error)
 	p.seen = true
 	return Over(p.job), emit(Update{Job: p.job})
 }
+
+// decode reports whether data is such a value; an event that is not understood
+// is passed over, for the job is read again in the end.
+func decode(data []byte, v any) bool { return json.Unmarshal(data, v) == nil }
 
 // merge puts a step's new state into a copy of the job: the one before may
 // still be drawn.
