@@ -66,14 +66,14 @@ func (a *App) roleCommand() *cobra.Command {
 			}),
 		}),
 		a.changing(spec{
-			ops: "updateRole", use: "update ROLE", short: "Change a role; the permissions that are given replace all", refs: []ref{roleRef()}, fields: body, resource: r,
+			ops: "updateRole", etag: true, use: "update ROLE", short: "Change a role; the permissions that are given replace all", refs: []ref{roleRef()}, fields: body, resource: r,
 			example: "  hcpctl role update example --permission vm.read --permission vm.start",
 			request: bodied(func(c *call, b client.UpdateRoleRequest) (*http.Request, error) {
 				return client.NewUpdateRoleRequest(c.server, c.ids[0], nil, b)
 			}),
 		}),
 		a.changing(spec{
-			ops: "deleteRole", use: "delete ROLE", aliases: []string{"rm"}, short: "Delete a role", refs: []ref{roleRef()}, resource: r, past: "deleted",
+			ops: "deleteRole", etag: true, use: "delete ROLE", aliases: []string{"rm"}, short: "Delete a role", refs: []ref{roleRef()}, resource: r, past: "deleted",
 			example: "  hcpctl role delete example --yes",
 			ask:     func(c *call) string { return fmt.Sprintf("Delete role %s? This cannot be undone.", c.args[0]) },
 			request: func(c *call) (*http.Request, error) { return client.NewDeleteRoleRequest(c.server, c.ids[0], nil) },
@@ -147,7 +147,7 @@ func (a *App) roleBindingCommand() *cobra.Command {
 			},
 		}),
 		a.changing(spec{
-			ops: "deleteTenantRoleBinding deleteProjectRoleBinding", use: "delete BINDING", aliases: []string{"rm"}, short: "Take a role away", scope: perhaps, refs: []ref{bindingRef()}, resource: r, past: "deleted",
+			ops: "deleteTenantRoleBinding deleteProjectRoleBinding", etag: true, use: "delete BINDING", aliases: []string{"rm"}, short: "Take a role away", scope: perhaps, refs: []ref{bindingRef()}, resource: r, past: "deleted",
 			example: "  hcpctl role-binding delete " + id + " --yes\n  hcpctl role-binding delete " + id + " --in-project --yes",
 			ask: func(c *call) string {
 				return fmt.Sprintf("Delete role binding %s? Whoever held the role loses it at once.", c.args[0])

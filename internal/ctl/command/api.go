@@ -11,6 +11,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/internal/ctl/fail"
 	"github.com/hypervisor-control-plane/hcp/internal/ctl/output"
+	"github.com/hypervisor-control-plane/hcp/internal/ctl/terminal"
 )
 
 // apiCommand sends any request: what the other commands do not offer yet.
@@ -47,7 +48,7 @@ func (a *App) apiCommand() *cobra.Command {
 			return a.printRaw(got)
 		},
 	}
-	cmd.Flags().StringVarP(&data, "data", "d", "", "body: JSON, @FILE, or - for standard input")
+	cmd.Flags().StringVarP(&data, "data", "d", "", "body: JSON, @FILE, or - for standard input; secrets belong into a file")
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "NAME: VALUE, such as If-Match; may be repeated")
 	cmd.Flags().StringVar(&key, "idempotency-key", "", "repeat the request that was sent with this key")
 	cmd.ValidArgs = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
@@ -95,7 +96,15 @@ func (a *App) rawRequest(cmd *cobra.Command, server string, args []string, data 
 // answer is JSON.
 func (a *App) printRaw(got answer) error {
 	if !strings.Contains(got.header.Get("Content-Type"), "json") {
-		_, err := fmt.Fprint(a.Stdout, string(got.body))
+		text := string(got.body)
+		if terminal.IsTerminal(a.Stdout) {
+			lines := strings.Split(text, "\n")
+			for i := range lines {
+				lines[i] = fail.Clean(lines[i])
+			}
+			text = strings.Join(lines, "\n")
+		}
+		_, err := fmt.Fprint(a.Stdout, text)
 		return err
 	}
 	format := a.flags.output

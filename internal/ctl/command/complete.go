@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -149,9 +150,23 @@ func (a *App) askCandidates(ctx context.Context, cmd *cobra.Command, s spec, arg
 		return nil
 	}
 	if raw, err := json.Marshal(candidates{At: quiet.Now(), Items: items}); err == nil {
+		sweep(d.Completions(), quiet.Now())
 		_ = private.Write(path, raw) // without it the next tab asks again
 	}
 	return items
+}
+
+// sweep removes what is too old to be used. What it cannot remove does no harm.
+func sweep(dir string, now time.Time) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err == nil && now.Sub(info.ModTime()) > completeLifetime {
+			_ = private.Remove(filepath.Join(dir, f.Name()))
+		}
+	}
 }
 
 // completionKey tells apart what must not be mixed up: servers, tokens,

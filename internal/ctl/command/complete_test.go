@@ -62,3 +62,17 @@ func TestCompletionOfContexts(t *testing.T) {
 	require.Equal(t, []string{"dev\t" + r.server.URL}, tab(r, "context", "use", ""))
 	require.Equal(t, []string{"dev\t" + r.server.URL}, tab(r, "--context", ""))
 }
+
+// Candidates that nobody will use again do not pile up.
+func TestCompletionSweeps(t *testing.T) {
+	r := newRig(t)
+	r.server.Handle("listVMs", paged([]map[string]any{vm(1, "web-1")}))
+	r.now = time.Now()
+	tab(r, "vm", "start", "")
+	tab(r, "vm", "stop", "")
+	r.now = r.now.Add(time.Minute)
+	tab(r, "vm", "reboot", "")
+	files, err := filepath.Glob(filepath.Join(r.home, ".cache/hcpctl/completion/*"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+}

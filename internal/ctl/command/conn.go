@@ -190,8 +190,11 @@ func notLoggedIn(err error) error {
 // unreachable says which server could not be reached; an error that says more
 // stays what it is.
 func (c *conn) unreachable(err error) error {
-	if errors.Is(err, errShown) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, errShown) {
 		return err
+	}
+	if errors.Is(err, context.Canceled) {
+		return &fail.Error{Message: "interrupted", Exit: fail.Detached, Err: err}
 	}
 	if refused(err) {
 		return notLoggedIn(err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
@@ -116,7 +117,7 @@ func TestEveryOperationHasACommand(t *testing.T) {
 	commands := map[string]*cobra.Command{}
 	walk(r.app(nil).Root(), func(cmd *cobra.Command) {
 		for op := range strings.FieldsSeq(cmd.Annotations[command.AnnotationOperations]) {
-			if commands[op] == nil {
+			if commands[op] == nil || cmd.Name() == "list" {
 				commands[op] = cmd
 			}
 		}
@@ -127,6 +128,12 @@ func TestEveryOperationHasACommand(t *testing.T) {
 			known[op.OperationID] = true
 			cmd := commands[op.OperationID]
 			require.NotNil(t, cmd, "no command makes %s %s", op.OperationID, path)
+			for _, p := range op.Parameters {
+				if flag := flagOf(p.Value); flag != "" {
+					require.NotNil(t, cmd.Flags().Lookup(flag), "%s cannot give %s", cmd.CommandPath(), p.Value.Name)
+				}
+			}
+			require.Equal(t, op.Parameters.GetByInAndName("header", "If-Match") == nil, cmd.Flags().Lookup("if-match") == nil, "%s: --if-match", cmd.CommandPath())
 			if op.RequestBody == nil || cmd.Name() == "api" {
 				continue
 			}
@@ -139,6 +146,19 @@ func TestEveryOperationHasACommand(t *testing.T) {
 	for op := range commands {
 		require.True(t, known[op], "%s is no operation of the API", op)
 	}
+}
+
+// flagOf is the flag of a parameter, "" for those that hcpctl sets itself.
+func flagOf(p *openapi3.Parameter) string {
+	switch p.Name {
+	case "page_token", "wait", "If-None-Match", "Last-Event-ID", "If-Match":
+		return ""
+	case "power_state":
+		return "power"
+	case "resource_id", "provider_id", "tenant_id":
+		return strings.TrimSuffix(p.Name, "_id")
+	}
+	return strings.ToLower(strings.ReplaceAll(p.Name, "_", "-"))
 }
 
 // hasFlagFor looks for the flag of a member in a command without --file.

@@ -54,11 +54,11 @@ func (a *App) keptCommand(k kept) *cobra.Command {
 			example: "  hcpctl ops " + k.noun + " create " + k.example[0], request: k.post,
 		}),
 		a.changing(spec{
-			ops: "opsUpdate" + k.suffix, use: "update " + arg, short: "Change a " + k.noun, refs: refs, fields: k.update, resource: k.resource,
+			ops: "opsUpdate" + k.suffix, etag: true, use: "update " + arg, short: "Change a " + k.noun, refs: refs, fields: k.update, resource: k.resource,
 			example: "  hcpctl ops " + k.noun + " update example " + k.example[1], request: k.patch,
 		}),
 		a.changing(spec{
-			ops: "opsDelete" + k.suffix, use: "delete " + arg, aliases: []string{"rm"}, short: "Delete a " + k.noun, refs: refs, resource: k.resource, past: "deleted",
+			ops: "opsDelete" + k.suffix, etag: true, use: "delete " + arg, aliases: []string{"rm"}, short: "Delete a " + k.noun, refs: refs, resource: k.resource, past: "deleted",
 			example: "  hcpctl ops " + k.noun + " delete example --yes",
 			ask: func(c *call) string {
 				return fmt.Sprintf("Delete %s %s (%s)? %s", k.noun, c.args[0], c.ids[0], k.gone)

@@ -56,7 +56,7 @@ func (a *App) opsRoleBindingCommand() *cobra.Command {
 			}),
 		}),
 		a.changing(spec{
-			ops: "opsDeleteRoleBinding", use: "delete BINDING", aliases: []string{"rm"}, short: "Take a role away", refs: refs, resource: r, past: "deleted",
+			ops: "opsDeleteRoleBinding", etag: true, use: "delete BINDING", aliases: []string{"rm"}, short: "Take a role away", refs: refs, resource: r, past: "deleted",
 			example: "  hcpctl ops role-binding delete " + id + " --yes",
 			ask: func(c *call) string {
 				return fmt.Sprintf("Delete role binding %s? Whoever held the role loses it at once.", c.args[0])
@@ -105,7 +105,7 @@ func (a *App) opsQuotaCommand() *cobra.Command {
 	get := func(c *call) (*http.Request, error) { return client.NewOpsGetQuotaRequest(c.server, c.ids[0], nil) }
 	var unlimited []string
 	set := a.changing(spec{
-		ops: "opsPutQuota", use: "set SCOPE", short: "Set limits of a tenant or a project; what is not named stays", refs: []ref{scopeRef}, resource: quotaResource(), show: showQuota,
+		ops: "opsPutQuota", etag: true, use: "set SCOPE", short: "Set limits of a tenant or a project; what is not named stays", refs: []ref{scopeRef}, resource: quotaResource(), show: showQuota,
 		example: "  hcpctl ops quota set example --vms 20 --vcpus 80 --unlimited snapshots",
 		fields: func(f *fields) {
 			for _, d := range dimensions() {

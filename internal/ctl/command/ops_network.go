@@ -83,7 +83,7 @@ func (a *App) opsSubnetCommand() *cobra.Command {
 			}),
 		}),
 		a.changing(spec{
-			ops: "opsDeleteSubnet", use: "delete NETWORK SUBNET", aliases: []string{"rm"}, short: "Delete a subnet", refs: both, resource: r, past: "deleted",
+			ops: "opsDeleteSubnet", etag: true, use: "delete NETWORK SUBNET", aliases: []string{"rm"}, short: "Delete a subnet", refs: both, resource: r, past: "deleted",
 			example: "  hcpctl ops subnet delete example 10.20.0.0/24 --yes",
 			ask: func(c *call) string {
 				return fmt.Sprintf("Delete subnet %s of network %s? No address of it may be taken any more; this cannot be undone.", c.args[1], c.args[0])

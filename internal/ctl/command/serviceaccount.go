@@ -49,7 +49,7 @@ func (a *App) serviceAccountCommand() *cobra.Command {
 			}),
 		}),
 		a.changing(spec{
-			ops: "updateServiceAccount", use: "update ACCOUNT", short: "Rename, describe, disable or enable a service account", scope: inProject, refs: refs, resource: r,
+			ops: "updateServiceAccount", etag: true, use: "update ACCOUNT", short: "Rename, describe, disable or enable a service account", scope: inProject, refs: refs, resource: r,
 			example: "  hcpctl service-account update example --disabled\n  hcpctl service-account update example --disabled=false",
 			fields: func(f *fields) {
 				f.text("name", "name", "new name")
@@ -61,7 +61,7 @@ func (a *App) serviceAccountCommand() *cobra.Command {
 			}),
 		}),
 		a.changing(spec{
-			ops: "deleteServiceAccount", use: "delete ACCOUNT", aliases: []string{"rm"}, short: "Delete a service account with its keys", scope: inProject, refs: refs, resource: r, past: "deleted",
+			ops: "deleteServiceAccount", etag: true, use: "delete ACCOUNT", aliases: []string{"rm"}, short: "Delete a service account with its keys", scope: inProject, refs: refs, resource: r, past: "deleted",
 			example: "  hcpctl service-account delete example --yes",
 			ask: func(c *call) string {
 				return fmt.Sprintf("Delete service account %s with its keys? Programs that use it stop working; this cannot be undone.", c.args[0])
@@ -108,7 +108,7 @@ func (a *App) serviceAccountKeyCommand() *cobra.Command {
 		}),
 		create,
 		a.changing(spec{
-			ops: "deleteServiceAccountKey", use: "delete ACCOUNT KEY", aliases: []string{"rm"}, short: "Revoke a key", scope: inProject, refs: append(refs, accountKeyRef()),
+			ops: "deleteServiceAccountKey", etag: true, use: "delete ACCOUNT KEY", aliases: []string{"rm"}, short: "Revoke a key", scope: inProject, refs: append(refs, accountKeyRef()),
 			example: "  hcpctl service-account key delete example 0198c2de-0000-7000-8000-000000000001 --yes", resource: r, past: "deleted",
 			ask: func(c *call) string {
 				return fmt.Sprintf("Revoke key %s of service account %s? Programs that use it stop working; this cannot be undone.", c.args[1], c.args[0])

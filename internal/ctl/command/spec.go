@@ -43,6 +43,7 @@ type spec struct {
 	resource output.Resource
 	past     string                    // "created", for people
 	ask      func(c *call) string      // what is confirmed; nil or "" asks nothing
+	etag     bool                      // it takes If-Match
 	unpaged  bool                      // the list has no pages
 	pick     string                    // items are searched for the argument instead of read by ID
 	show     func(*call, answer) error // another way to show the answer
@@ -214,7 +215,7 @@ func (c *call) changed(s spec, p *output.Printer, got answer) error {
 // changeFlags are the flags of every command that changes something.
 func (a *App) changeFlags(cmd *cobra.Command, s spec, yes *bool, key, match *string) {
 	cmd.Flags().StringVar(key, "idempotency-key", "", "repeat the request that was sent with this key")
-	if match != nil && !strings.Contains(s.use, "create") {
+	if s.etag {
 		cmd.Flags().StringVar(match, "if-match", "", "only if the ETag is still this one")
 	}
 	if s.ask != nil {

@@ -80,7 +80,7 @@ func (a *App) sshKeyCommand() *cobra.Command {
 			}),
 		}),
 		a.changing(spec{
-			ops: "deleteSSHKey", use: "delete KEY", aliases: []string{"rm"}, short: "Delete an SSH key", scope: inProject, refs: []ref{sshKeyRef()},
+			ops: "deleteSSHKey", etag: true, use: "delete KEY", aliases: []string{"rm"}, short: "Delete an SSH key", scope: inProject, refs: []ref{sshKeyRef()},
 			example: "  hcpctl ssh-key delete example --yes", resource: r, past: "deleted",
 			ask: func(c *call) string {
 				return fmt.Sprintf("Delete SSH key %s? VMs that have it keep it.", c.args[0])

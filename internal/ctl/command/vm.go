@@ -151,7 +151,7 @@ func (a *App) vmGet() *cobra.Command {
 
 func (a *App) vmUpdate() *cobra.Command {
 	return a.working(spec{
-		ops: "updateVM", use: "update VM", short: "Change a VM's name, description, tags, metadata or delete protection", scope: inProject, refs: []ref{vmRef()},
+		ops: "updateVM", etag: true, use: "update VM", short: "Change a VM's name, description, tags, metadata or delete protection", scope: inProject, refs: []ref{vmRef()},
 		long:    "Change a VM's name, description, tags, metadata or delete protection. What is not named stays. The guest's hostname stays too.",
 		example: `  hcpctl vm update web-1 --tag env=prod --tag old- --delete-protection`,
 		fields: func(f *fields) {
@@ -170,7 +170,7 @@ func (a *App) vmUpdate() *cobra.Command {
 
 func (a *App) vmStart() *cobra.Command {
 	return a.working(spec{
-		ops: "startVM", use: "start VM", short: "Power a VM on", scope: inProject, refs: []ref{vmRef()},
+		ops: "startVM", etag: true, use: "start VM", short: "Power a VM on", scope: inProject, refs: []ref{vmRef()},
 		example:  `  hcpctl vm start web-1`,
 		resource: vmResource(), past: "started",
 		request: func(c *call) (*http.Request, error) {
@@ -212,7 +212,7 @@ func (p *power) forced(what string) func(*call) string {
 func (a *App) vmStop() *cobra.Command {
 	var p power
 	cmd := a.working(spec{
-		ops: "stopVM", use: "stop VM", short: "Power a VM off", scope: inProject, refs: []ref{vmRef()},
+		ops: "stopVM", etag: true, use: "stop VM", short: "Power a VM off", scope: inProject, refs: []ref{vmRef()},
 		long: "Power a VM off. With --mode force its power is cut, and a job that is at work on it is cancelled first.",
 		example: `  hcpctl vm stop web-1
   hcpctl vm stop web-1 --mode graceful_then_force --grace 2m
@@ -234,7 +234,7 @@ func (a *App) vmStop() *cobra.Command {
 func (a *App) vmReboot() *cobra.Command {
 	var p power
 	cmd := a.working(spec{
-		ops: "rebootVM", use: "reboot VM", short: "Reboot a running VM", scope: inProject, refs: []ref{vmRef()},
+		ops: "rebootVM", etag: true, use: "reboot VM", short: "Reboot a running VM", scope: inProject, refs: []ref{vmRef()},
 		example:  `  hcpctl vm reboot web-1 --grace 30s`,
 		resource: vmResource(), past: "rebooted", ask: p.forced("Reset"),
 		request: func(c *call) (*http.Request, error) {
@@ -252,7 +252,7 @@ func (a *App) vmReboot() *cobra.Command {
 
 func (a *App) vmDelete() *cobra.Command {
 	return a.working(spec{
-		ops: "deleteVM", use: "delete VM", aliases: []string{"rm"}, short: "Delete a VM with its disks", scope: inProject, refs: []ref{vmRef()},
+		ops: "deleteVM", etag: true, use: "delete VM", aliases: []string{"rm"}, short: "Delete a VM with its disks", scope: inProject, refs: []ref{vmRef()},
 		long:     "Delete a VM with its disks. A job that is at work on it is cancelled first.",
 		example:  `  hcpctl vm delete web-1 --yes`,
 		resource: vmResource(), past: "deleted",

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,11 +75,7 @@ func (a *App) working(s spec, g goal) *cobra.Command {
 		}
 		return r.print(job, g)
 	})
-	if strings.Contains(s.ops, "Job") { // a job has no ETag
-		a.changeFlags(cmd, s, &yes, &key, nil)
-	} else {
-		a.changeFlags(cmd, s, &yes, &key, &match)
-	}
+	a.changeFlags(cmd, s, &yes, &key, &match)
 	w.flags(cmd)
 	return cmd
 }

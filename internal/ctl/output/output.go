@@ -160,9 +160,32 @@ func (p *Printer) document(raw json.RawMessage) error {
 			return err
 		}
 		b.WriteByte('\n')
-		_, err := p.W.Write(b.Bytes())
+		_, err := io.WriteString(p.W, escape(b.String()))
 		return err
 	}
+}
+
+// escape writes what could steer a terminal as JSON's own escapes: the value
+// stays the same. Such runes stand in strings alone.
+func escape(doc string) string {
+	if !strings.ContainsFunc(doc, steers) {
+		return doc
+	}
+	var b strings.Builder
+	for _, r := range doc {
+		if steers(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// steers reports the control characters that JSON allows in strings, and those
+// that turn the direction of text.
+func steers(r rune) bool {
+	return (r >= 0x7f && r <= 0x9f) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069)
 }
 
 // yaml keeps the order of the members: JSON is read as the YAML that it is.

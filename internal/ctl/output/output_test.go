@@ -56,6 +56,8 @@ func TestDocumentsAreFaithful(t *testing.T) {
 	out := print1(t, output.Printer{Format: "json"}, true, thing)
 	require.Less(t, strings.Index(out, "zeta"), strings.Index(out, `"id"`))
 	require.Contains(t, out, "12345678901234567890")
+	out = print1(t, output.Printer{Format: "json"}, true, "{\"id\":\"a\u009b2J\u202eb\"}")
+	require.Equal(t, "{\n  \"id\": \"a\\u009b2J\\u202eb\"\n}\n", out, "nothing that could steer a terminal, the same value")
 	out = print1(t, output.Printer{Format: "yaml"}, true, thing)
 	require.Less(t, strings.Index(out, "zeta"), strings.Index(out, "id:"))
 	var v map[string]any
