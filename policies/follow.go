@@ -108,7 +108,21 @@ func (e *Enforcer) fresh(ctx context.Context) (*snapshot, error) {
 	if s := e.current.Load(); s != nil && !e.stale() {
 		return s, nil
 	}
-	a := e.check(ctx)
+	return e.wait(ctx, e.check(ctx))
+}
+
+// latest returns a snapshot that was current when it was asked for.
+func (e *Enforcer) latest(ctx context.Context) (*snapshot, error) {
+	asked := e.age()
+	s, err := e.wait(ctx, e.check(ctx))
+	if err == nil && time.Duration(e.checked.Load()) < asked { // that check had begun before
+		s, err = e.wait(ctx, e.check(ctx))
+	}
+	return s, err
+}
+
+// wait waits for a check, as long as a request may.
+func (e *Enforcer) wait(ctx context.Context, a *attempt) (*snapshot, error) {
 	timer := time.NewTimer(requestWait)
 	defer timer.Stop()
 	select {

@@ -237,6 +237,14 @@ func (e *Enforcer) KeyLive(ctx context.Context, keyID string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if _, live := s.keys[keyID]; live || e.source == nil {
+		return live, nil
+	}
+	// A key is used as soon as it is made, also here where it was not made. Nobody
+	// else gets as far as this: the token is one of ours.
+	if s, err = e.latest(ctx); err != nil {
+		return false, err
+	}
 	_, live := s.keys[keyID]
 	return live, nil
 }

@@ -10,6 +10,7 @@ packages=(
   qemu-system-x86 qemu-utils dnsmasq-base iptables
   busybox-static syslinux syslinux-common           # the test guest is built offline from packages
   mtools dosfstools cpio fdisk
+  bash-completion                                   # hcpctl's completion is tried in bash
 )
 
 # The linter of the API's description and the build of /docs need Node.js of

@@ -37,7 +37,7 @@ func TestAStreamWithoutEventsShowsThatItIsAlive(t *testing.T) {
 		go func() {
 			defer close(done)
 			first, end := firstOf(ctx, sub)
-			(&Server{}).send(ctx, newEventWriter(rec), sub, first, end)
+			(&Server{}).send(ctx, newEventWriter(rec), sub, "", first, end)
 		}()
 		<-time.After(2*heartbeat + time.Second) // of the bubble's clock
 		synctest.Wait()

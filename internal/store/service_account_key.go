@@ -44,7 +44,10 @@ func (s *Store) CreateServiceAccountKey(
 		if !in.LiveAt(in.CreatedAt) {
 			return &ReferenceError{Field: "/expires_at", Detail: "must be in the future"}
 		}
-		return s.roomForKey(tx, account.ID, in.CreatedAt)
+		if err := s.roomForKey(tx, account.ID, in.CreatedAt); err != nil {
+			return err
+		}
+		return bumpPolicy(tx)
 	})
 	return in, answer, replayed, err
 }
