@@ -237,16 +237,22 @@ func bound() who { return who{plane: auth.PlaneTenant, tenant: storetest.Tenant}
 // path.
 func (p *played) bind(t *testing.T) string {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	var followed sync.WaitGroup
-	followed.Go(func() { p.deps.Enforcer.Follow(ctx) })
-	t.Cleanup(func() { cancel(); followed.Wait() })
+	p.followPolicies(t)
 	const path = tenantBase + "/role-bindings"
 	id := p.create(t, path, map[string]any{"role_id": "viewer", "principal": map[string]any{"issuer": "https://idp.example.test", "subject": "sub-"}})
 	require.Eventually(t, func() bool {
 		return p.do(t, bound(), http.MethodGet, tenantJob(p.op.ID), nil).StatusCode == http.StatusOK
 	}, patience, time.Millisecond)
 	return path + "/" + id
+}
+
+// followPolicies keeps the policies fresh, as a process does.
+func (w *world) followPolicies(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var followed sync.WaitGroup
+	followed.Go(func() { w.deps.Enforcer.Follow(ctx) })
+	t.Cleanup(func() { cancel(); followed.Wait() })
 }
 
 // TestAStreamLeasesItsAuthorization: who loses the permission, or whose token

@@ -20,7 +20,7 @@ import (
 // facesOf gives the handlers of the three ways to listen.
 func facesOf(t *testing.T, w *world) map[string]http.Handler {
 	t.Helper()
-	withTokens(t, w, accounts{})
+	withAccount(t, w)
 	w.deps.Registry, w.deps.WebUI = nil, http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusTeapot) })
 	s, err := server.New(w.deps)
 	require.NoError(t, err)
@@ -36,12 +36,12 @@ func TestEachListenerHasItsOwnRoutesOnly(t *testing.T) {
 	faces := facesOf(t, w)
 	routes := w.targets(seededIDs(vm.ID, job))
 	routes = append(routes, []target{
-		{"metrics", http.MethodGet, "/metrics", "", "ops", nil},
-		{"temporalUI", http.MethodGet, "/temporal/", "", "ops", nil},
-		{"token", http.MethodPost, "/oauth2/token", "", "tenant", nil},
-		{"jwks", http.MethodGet, "/.well-known/jwks.json", "", "tenant", nil},
-		{"livez", http.MethodGet, "/livez", "", "common", nil},
-		{"readyz", http.MethodGet, "/readyz", "", "common", nil},
+		{"metrics", http.MethodGet, "/metrics", "", "ops", nil, false},
+		{"temporalUI", http.MethodGet, "/temporal/", "", "ops", nil, false},
+		{"token", http.MethodPost, "/oauth2/token", "", "tenant", nil, false},
+		{"jwks", http.MethodGet, "/.well-known/jwks.json", "", "tenant", nil, false},
+		{"livez", http.MethodGet, "/livez", "", "common", nil, false},
+		{"readyz", http.MethodGet, "/readyz", "", "common", nil, false},
 	}...)
 	for i := range routes { // what is not seeded
 		routes[i].path = regexp.MustCompile(`\{\w+\}`).ReplaceAllString(routes[i].path, models.NewID())

@@ -24,6 +24,8 @@ type target struct {
 	plane                        string
 	// body is an example of what the route takes; nil for none.
 	body any
+	// narrows says that a role in one project is enough.
+	narrows bool
 }
 
 // targets fills every route of the description with the given IDs. A parameter
@@ -41,6 +43,7 @@ func (w *world) targets(ids map[string]string) []target {
 				id: op.OperationID, method: method, path: "/api/hcp" + unfilled.ReplaceAllString(filled, "absent-$1"), plane: strings.Split(path, "/")[1],
 				permission: op.Extensions["x-permission"].(string),
 			}
+			r.narrows, _ = op.Extensions["x-project-roles"].(bool)
 			if op.RequestBody != nil {
 				r.body, _ = exampleOf(op.RequestBody.Value.Content.Get("application/json").Schema)
 			}
@@ -147,12 +150,20 @@ func TestForeignLooksLikeAbsent(t *testing.T) {
 			if r.plane != "tenant" || !strings.Contains(gone[i].path, absent) && !strings.Contains(gone[i].path, "no-such-project") {
 				continue
 			}
-			for name, p := range map[string]who{"another tenant": otherOwner(), "another project": limited} {
+			others := map[string]who{"another tenant": otherOwner(), "another project": limited}
+			if r.id == "getRole" { // roles are the tenant's, and everybody of it may read them
+				delete(others, "another project")
+			}
+			for name, p := range others {
 				t.Run(r.id+" of "+name, func(t *testing.T) {
+					status, code := http.StatusNotFound, "NOT_FOUND"
+					if p.project != "" && !r.narrows && !strings.Contains(r.path, "/projects/") { // for the whole tenant's only
+						status, code = http.StatusForbidden, "PERMISSION_DENIED"
+					}
 					foreign := w.do(t, p, r.method, r.path, r.body)
-					foreign.requireProblem(t, http.StatusNotFound, "NOT_FOUND")
+					foreign.requireProblem(t, status, code)
 					missing := w.do(t, p, r.method, gone[i].path, r.body)
-					missing.requireProblem(t, http.StatusNotFound, "NOT_FOUND")
+					missing.requireProblem(t, status, code)
 					f, m := foreign.json(t), missing.json(t)
 					delete(f, "request_id")
 					delete(m, "request_id")

@@ -131,7 +131,7 @@ func TestWhoSeesAQuota(t *testing.T) {
 		limited := owner()
 		limited.project = storetest.Project
 		require.NotContains(t, w.do(t, limited, http.MethodGet, projectQuota, nil).json(t), "parent")
-		w.do(t, limited, http.MethodGet, tenantBase+"/quota", nil).requireProblem(t, http.StatusNotFound, "NOT_FOUND")
+		w.do(t, limited, http.MethodGet, tenantBase+"/quota", nil).requireProblem(t, http.StatusForbidden, "PERMISSION_DENIED")
 		w.do(t, otherOwner(), http.MethodGet, projectQuota, nil).requireProblem(t, http.StatusNotFound, "NOT_FOUND")
 		require.Equal(t, map[string]any{}, w.do(t, otherOwner(), http.MethodGet, tenantBase+"/quota", nil).json(t)["limits"])
 	})

@@ -84,7 +84,7 @@ func TestRoutesGolden(t *testing.T) {
 // TestTheServerHasTheseRoutesAndNoOther compares what is described with what
 // the router has.
 func TestTheServerHasTheseRoutesAndNoOther(t *testing.T) {
-	w := withTokens(t, onSQLite(t), accounts{})
+	w := withAccount(t, onSQLite(t))
 	w.deps.Registry = nil
 	w.deps.WebUI = http.NotFoundHandler()
 	s, err := server.New(w.deps)

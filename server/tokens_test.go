@@ -29,22 +29,28 @@ const (
 	accountID    = "0198c0de-0000-7000-8000-000000000001"
 )
 
-// accounts is one service account with one key, in memory.
-type accounts struct{ down error }
+// brokenAccounts is a record of service accounts that does not answer.
+type brokenAccounts struct{ down error }
 
-func (a accounts) ServiceAccountKey(_ context.Context, id string) (models.ServiceAccount, models.ServiceAccountKey, error) {
-	if a.down != nil {
-		return models.ServiceAccount{}, models.ServiceAccountKey{}, a.down
-	}
-	if id != clientID {
-		return models.ServiceAccount{}, models.ServiceAccountKey{}, models.ErrNotFound
-	}
-	hash := sha256.Sum256([]byte(clientSecret))
-	return models.ServiceAccount{ID: accountID, TenantID: storetest.Tenant, ProjectID: storetest.Project},
-		models.ServiceAccountKey{ID: id, ServiceAccountID: accountID, TenantID: storetest.Tenant, SecretHash: hash[:]}, nil
+func (a brokenAccounts) ServiceAccountKey(context.Context, string) (models.ServiceAccount, models.ServiceAccountKey, error) {
+	return models.ServiceAccount{}, models.ServiceAccountKey{}, a.down
 }
 
-func (accounts) TouchServiceAccountKey(context.Context, string) error { return nil }
+func (brokenAccounts) TouchServiceAccountKey(context.Context, string) error { return nil }
+
+// withAccount is withTokens for one service account with one key.
+func withAccount(t *testing.T, w *world) *world {
+	t.Helper()
+	hash, now := sha256.Sum256([]byte(clientSecret)), w.Clock.Now()
+	require.NoError(t, w.DB.Create(&models.ServiceAccount{
+		ID: accountID, TenantID: storetest.Tenant, ProjectID: storetest.Project, Name: "robot", Generation: 1, CreatedAt: now, UpdatedAt: now,
+	}).Error)
+	require.NoError(t, w.DB.Create(&models.ServiceAccountKey{
+		ID: clientID, ServiceAccountID: accountID, TenantID: storetest.Tenant, SecretHash: hash[:], CreatedAt: now,
+	}).Error)
+	require.NoError(t, w.DB.Exec("UPDATE policy_state SET version = version + 1").Error)
+	return withTokens(t, w, w.Store)
+}
 
 // withTokens gives a world its own issuer, and trust in it beside the other one.
 func withTokens(t *testing.T, w *world, a issuer.Accounts) *world {
@@ -78,7 +84,7 @@ func basic(id, secret string) string {
 }
 
 func TestClientCredentials(t *testing.T) {
-	w := withTokens(t, onSQLite(t), accounts{})
+	w := withAccount(t, onSQLite(t))
 	for name, ask := range map[string]func() reply{
 		"in the body": func() reply { return w.form(t, goodForm()) },
 		"by Basic": func() reply {
@@ -103,6 +109,8 @@ func TestClientCredentials(t *testing.T) {
 			require.Len(t, answer, 3)
 			p, err := w.deps.Auth.Verify(t.Context(), answer["access_token"].(string))
 			require.NoError(t, err)
+			require.WithinDuration(t, time.Now().Add(15*time.Minute), p.ExpiresAt, time.Minute)
+			p.ExpiresAt = time.Time{}
 			require.Equal(t, auth.Principal{
 				Issuer: "hcp", Subject: accountID, Plane: auth.PlaneTenant, TenantID: storetest.Tenant, ProjectID: storetest.Project, KeyID: clientID,
 			}, p)
@@ -117,7 +125,7 @@ func TestClientCredentials(t *testing.T) {
 }
 
 func TestTokenRequestsAreReadStrictly(t *testing.T) {
-	w := withTokens(t, onSQLite(t), accounts{})
+	w := withAccount(t, onSQLite(t))
 	for name, tc := range map[string]struct {
 		body    string
 		headers []string
@@ -165,7 +173,7 @@ func TestTokenRequestsAreReadStrictly(t *testing.T) {
 }
 
 func TestTokenEndpointIsLimitedAndMayBeDown(t *testing.T) {
-	w := withTokens(t, onSQLite(t), accounts{})
+	w := withAccount(t, onSQLite(t))
 	wrong := "grant_type=client_credentials&client_id=" + clientID + "&client_secret=x"
 	for range 10 {
 		require.Equal(t, http.StatusUnauthorized, w.form(t, wrong).StatusCode)
@@ -176,7 +184,7 @@ func TestTokenEndpointIsLimitedAndMayBeDown(t *testing.T) {
 	require.NotEmpty(t, res.Header.Get("Retry-After"))
 	require.Equal(t, "temporarily_unavailable", res.json(t)["error"])
 
-	w = withTokens(t, w, accounts{down: errors.New("dial 10.9.8.7")})
+	w = withTokens(t, w, brokenAccounts{down: errors.New("dial 10.9.8.7")})
 	res = w.form(t, goodForm())
 	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
 	require.NotContains(t, string(res.body), "10.9.8.7")
@@ -184,7 +192,7 @@ func TestTokenEndpointIsLimitedAndMayBeDown(t *testing.T) {
 }
 
 func TestPublishedKeysVerifyOurTokens(t *testing.T) {
-	w := withTokens(t, onSQLite(t), accounts{})
+	w := withAccount(t, onSQLite(t))
 	keys := w.send(t, http.MethodGet, "/.well-known/jwks.json", nil)
 	require.Equal(t, http.StatusOK, keys.StatusCode)
 	require.Equal(t, "application/jwk-set+json", keys.Header.Get("Content-Type"))
@@ -202,7 +210,7 @@ func TestPublishedKeysVerifyOurTokens(t *testing.T) {
 // TestNobodyElseIsTheOwnIssuer: a token of another issuer that says it is ours
 // is refused, and so is ours with another's name.
 func TestNobodyElseIsTheOwnIssuer(t *testing.T) {
-	w := withTokens(t, onSQLite(t), accounts{})
+	w := withAccount(t, onSQLite(t))
 	_, err := auth.New(t.Context(), []auth.Issuer{w.deps.Issuer.Trusted(), {Issuer: "hcp", JWKS: w.signer.JWKS()}})
 	require.ErrorContains(t, err, "twice")
 }
@@ -212,7 +220,7 @@ func TestNobodyElseIsTheOwnIssuer(t *testing.T) {
 func TestTheDocumentedCommandWorks(t *testing.T) {
 	curl, err := exec.LookPath("curl")
 	require.NoError(t, err, "install curl")
-	w := withTokens(t, onSQLite(t), accounts{})
+	w := withAccount(t, onSQLite(t))
 	srv := httptest.NewServer(w.handler)
 	defer srv.Close()
 	page, err := os.ReadFile("../docs/authentication.md")
@@ -232,4 +240,36 @@ func TestTheDocumentedCommandWorks(t *testing.T) {
 	require.NoError(t, json.Unmarshal(out, &answer), "%s", out)
 	_, err = w.deps.Auth.Verify(t.Context(), answer.AccessToken)
 	require.NoError(t, err)
+}
+
+// TestARevokedKeyIsRefusedAtOnce follows a key from its making to its end: it
+// works as soon as it is made, does what is bound to its account, and its tokens
+// end with it.
+func TestARevokedKeyIsRefusedAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w = withAccount(t, w)
+		w.followPolicies(t)
+		account := w.create(t, accountsPath, map[string]any{"name": "deployer"})
+		made := w.do(t, owner(), http.MethodPost, accountsPath+"/"+account+"/keys", nil)
+		require.Equal(t, http.StatusCreated, made.StatusCode, "%s", made.body)
+		key := made.json(t)
+		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {key["client_id"].(string)}, "client_secret": {key["client_secret"].(string)}}.Encode()
+		bearer := "Bearer " + w.form(t, form).json(t)["access_token"].(string)
+		list := func() reply { return w.send(t, http.MethodGet, vmsPath, nil, "Authorization", bearer) }
+		list().requireProblem(t, http.StatusForbidden, "PERMISSION_DENIED")
+
+		w.create(t, tenantBase+"/projects/"+storetest.Project+"/role-bindings",
+			map[string]any{"role_id": "viewer", "principal": map[string]any{"service_account_id": account}})
+		require.Eventually(t, func() bool { return list().StatusCode == http.StatusOK }, patience, patience/100)
+		other := tenantBase + "/projects/" + storetest.OtherProject + "/vms"
+		w.send(t, http.MethodGet, other, nil, "Authorization", bearer).requireProblem(t, http.StatusNotFound, "NOT_FOUND")
+
+		revoked := time.Now()
+		gone := w.do(t, owner(), http.MethodDelete, accountsPath+"/"+account+"/keys/"+key["id"].(string), nil)
+		require.Equal(t, http.StatusNoContent, gone.StatusCode, "%s", gone.body)
+		require.Eventually(t, func() bool { return list().StatusCode == http.StatusUnauthorized }, patience, patience/1000)
+		t.Logf("refused %v after its key was revoked", time.Since(revoked))
+		require.Less(t, time.Since(revoked), 2*time.Second)
+		require.Equal(t, http.StatusUnauthorized, w.form(t, form).StatusCode)
+	})
 }
