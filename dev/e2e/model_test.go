@@ -41,7 +41,7 @@ func TestModel(t *testing.T) {
 			for i := range clients {
 				clients[i] = &modelClient{
 					client: p.tenant(), stranger: p.other(), name: fmt.Sprintf("c%d", i), ledger: ledger,
-					rng: rand.New(rand.NewPCG(seed, uint64(i))), vms: map[string]*modelVM{}, //nolint:gosec // a test's dice
+					rng: rand.New(rand.NewPCG(seed, uint64(i))), vms: map[string]*modelVM{},
 				}
 				wg.Go(func() { clients[i].run(t.Context(), modelCalls/modelClients) })
 			}

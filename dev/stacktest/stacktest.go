@@ -108,7 +108,7 @@ func runSQLTool(tb testing.TB, args ...string) {
 	tb.Helper()
 	self, err := os.Executable()
 	must(tb, err)
-	cmd := exec.CommandContext(tb.Context(), self, args...)
+	cmd := exec.CommandContext(tb.Context(), self, args...) //nolint:gosec // the test binary itself, with arguments of ours
 	cmd.Env = append(os.Environ(), envSQLTool+"=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("temporal-sql-tool %v: %v\n%s", args, err, out)
