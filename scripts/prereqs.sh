@@ -11,6 +11,8 @@ packages=(
   busybox-static syslinux syslinux-common           # the test guest is built offline from packages
   mtools dosfstools cpio fdisk
   bash-completion                                   # hcpctl's completion is tried in bash
+  chromium                                          # the reference page and the Web UI are opened in a browser
+  curl                                              # the commands of the documentation are run as they stand
 )
 
 # The linter of the API's description and the build of /docs need Node.js of
