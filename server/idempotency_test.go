@@ -1,9 +1,16 @@
 package server_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -94,33 +101,94 @@ func TestMalformedIdempotencyKeys(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, res.StatusCode)
 }
 
+// TestOneKeyManyAtOnce: of fifty equal creates at one time one is carried out,
+// and its answer is lost on the way. The others are told what it was, and so is
+// who asks again.
 func TestOneKeyManyAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		const clients = 8
+		const clients = 50
 		token := w.token(t, owner())
-		replies := make([]reply, clients)
+		var lost atomic.Int32
+		srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			rec := httptest.NewRecorder()
+			w.handler.ServeHTTP(rec, r)
+			if rec.Code == http.StatusAccepted && rec.Header().Get("Idempotency-Replayed") == "" {
+				lost.Add(1)
+				panic(http.ErrAbortHandler) // the connection is cut
+			}
+			maps.Copy(rw.Header(), rec.Header())
+			rw.WriteHeader(rec.Code)
+			_, _ = rw.Write(rec.Body.Bytes())
+		}))
+		defer srv.Close()
+		c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // which repeats nothing itself
+		ask := func(body string) (status int, replayed bool, answer string, err error) {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+vmsPath, strings.NewReader(body))
+			if err != nil {
+				return 0, false, "", err
+			}
+			r.Header.Set("Authorization", "Bearer "+token)
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("Idempotency-Key", "k")
+			res, err := c.Do(r)
+			if err != nil {
+				return 0, false, "", err
+			}
+			defer func() { _ = res.Body.Close() }()
+			raw, err := io.ReadAll(res.Body)
+			return res.StatusCode, res.Header.Get("Idempotency-Replayed") == "true", string(raw), err
+		}
+		raw, err := json.Marshal(createBody("a"))
+		require.NoError(t, err)
+		answers, cut := make([]string, clients), make([]error, clients)
 		var wg sync.WaitGroup
 		for i := range clients {
 			wg.Go(func() {
-				replies[i] = w.send(t, http.MethodPost, vmsPath, createBody("a"), "Authorization", "Bearer "+token, "Idempotency-Key", "k")
+				for {
+					status, replayed, answer, err := ask(string(raw))
+					switch {
+					case err == nil && status == http.StatusConflict && strings.Contains(answer, "IDEMPOTENCY_IN_PROGRESS"):
+						continue
+					case err == nil && (status != http.StatusAccepted || !replayed):
+						answer = fmt.Sprintf("%d %s", status, answer)
+					}
+					answers[i], cut[i] = answer, err
+					return
+				}
 			})
 		}
 		wg.Wait()
-		fresh := 0
-		for _, r := range replies {
-			if r.StatusCode == http.StatusConflict {
-				r.requireProblem(t, http.StatusConflict, "IDEMPOTENCY_IN_PROGRESS")
-				continue
-			}
-			require.Equal(t, http.StatusAccepted, r.StatusCode, "%s", r.body)
-			if r.Header.Get("Idempotency-Replayed") == "" {
-				fresh++
-			}
-		}
-		require.Equal(t, 1, fresh)
+		require.EqualValues(t, 1, lost.Load(), "carried out")
+		told := slices.DeleteFunc(slices.Clone(answers), func(a string) bool { return a == "" })
+		require.Len(t, told, clients-1, "replays")
+		require.Len(t, slices.Compact(told), 1, "all the same")
+		require.Len(t, slices.DeleteFunc(cut, func(err error) bool { return err == nil }), 1)
+
+		status, replayed, answer, err := ask(string(raw))
+		require.NoError(t, err)
+		require.Equal(t, http.StatusAccepted, status)
+		require.True(t, replayed)
+		require.Equal(t, told[0], answer)
 		require.Equal(t, 1, w.Count(t, "vms"))
+		require.Equal(t, 1, w.Count(t, "operations")-w.seededOperations(t))
 		require.Len(t, w.dispatcher.jobs(), 1)
+		require.Contains(t, answer, w.dispatcher.jobs()[0])
+
+		raw, err = json.Marshal(createBody("b"))
+		require.NoError(t, err)
+		status, _, answer, err = ask(string(raw))
+		require.NoError(t, err)
+		require.Equal(t, http.StatusUnprocessableEntity, status)
+		require.Contains(t, answer, "IDEMPOTENCY_KEY_REUSED")
 	})
+}
+
+// seededOperations counts the jobs of operators, which the world begins with.
+func (w *world) seededOperations(t *testing.T) int {
+	t.Helper()
+	var n int64
+	require.NoError(t, w.DB.WithContext(t.Context()).Table("operations").Where("tenant_id = ''").Count(&n).Error)
+	return int(n)
 }
 
 // TestStoredHashOfABodyIsKeyed: who reads the database must not be able to try
