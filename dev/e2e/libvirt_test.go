@@ -38,6 +38,10 @@ func TestRealHypervisor(t *testing.T) {
 	require.Empty(t, domains(t, hv), "no domain is left")
 	require.Equal(t, before, poolFiles(t, hv), "no volume and no medium is left")
 
+	t.Run("an address of a subnet", func(t *testing.T) { guestsAddress(t, p, hv) })
+	require.Empty(t, domains(t, hv), "no domain is left")
+	require.Equal(t, before, poolFiles(t, hv), "no volume and no medium is left")
+
 	t.Run("killed while it is made", func(t *testing.T) {
 		a := createGuest(t, c, "phoenix")
 		p.kill(t)
@@ -89,6 +93,37 @@ func guestsLife(t *testing.T, p *instance, hv *libvirttest.Server) {
 	c.done(t, c.delete(t, a.VMID).JobID)
 	require.Equal(t, "DELETED", c.vm(t, a.VMID).Status)
 	require.Zero(t, reservations(t, p, a.VMID))
+}
+
+// guestsAddress: the guest uses the address that the control plane chose, which
+// the hypervisor's own DHCP would never have given it.
+func guestsAddress(t *testing.T, p *instance, hv *libvirttest.Server) {
+	t.Helper()
+	c, ops := p.tenant(), p.ops()
+	const subnets = "/ops/v1/networks/lab-net/subnets"
+	var subnet struct {
+		ID string `json:"id"`
+	}
+	ops.call(t, http.MethodPost, subnets, map[string]any{
+		"cidr": hv.Subnet + "0/24", "gateway": hv.Subnet + "1", "dns_servers": []string{hv.Subnet + "1"},
+		"pool_start": hv.Subnet + "231", "pool_end": hv.Subnet + "239",
+	}, http.StatusCreated, &subnet)
+	a := createGuest(t, c, "addressed")
+	c.done(t, a.JobID)
+	var v struct {
+		Networks []struct {
+			IP string `json:"ip_address"`
+		} `json:"networks"`
+	}
+	c.call(t, http.MethodGet, c.vms()+"/"+a.VMID, nil, http.StatusOK, &v)
+	require.Len(t, v.Networks, 1)
+	require.Equal(t, hv.Subnet+"231", v.Networks[0].IP, "the first of the pool")
+	hv.WaitSerial(t, a.VMID, "GUEST-READY host addressed\n", 1, bootLimit)
+	require.Contains(t, hv.Serial(a.VMID), "GUEST-NET eth0 "+v.Networks[0].IP+"\n")
+
+	ops.call(t, http.MethodDelete, subnets+"/"+subnet.ID, nil, http.StatusConflict, nil)
+	c.done(t, c.delete(t, a.VMID).JobID)
+	ops.call(t, http.MethodDelete, subnets+"/"+subnet.ID, nil, http.StatusNoContent, nil)
 }
 
 func createGuest(t *testing.T, c client, name string) accepted {

@@ -114,6 +114,9 @@ for dev in /dev/sr0 /dev/sr1; do
 		hostname "$host"
 		say "GUEST-CLOUD instance $id host $host"
 		sed 's/^/GUEST-USERDATA /' /mnt/user-data 2>/dev/null | head -n 20 >/dev/ttyS0
+		# The first address of each interface that has one: "MAC ADDRESS/LENGTH".
+		awk '{ gsub(/["\047]/, "") } /macaddress:/ { mac = tolower($2) } /^ *- .*\// && mac { print mac, $2; mac = "" }' \
+			/mnt/network-config >/tmp/addresses 2>/dev/null
 	fi
 	umount /mnt
 	break
@@ -123,6 +126,12 @@ acpid -l /tmp/acpid.log
 ip link set lo up
 for path in /sys/class/net/e*; do
 	[ -e "$path" ] || continue
+	addr=$(sed -n "s/^$(cat "$path/address") //p" /tmp/addresses 2>/dev/null)
+	if [ -n "$addr" ]; then
+		ip link set "${path##*/}" up
+		ip addr add "$addr" dev "${path##*/}" && say "GUEST-NET ${path##*/} ${addr%/*}"
+		continue
+	fi
 	udhcpc -q -n -t 5 -T 2 -i "${path##*/}" -s /etc/dhcp.sh -x "hostname:$host" >/dev/null 2>&1 || say "GUEST-NET ${path##*/} none"
 done
 say "GUEST-READY host $(hostname)"
