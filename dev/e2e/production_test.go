@@ -197,7 +197,8 @@ func (d *deployment) opsToken(t *testing.T) string {
 func (d *deployment) run(t *testing.T, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	output := &output{}
-	cmd := exec.CommandContext(context.Background(), d.binary, args...) //nolint:usetesting // it outlives a subtest that starts it
+	// Not the test's context: a process outlives the subtest that starts it.
+	cmd := exec.CommandContext(context.Background(), d.binary, args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(append([]string{}, d.env...), env...), output, output
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
