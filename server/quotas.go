@@ -18,20 +18,30 @@ func (s *Server) GetProjectQuota(ctx context.Context, r api.GetProjectQuotaReque
 	if err != nil {
 		return nil, err
 	}
-	if p.ProjectID != "" {
+	whole, err := s.seesTenantQuota(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !whole {
 		report.Parent = nil
 	}
 	return document{body: quotaView(report)}, nil
 }
 
-// GetTenantQuota reports the tenant's limits and usage. To a principal that is
-// limited to one project, what the others use is not there.
-func (s *Server) GetTenantQuota(ctx context.Context, _ api.GetTenantQuotaRequestObject) (api.GetTenantQuotaResponseObject, error) {
-	p := requestOf(ctx).Principal
-	if p.ProjectID != "" {
-		return nil, notFound()
+// seesTenantQuota says whether the principal may see what all projects of the
+// tenant use together: who has a role in one project may not.
+func (s *Server) seesTenantQuota(ctx context.Context) (bool, error) {
+	r := requestOf(ctx)
+	if r.Principal.ProjectID != "" {
+		return false, nil
 	}
-	report, err := s.store.TenantQuota(ctx, p.TenantID)
+	d, err := s.guard.enforcer.Decide(ctx, question(r.Principal, "", r.Operation.Permission))
+	return d.Allowed, err
+}
+
+// GetTenantQuota reports the tenant's limits and usage.
+func (s *Server) GetTenantQuota(ctx context.Context, _ api.GetTenantQuotaRequestObject) (api.GetTenantQuotaResponseObject, error) {
+	report, err := s.store.TenantQuota(ctx, requestOf(ctx).Principal.TenantID)
 	if err != nil {
 		return nil, err
 	}

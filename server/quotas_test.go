@@ -132,6 +132,17 @@ func TestWhoSeesAQuota(t *testing.T) {
 		limited.project = storetest.Project
 		require.NotContains(t, w.do(t, limited, http.MethodGet, projectQuota, nil).json(t), "parent")
 		w.do(t, limited, http.MethodGet, tenantBase+"/quota", nil).requireProblem(t, http.StatusForbidden, "PERMISSION_DENIED")
+
+		w.followPolicies(t)
+		w.create(t, tenantBase+"/projects/"+storetest.Project+"/role-bindings",
+			map[string]any{"role_id": "viewer", "principal": map[string]any{"issuer": "https://idp.example.test", "subject": "sub-"}})
+		var member reply
+		require.Eventually(t, func() bool {
+			member = w.do(t, bound(), http.MethodGet, projectQuota, nil)
+			return member.StatusCode == http.StatusOK
+		}, patience, patience/1000)
+		require.NotContains(t, member.json(t), "parent", "a role in one project shows what that project uses")
+		w.do(t, bound(), http.MethodGet, tenantBase+"/quota", nil).requireProblem(t, http.StatusForbidden, "PERMISSION_DENIED")
 		w.do(t, otherOwner(), http.MethodGet, projectQuota, nil).requireProblem(t, http.StatusNotFound, "NOT_FOUND")
 		require.Equal(t, map[string]any{}, w.do(t, otherOwner(), http.MethodGet, tenantBase+"/quota", nil).json(t)["limits"])
 	})

@@ -93,14 +93,18 @@ func (e *Exchange) Token(ctx context.Context, c Credentials) (Token, error) {
 		}
 		return Token{}, ErrInvalidClient
 	}
-	access, err := e.issuer.mint(account, key.ID)
+	lifetime := e.issuer.lifetime
+	if key.ExpiresAt != nil { // no token outlives the key that it was made with
+		lifetime = min(lifetime, key.ExpiresAt.Sub(now).Truncate(time.Second))
+	}
+	access, err := e.issuer.mint(account, key.ID, lifetime)
 	if err != nil {
 		return Token{}, err
 	}
 	if err := e.accounts.TouchServiceAccountKey(ctx, key.ID); err != nil {
 		e.issuer.logger.WarnContext(ctx, "the use of a key could not be recorded", "client_id", key.ID, "error", err)
 	}
-	return Token{AccessToken: access, Lifetime: e.issuer.lifetime, Account: account}, nil
+	return Token{AccessToken: access, Lifetime: lifetime, Account: account}, nil
 }
 
 // refusal is why there is no token, for the log; empty when there is one.
@@ -112,7 +116,7 @@ func refusal(known, match bool, account models.ServiceAccount, key models.Servic
 		return "wrong secret"
 	case key.RevokedAt != nil:
 		return "revoked key"
-	case key.ExpiresAt != nil && !now.Before(*key.ExpiresAt):
+	case key.ExpiresAt != nil && key.ExpiresAt.Sub(now) < time.Second:
 		return "expired key"
 	case account.Disabled:
 		return "disabled account"

@@ -177,3 +177,24 @@ func TestLimitersAreBounded(t *testing.T) {
 	require.LessOrEqual(t, issuer.Limiters(r.Exchange), 4*8192)
 	require.Greater(t, issuer.Limiters(r.Exchange), 8192)
 }
+
+// TestNoTokenOutlivesItsKey: neither what it says of itself nor its claims.
+func TestNoTokenOutlivesItsKey(t *testing.T) {
+	env := storetest.New(t, storetest.SQLite)
+	a := newAccounts(env.Clock.Now)
+	end := env.Clock.Now().Add(5 * time.Minute)
+	key := a.keys[goodKey]
+	key.ExpiresAt = &end
+	a.keys[goodKey] = key
+	r := open(t, env, a)
+	token, err := r.Token(t.Context(), issuer.Credentials{ClientID: goodKey, Secret: secret})
+	require.NoError(t, err)
+	require.Equal(t, 4*time.Minute+59*time.Second, token.Lifetime, "whole seconds")
+	p, err := r.verifier.Verify(t.Context(), token.AccessToken)
+	require.NoError(t, err)
+	require.False(t, p.ExpiresAt.After(end))
+
+	env.Clock.Advance(5*time.Minute - time.Second)
+	_, err = r.Token(t.Context(), issuer.Credentials{ClientID: goodKey, Secret: secret})
+	require.ErrorIs(t, err, issuer.ErrInvalidClient, "less than a second is left")
+}

@@ -180,7 +180,7 @@ func (i *Issuer) signer(now time.Time) (*auth.Signer, error) {
 }
 
 // mint signs a token for a service account, which is limited to its project.
-func (i *Issuer) mint(account models.ServiceAccount, keyID string) (string, error) {
+func (i *Issuer) mint(account models.ServiceAccount, keyID string, lifetime time.Duration) (string, error) {
 	now := i.now()
 	signer, err := i.signer(now)
 	if err != nil {
@@ -188,7 +188,7 @@ func (i *Issuer) mint(account models.ServiceAccount, keyID string) (string, erro
 	}
 	return signer.Mint(auth.Grant{
 		Plane: auth.PlaneTenant, Subject: account.ID, TenantID: account.TenantID, ProjectID: account.ProjectID,
-		KeyID: keyID, Audience: i.audience, TTL: i.lifetime,
+		KeyID: keyID, Audience: i.audience, TTL: lifetime,
 	}, now)
 }
 
