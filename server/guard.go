@@ -112,22 +112,27 @@ func (g *guard) authenticate(r *http.Request) (auth.Principal, error) {
 		g.throttle.refused(r)
 		return auth.Principal{}, unauthenticated(err, badBearer)
 	}
-	if err := g.checkKey(r.Context(), p); err != nil {
+	live, err := g.keyLive(r.Context(), p)
+	if err != nil {
 		return auth.Principal{}, err
+	}
+	if !live {
+		g.throttle.refused(r)
+		return auth.Principal{}, withdrawn()
 	}
 	return p, nil
 }
 
-// checkKey refuses a service account's token once its key, or the account, was
-// withdrawn.
-func (g *guard) checkKey(ctx context.Context, p auth.Principal) error {
+// keyLive says whether the key that a service account's token was made with, and
+// the account, still count. Other tokens have none.
+func (g *guard) keyLive(ctx context.Context, p auth.Principal) (bool, error) {
 	if p.KeyID == "" {
-		return nil
+		return true, nil
 	}
-	live, err := g.enforcer.KeyLive(ctx, p.KeyID)
-	if err != nil || live {
-		return err
-	}
+	return g.enforcer.KeyLive(ctx, p.KeyID)
+}
+
+func withdrawn() *problem {
 	return unauthenticated(&auth.Error{Reason: "the token's service account or its key was withdrawn"}, badBearer)
 }
 

@@ -228,15 +228,18 @@ func (k keySource) PolicySet(context.Context) (models.PolicySet, error) {
 
 // TestWithdrawnKeys: a token of a service account counts as long as its key.
 func TestWithdrawnKeys(t *testing.T) {
-	check := func(source keySource, key string) error {
+	live := func(source keySource, key string) (bool, error) {
 		e, err := policies.New(policies.Options{Source: source})
 		require.NoError(t, err)
-		return newGuard(nil, e, nil).checkKey(t.Context(), auth.Principal{KeyID: key})
+		return newGuard(nil, e, nil).keyLive(t.Context(), auth.Principal{KeyID: key})
 	}
-	require.NoError(t, check(keySource{}, "live"))
-	require.NoError(t, check(keySource{}, ""), "a token of another issuer")
-	p := asProblem(check(keySource{}, "withdrawn"))
-	require.Equal(t, CodeUnauthenticated, p.Code)
-	require.Contains(t, p.header["WWW-Authenticate"], "invalid_token")
-	require.Equal(t, CodeControlPlaneUnavailable, asProblem(check(keySource{down: errors.New("down")}, "live")).Code)
+	for key, want := range map[string]bool{"live": true, "": true, "withdrawn": false} { // "": a token of another issuer
+		got, err := live(keySource{}, key)
+		require.NoError(t, err)
+		require.Equal(t, want, got, key)
+	}
+	_, err := live(keySource{down: errors.New("down")}, "live")
+	require.Equal(t, CodeControlPlaneUnavailable, asProblem(err).Code)
+	require.Equal(t, CodeUnauthenticated, withdrawn().Code)
+	require.Contains(t, withdrawn().header["WWW-Authenticate"], "invalid_token")
 }

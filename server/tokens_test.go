@@ -273,3 +273,21 @@ func TestARevokedKeyIsRefusedAtOnce(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, w.form(t, form).StatusCode)
 	})
 }
+
+// TestTokensOfARevokedKeyAreCounted: who goes on with them has no more attempts
+// at an address than who guesses.
+func TestTokensOfARevokedKeyAreCounted(t *testing.T) {
+	w := withAccount(t, onSQLite(t))
+	w.rebuilt(t, func(d *server.Deps) { d.Config.RateLimits = server.RateLimits{Source: slow(3)} })
+	bearer := "Bearer " + w.form(t, goodForm()).json(t)["access_token"].(string)
+	require.Equal(t, http.StatusForbidden, w.send(t, http.MethodGet, vmsPath, nil, "Authorization", bearer).StatusCode)
+	require.Equal(t, http.StatusNoContent, w.do(t, owner(), http.MethodDelete, accountsPath+"/"+accountID+"/keys/"+clientID, nil).StatusCode)
+	w.followPolicies(t)
+	require.Eventually(t, func() bool {
+		return w.send(t, http.MethodGet, vmsPath, nil, "Authorization", bearer).StatusCode == http.StatusUnauthorized
+	}, patience, patience/1000)
+	for range 2 {
+		w.send(t, http.MethodGet, vmsPath, nil, "Authorization", bearer).requireProblem(t, http.StatusUnauthorized, "UNAUTHENTICATED")
+	}
+	w.send(t, http.MethodGet, vmsPath, nil, "Authorization", "Bearer abc").requireProblem(t, http.StatusTooManyRequests, "RATE_LIMITED")
+}
