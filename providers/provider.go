@@ -88,13 +88,15 @@ type Machines interface {
 	// may do so again). FailedPrecondition when the VM is not running.
 	RebootVM(ctx context.Context, t Target, mode models.PowerMode, token string) (TaskRef, error)
 
-	// DeleteVM removes the VM, running or not, and everything that CreateVM made
-	// for it (disks, cloud-init medium), also where only parts are left. Absent
-	// is success; a foreign object is absent.
+	// DeleteVM removes the VM, running or not, and everything that was made for it
+	// (disks, cloud-init medium, snapshots, saved memory, what a rebuild set
+	// aside), also where only parts are left. Absent is success; a foreign object
+	// is absent.
 	DeleteVM(ctx context.Context, t Target) (TaskRef, error)
 
 	// Leftovers lists what on the hypervisor still belongs to vmID: the VM, its
-	// disks, its cloud-init medium. Empty proves absence.
+	// disks, its cloud-init medium, what a rebuild set aside. Empty proves
+	// absence.
 	Leftovers(ctx context.Context, vmID string) ([]Object, error)
 }
 
@@ -166,6 +168,10 @@ type VM struct {
 	MemoryMiB  int
 	DiskGiB    int
 	Addresses  []models.Address
+	// DataDisks are its disks beside the root disk, attached or kept, by ID.
+	DataDisks []DataDisk
+	// MACs are those of its interfaces, lower case, in the order of the devices.
+	MACs []string
 }
 
 // CreateVMRequest is a VM to make. Memory is in MiB, disk in GiB.
