@@ -214,7 +214,7 @@ func TestMarkDecides(t *testing.T) {
 
 func TestRebootTokenIsText(t *testing.T) {
 	token := `a"/><x y='` + "\n"
-	doc, err := encodeReboot(token)
+	doc, err := encodeToken("reboot", token)
 	require.NoError(t, err)
 	m, err := mark{VMID: testVM}.encode()
 	require.NoError(t, err)

@@ -11,9 +11,10 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers"
 )
 
-// describe completes what inspect has read with power, sizes, parts and addresses.
-func (p *Provider) describe(ctx context.Context, r rpc, d domain, node string) (providers.VM, error) {
-	vm := providers.VM{VMID: d.mark.VMID, Ref: providers.VMRef(d.mark.VMID), Name: d.mark.Name, Node: node}
+// describe completes what inspect has read with power, sizes, parts, data disks
+// and addresses. volumes are the VM's, among others.
+func (p *Provider) describe(ctx context.Context, r rpc, d domain, node string, volumes []lv.StorageVol) (providers.VM, error) {
+	vm := providers.VM{VMID: d.mark.VMID, Ref: providers.VMRef(d.mark.VMID), Name: d.mark.Name, Node: node, MACs: d.macs}
 	var err error
 	if vm.Power, err = power(ctx, r, d.Domain); err != nil {
 		return vm, err
@@ -31,6 +32,9 @@ func (p *Provider) describe(ctx context.Context, r rpc, d domain, node string) (
 	}
 	vm.VCPUs, vm.MemoryMiB = int(s.cpus), int(s.kib/1024) //nolint:gosec // a VM has less memory than that
 	if vm.DiskGiB, vm.Incomplete, err = p.parts(ctx, r, d); err != nil {
+		return vm, err
+	}
+	if vm.DataDisks, err = p.dataDisks(ctx, r, d, volumes); err != nil {
 		return vm, err
 	}
 	if vm.Power == models.PowerRunning {
@@ -66,7 +70,7 @@ func (p *Provider) parts(ctx context.Context, r rpc, d domain) (diskGiB int, inc
 		return 0, false, err
 	}
 	if d.mark.CloneMode == models.CloneFull && !incomplete {
-		st, err := p.copyState(ctx, r, d.mark.VMID)
+		st, err := p.copyStateOf(ctx, r, d)
 		if err != nil {
 			return 0, false, err
 		}
