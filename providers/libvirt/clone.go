@@ -23,6 +23,9 @@ func (p *Provider) CloneVM(ctx context.Context, source providers.Target, req pro
 	if err != nil {
 		return "", "", err
 	}
+	if _, ok := parseVMID(source.VMID); !ok || source.VMID == req.VMID {
+		return "", "", r.errorf(providers.InvalidArgument, "the VM to clone must be another VM")
+	}
 	ref := providers.VMRef(req.VMID)
 	done, task, err := p.existing(ctx, r, req.VMID)
 	if err != nil || done {

@@ -106,11 +106,12 @@ func (p *Provider) powerOff(ctx context.Context, r rpc, dom lv.Domain) error {
 	if err != nil || state == models.PowerStopped {
 		return err
 	}
+	// A guest that put itself to sleep is no saved memory.
 	saved, err := do(ctx, r, func(c *lv.Libvirt) (int32, error) { return c.DomainHasManagedSaveImage(dom, 0) })
 	if err != nil && providers.CodeOf(err) != providers.Unimplemented {
 		return err
 	}
-	if saved == 1 {
+	if state == models.PowerSuspended && saved == 1 {
 		return run(ctx, r, func(c *lv.Libvirt) error { return c.DomainManagedSaveRemove(dom, 0) })
 	}
 	err = run(ctx, r, func(c *lv.Libvirt) error { return c.DomainDestroyFlags(dom, 0) })

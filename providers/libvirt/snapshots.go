@@ -123,15 +123,14 @@ func (p *Provider) ListSnapshots(ctx context.Context, t providers.Target) ([]pro
 		}
 		out = append(out, describeSnapshot(x))
 	}
-	slices.SortStableFunc(out, func(a, b providers.Snapshot) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortStableFunc(out, func(a, b providers.Snapshot) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	return out, nil
 }
 
+// allSnapshots lists parents before their children: libvirt counts only seconds.
 func allSnapshots(ctx context.Context, r rpc, dom lv.Domain) ([]lv.DomainSnapshot, error) {
 	return do(ctx, r, func(c *lv.Libvirt) ([]lv.DomainSnapshot, error) {
-		all, _, err := c.DomainListAllSnapshots(dom, 1, 0)
+		all, _, err := c.DomainListAllSnapshots(dom, 1, uint32(lv.DomainSnapshotListTopological))
 		return all, err
 	})
 }

@@ -81,13 +81,26 @@ func (p *Provider) parts(ctx context.Context, r rpc, d domain) (diskGiB int, inc
 
 // power reads the power state. UNKNOWN never comes from a failed read.
 func power(ctx context.Context, r rpc, dom lv.Domain) (models.PowerState, error) {
-	return do(ctx, r, func(c *lv.Libvirt) (models.PowerState, error) {
-		state, reason, err := c.DomainGetState(dom, 0)
-		return powerOf(lv.DomainState(state), reason), err
-	})
+	return do(ctx, r, func(c *lv.Libvirt) (models.PowerState, error) { return readPower(c, dom) })
 }
 
-func powerOf(state lv.DomainState, reason int32) models.PowerState {
+// readPower looks for a saved memory by itself: a domain that is off says that it
+// was saved also when the memory was thrown away since, and does not say so any
+// more when its daemon was restarted.
+func readPower(c *lv.Libvirt, dom lv.Domain) (models.PowerState, error) {
+	code, _, err := c.DomainGetState(dom, 0)
+	state := lv.DomainState(code)
+	if err != nil || state != lv.DomainShutoff {
+		return powerOf(state, false), err
+	}
+	saved, err := c.DomainHasManagedSaveImage(dom, 0)
+	if hasNumber(err, lv.ErrNoSupport) {
+		return powerOf(state, false), nil
+	}
+	return powerOf(state, saved == 1), err
+}
+
+func powerOf(state lv.DomainState, saved bool) models.PowerState {
 	switch state {
 	case lv.DomainRunning, lv.DomainBlocked, lv.DomainShutdown: // shutting down still runs
 		return models.PowerRunning
@@ -96,7 +109,7 @@ func powerOf(state lv.DomainState, reason int32) models.PowerState {
 	case lv.DomainPmsuspended:
 		return models.PowerSuspended
 	case lv.DomainShutoff:
-		if lv.DomainShutoffReason(reason) == lv.DomainShutoffSaved {
+		if saved {
 			return models.PowerSuspended
 		}
 		return models.PowerStopped

@@ -61,16 +61,20 @@ func (p *Provider) ResumeVM(ctx context.Context, t providers.Target) (providers.
 		return "", r.errorf(providers.FailedPrecondition, "only a suspended or paused VM can be resumed")
 	case models.PowerSuspended:
 	}
-	if d.asleep {
-		return "", run(ctx, r, func(c *lv.Libvirt) error { return c.DomainPmWakeup(d.Domain, 0) })
-	}
 	return p.begin(ctx, r, task, func(c *lv.Libvirt) error {
-		_, err := c.DomainCreateWithFlags(d.Domain, 0)
+		code, _, err := c.DomainGetState(d.Domain, 0)
+		if err != nil {
+			return err
+		}
+		if lv.DomainState(code) == lv.DomainPmsuspended { // the guest put itself to sleep
+			return c.DomainPmWakeup(d.Domain, 0)
+		}
+		_, err = c.DomainCreateWithFlags(d.Domain, 0)
 		if err == nil {
 			return nil
 		}
 		// Somebody else may have started it meanwhile.
-		if now, _, readErr := c.DomainGetState(d.Domain, 0); readErr == nil && lv.DomainState(now) == lv.DomainRunning {
+		if now, readErr := readPower(c, d.Domain); readErr == nil && now == models.PowerRunning {
 			return nil
 		}
 		return err
@@ -83,17 +87,8 @@ func (p *Provider) findPower(ctx context.Context, r rpc, vmID string) (domain, m
 	if err != nil {
 		return domain{}, "", err
 	}
-	type reading struct {
-		power  models.PowerState
-		asleep bool
-	}
-	s, err := do(ctx, r, func(c *lv.Libvirt) (reading, error) {
-		state, reason, err := c.DomainGetState(d.Domain, 0)
-		s := lv.DomainState(state)
-		return reading{powerOf(s, reason), s == lv.DomainPmsuspended}, err
-	})
-	d.asleep = s.asleep
-	return d, s.power, err
+	state, err := power(ctx, r, d.Domain)
+	return d, state, err
 }
 
 // pollPower follows a task that ends in a power state.

@@ -29,7 +29,6 @@ type domain struct {
 	macs     []string // lower case
 	bridged  bool     // has an interface that libvirt gives no address to
 	networks bool     // has an interface on a network of libvirt's
-	asleep   bool     // the guest put itself to sleep; only findPower knows
 }
 
 // diskDevice is a disk of a domain that is a file.
