@@ -45,6 +45,7 @@ func errorClasses() []errorClass {
 		{lv.ErrInternalError, "No space left on device", providers.ResourceExhausted, full},
 		{lv.ErrInternalError, `Failed to get "write" lock`, providers.Aborted, busy},
 		{lv.ErrInternalError, "has asynchronous jobs running", providers.Aborted, busy},
+		{lv.ErrInternalError, "is already in the process of unplug", providers.Aborted, busy},
 		{lv.ErrInternalError, "client socket is closed", providers.Unavailable, down},
 		{lv.ErrNoMemory, "", providers.ResourceExhausted, full},
 		{lv.ErrNoSupport, "", providers.Unimplemented, cannot},
@@ -65,6 +66,7 @@ func errorClasses() []errorClass {
 		{lv.ErrSystemError, "Disk quota exceeded", providers.ResourceExhausted, full},
 		{lv.ErrSystemError, "Cannot allocate memory", providers.ResourceExhausted, full},
 		{lv.ErrSystemError, "No such file or directory", providers.FailedPrecondition, "a part of the VM is missing on the hypervisor"},
+		{lv.ErrSystemError, "No such device", providers.FailedPrecondition, "a device that the VM needs is missing on the hypervisor"},
 		{lv.ErrRPC, "authentication required", providers.Unauthenticated, refused},
 		{lv.ErrRPC, "", providers.Unavailable, down},
 		{lv.ErrGnutlsError, "", providers.Unavailable, down},
@@ -72,6 +74,9 @@ func errorClasses() []errorClass {
 		{lv.ErrNoNetwork, "", providers.NotFound, absent},
 		{lv.ErrNoStoragePool, "", providers.NotFound, absent},
 		{lv.ErrNoStorageVol, "", providers.NotFound, absent},
+		{lv.ErrNoDomainSnapshot, "", providers.NotFound, absent},
+		{lv.ErrSnapshotRevertRisky, "", providers.FailedPrecondition, state},
+		{lv.ErrDeviceMissing, "", providers.NotFound, absent},
 		{lv.ErrNoDomainMetadata, "", providers.NotFound, absent},
 		{lv.ErrInvalidMac, "", providers.InvalidArgument, wrong},
 		{lv.ErrConfigUnsupported, "", providers.InvalidArgument, wrong},
@@ -153,6 +158,14 @@ func isTransport(err error) bool {
 	var errno syscall.Errno
 	return errors.Is(err, lv.ErrInterrupted) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, errClosed) || errors.As(err, &netErr) || errors.As(err, &errno)
+}
+
+// failOr is fail that lets nil pass.
+func (r rpc) failOr(err error) error {
+	if err == nil {
+		return nil
+	}
+	return r.fail(err)
 }
 
 // hasNumber reports whether err is libvirt's error of that number.
