@@ -31,11 +31,19 @@ type Provider struct {
 	copies copies
 }
 
-// Factory makes providers of this kind.
+// Factory makes providers of this kind: of one host, or with the option hosts
+// of several.
 func Factory() providers.Factory {
 	return providers.Factory{
 		Kind: Kind,
 		Open: func(ctx context.Context, cfg providers.Config) (providers.Provider, error) {
+			if cfg.Options[optHosts] != "" {
+				c, err := OpenCluster(ctx, cfg)
+				if err != nil {
+					return nil, err
+				}
+				return c, nil
+			}
 			p, err := Open(ctx, cfg)
 			if err != nil {
 				return nil, err
@@ -72,7 +80,7 @@ func (p *Provider) Info(ctx context.Context) (providers.Info, error) {
 	return providers.Info{
 		Kind:         Kind,
 		Version:      fmt.Sprintf("libvirt %s, %s %s", version(lib), name, version(hv)),
-		Capabilities: []models.Capability{models.CapCloudInit},
+		Capabilities: append([]models.Capability{models.CapCloudInit}, p.consoleCapabilities()...),
 	}, nil
 }
 
