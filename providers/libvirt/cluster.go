@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-
 	lv "github.com/digitalocean/go-libvirt"
 
 	"github.com/hypervisor-control-plane/hcp/models"

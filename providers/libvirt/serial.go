@@ -85,7 +85,7 @@ func (s *serialLine) Read(b []byte) (int, error) {
 			s.ended = err
 		case h.kind != kindStream || h.serial != s.wire.serial:
 			// An event, or nothing of ours.
-		case h.status == statusContinue:
+		case h.status == statusContinue && len(payload) > 0: // an empty one is the end, too
 			s.rest = payload
 		default:
 			s.ended = io.EOF

@@ -14,6 +14,7 @@ import (
 func Open(server io.ReadWriteCloser, desktop string) io.ReadWriteCloser {
 	o := &open{server: server, desktop: desktop, pending: []byte(version38), await: len(version38), step: awaitVersion}
 	o.changed = sync.NewCond(&o.mu)
+	go o.watch()
 	return o
 }
 
@@ -33,10 +34,12 @@ type open struct {
 
 	reading sync.Mutex // held by Read
 	named   bool       // ServerInit has passed; guarded by reading
+	first   [1]byte    // of ServerInit; the watch's until it has begun
 
 	mu      sync.Mutex
 	changed *sync.Cond
 	step    step
+	begun   bool   // the server has said its first byte
 	await   int    // bytes that the viewer's message still lacks
 	said    []byte // what there is of it
 	version string
@@ -54,6 +57,19 @@ const (
 	serverInit = 24
 	nameLength = 20
 )
+
+// watch waits for the server's first byte, so that its end is noticed while the
+// viewer has not yet said anything.
+func (o *open) watch() {
+	_, err := io.ReadFull(o.server, o.first[:])
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.begun = err == nil
+	if err != nil && o.step != broken {
+		o.step, o.failure = broken, err
+	}
+	o.changed.Broadcast()
+}
 
 // Read gives the handshake's messages as the viewer's answers make them due, and
 // then what the server says.
@@ -79,7 +95,7 @@ func (o *open) Read(b []byte) (int, error) {
 func (o *open) replay(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.pending) == 0 && o.step < relay {
+	for len(o.pending) == 0 && o.step != broken && (o.step != relay || !o.begun) {
 		o.changed.Wait()
 	}
 	if len(o.pending) > 0 {
@@ -93,7 +109,8 @@ func (o *open) replay(b []byte) (int, error) {
 // rename reads ServerInit and puts our name into it.
 func (o *open) rename() error {
 	head := make([]byte, serverInit)
-	if _, err := io.ReadFull(o.server, head); err != nil {
+	head[0] = o.first[0]
+	if _, err := io.ReadFull(o.server, head[1:]); err != nil {
 		return err
 	}
 	length := binary.BigEndian.Uint32(head[nameLength:])
