@@ -76,7 +76,9 @@ func (s settings) addMachine(d *libvirtxml.Domain, b blueprint) {
 	}
 	d.Devices.Serials = []libvirtxml.DomainSerial{serial}
 	d.Devices.Graphics = []libvirtxml.DomainGraphic{{VNC: &libvirtxml.DomainGraphicVNC{
-		AutoPort:  "yes",
+		AutoPort: "yes",
+		// Nobody knows it, and it never counts: see screen.go.
+		Passwd: vncPassword(), PasswdValidTo: vncExpired,
 		Listeners: []libvirtxml.DomainGraphicListener{{Address: &libvirtxml.DomainGraphicListenerAddress{Address: s.vncListen}}},
 	}}}
 	d.Devices.RNGs = []libvirtxml.DomainRNG{{

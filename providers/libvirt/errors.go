@@ -87,6 +87,7 @@ func errorClasses() []errorClass {
 		{lv.ErrOperationInvalid, "still being allocated", providers.Aborted, busy},
 		{lv.ErrOperationInvalid, "in use", providers.Aborted, busy},
 		{lv.ErrOperationInvalid, "", providers.FailedPrecondition, state},
+		{lv.ErrMigrateUnsafe, "", providers.FailedPrecondition, "the nodes do not share the storage of the VM's disks"},
 		{lv.ErrCPUIncompatible, "", providers.FailedPrecondition, state},
 		{lv.ErrOperationTimeout, "", providers.Aborted, busy},
 		{lv.ErrOperationAborted, "", providers.Aborted, busy},

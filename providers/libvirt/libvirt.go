@@ -31,11 +31,19 @@ type Provider struct {
 	works background
 }
 
-// Factory makes providers of this kind.
+// Factory makes providers of this kind: of one host, or with the option hosts
+// of several.
 func Factory() providers.Factory {
 	return providers.Factory{
 		Kind: Kind,
 		Open: func(ctx context.Context, cfg providers.Config) (providers.Provider, error) {
+			if cfg.Options[optHosts] != "" {
+				c, err := OpenCluster(ctx, cfg)
+				if err != nil {
+					return nil, err
+				}
+				return c, nil
+			}
 			p, err := Open(ctx, cfg)
 			if err != nil {
 				return nil, err
@@ -72,7 +80,7 @@ func (p *Provider) Info(ctx context.Context) (providers.Info, error) {
 	return providers.Info{
 		Kind:         Kind,
 		Version:      fmt.Sprintf("libvirt %s, %s %s", version(lib), name, version(hv)),
-		Capabilities: p.cfg.capabilities(),
+		Capabilities: append(p.cfg.capabilities(), p.consoleCapabilities()...),
 	}, nil
 }
 
