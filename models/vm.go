@@ -2,6 +2,7 @@ package models
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -74,6 +75,10 @@ type NIC struct {
 	// MAC is chosen by us at accept, so that every attempt makes the same VM.
 	MAC string `json:"mac"`
 }
+
+// ID names the interface in the API: its MAC without the colons, which stays
+// what it is for as long as the interface lives.
+func (n NIC) ID() string { return strings.ReplaceAll(n.MAC, ":", "") }
 
 // Address is one address that a guest was seen with.
 type Address struct {

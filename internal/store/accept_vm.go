@@ -41,11 +41,25 @@ type lockedVM struct {
 // models.ErrNotFound, *PreconditionError, *StateError, *DeleteProtectedError,
 // *CapabilityError, *BusyError, *IdempotencyError.
 func (s *Store) AcceptVMOperation(ctx context.Context, c Caller, in VMOperation, idem *Idempotency, respond Respond) (Accepted, error) {
-	spec, ok := models.OperationOf(in.Kind)
-	if !ok || spec.Resource != models.ResourceVM || spec.LockFree || in.Kind == models.OpVMCreate {
+	if spec, ok := models.OperationOf(in.Kind); !ok || spec.Resource != models.ResourceVM || spec.LockFree || in.Kind == models.OpVMCreate {
 		return Accepted{}, wrap(models.ErrNotFound, "operation kind "+string(in.Kind))
 	}
-	return s.accept(ctx, idem, in.VMID, respond, func(tx *gorm.DB, jobID string) (models.Operation, error) {
+	return s.acceptOnVM(ctx, c, in, in.VMID, idem, respond, nil)
+}
+
+// acceptOnVM is AcceptVMOperation with an answer for resourceID, and with what
+// the kind at hand writes beside the lock and the operation: prepare, if not nil,
+// runs once the VM is known to take the operation, with both rows still to be
+// written, and may fill in the operation's parameters.
+func (s *Store) acceptOnVM(
+	ctx context.Context, c Caller, in VMOperation, resourceID string, idem *Idempotency, respond Respond,
+	prepare func(tx *gorm.DB, vm lockedVM, op *models.Operation) error,
+) (Accepted, error) {
+	spec, ok := models.OperationOf(in.Kind)
+	if !ok {
+		return Accepted{}, wrap(models.ErrNotFound, "operation kind "+string(in.Kind))
+	}
+	return s.accept(ctx, idem, resourceID, respond, func(tx *gorm.DB, jobID string) (models.Operation, error) {
 		var vm lockedVM
 		err := scanOne(tx, &vm, "lock the VM", `SELECT v.id, v.status, v.power_state, v.delete_protection,
 				v.current_job_id, v.next_job_id, v.generation,
@@ -65,6 +79,11 @@ func (s *Store) AcceptVMOperation(ctx context.Context, c Caller, in VMOperation,
 			ID: jobID, TenantID: c.TenantID, ProjectID: in.ProjectID, Kind: in.Kind,
 			ResourceType: models.ResourceVM, ResourceID: in.VMID, Params: in.Params,
 			Subject: c.Subject, RequestID: c.RequestID, PreemptsJobID: vm.CurrentJobID, CreatedAt: s.now(),
+		}
+		if prepare != nil {
+			if err := prepare(tx, vm, &op); err != nil {
+				return models.Operation{}, err
+			}
 		}
 		if err := takeLock(tx, vm, op); err != nil {
 			return models.Operation{}, err
@@ -143,13 +162,17 @@ func takeLock(tx *gorm.DB, vm lockedVM, op models.Operation) error {
 // desiredPower is the power that an accepted operation wants; empty leaves it.
 func desiredPower(kind models.OperationKind) models.PowerState {
 	switch kind {
-	case models.OpVMStart, models.OpVMReboot:
+	case models.OpVMStart, models.OpVMReboot, models.OpVMReset, models.OpVMResume:
 		return models.PowerRunning
+	case models.OpVMSuspend:
+		return models.PowerSuspended
 	case models.OpVMStop:
 		return models.PowerStopped
-	case models.OpVMDelete:
+	case models.OpVMDelete, models.OpVMForceDelete:
 		return models.PowerNone
-	case models.OpVMCreate, models.OpVMUpdate, models.OpProviderSync:
+	case models.OpVMCreate, models.OpVMUpdate, models.OpProviderSync, models.OpVMResize, models.OpVMRebuild, models.OpVMClone,
+		models.OpVMRetry, models.OpVMConsole, models.OpVMMigrate, models.OpSnapshotCreate, models.OpSnapshotRevert,
+		models.OpSnapshotDelete, models.OpDiskAttach, models.OpDiskDetach, models.OpNICAttach, models.OpNICDetach:
 		return ""
 	}
 	return ""

@@ -15,6 +15,7 @@ type heldJob struct {
 	Kind    models.OperationKind
 	Outcome models.Outcome
 	Run     int
+	Params  models.OperationParams `gorm:"serializer:json"`
 	models.JobControl
 
 	VMID         string `gorm:"column:vm_id"`
@@ -35,7 +36,7 @@ type heldJob struct {
 // there is no such job, or when it is not on a VM.
 func (s *Store) lockJob(tx *gorm.DB, jobID string) (heldJob, error) {
 	var job heldJob
-	err := scanOne(tx, &job, "lock the job", `SELECT o.kind, o.outcome, o.run, o.cancel_requested_at, o.retry_requested_at,
+	err := scanOne(tx, &job, "lock the job", `SELECT o.kind, o.outcome, o.run, o.params, o.cancel_requested_at, o.retry_requested_at,
 			v.id AS vm_id, v.status, v.power_state, v.conditions, v.nics,
 			v.current_job_id, v.next_job_id, v.provider_id, v.native_ref, v.generation, v.delete_protection
 		FROM operations o JOIN vms v ON v.id = o.resource_id

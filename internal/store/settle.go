@@ -46,7 +46,11 @@ func (s *Store) SettleAbandoned(ctx context.Context, jobID string, code models.J
 			}
 		case models.OpVMDelete:
 			out.Status, out.StatusReason = models.VMError, text
-		case models.OpVMStart, models.OpVMStop, models.OpVMReboot, models.OpVMUpdate, models.OpProviderSync:
+		case models.OpVMStart, models.OpVMStop, models.OpVMReboot, models.OpVMUpdate, models.OpProviderSync,
+			models.OpVMReset, models.OpVMSuspend, models.OpVMResume, models.OpVMResize, models.OpVMRebuild, models.OpVMClone,
+			models.OpVMRetry, models.OpVMConsole, models.OpVMMigrate, models.OpVMForceDelete, models.OpSnapshotCreate,
+			models.OpSnapshotRevert, models.OpSnapshotDelete, models.OpDiskAttach, models.OpDiskDetach, models.OpNICAttach,
+			models.OpNICDetach:
 		}
 		return out
 	})
@@ -136,6 +140,9 @@ func (s *Store) settleVM(ctx context.Context, tx *gorm.DB, job heldJob, in model
 		changes["native_ref"] = in.NativeRef
 	}
 	if err := addObserved(changes, job, in, now); err != nil {
+		return err
+	}
+	if err := s.settleKind(tx, job, in, changes); err != nil {
 		return err
 	}
 	if status == models.VMDeleted {
