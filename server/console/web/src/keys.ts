@@ -44,7 +44,7 @@ export interface Combination {
 export function combinations(): Combination[] {
   const list: Combination[] = [
     { label: "Ctrl+Alt+Del", keys: [control, alt, del] },
-    { label: "Ctrl+Alt+Backspace", keys: [control, alt, backspace] },
+    { label: "Ctrl+Alt+Bksp", keys: [control, alt, backspace] },
     { label: "Esc", keys: [escape] },
     { label: "Tab", keys: [tab] },
     { label: "Enter", keys: [enter] },
@@ -54,7 +54,6 @@ export function combinations(): Combination[] {
     { label: "Super+L", keys: [meta, letter("l")] },
     { label: "Ctrl+W", keys: [control, letter("w")] },
     { label: "Print Screen", keys: [print] },
-    { label: "Alt+SysRq+B", keys: [alt, print, letter("b")] },
   ];
   for (let n = 1; n <= 12; n++) list.push({ label: `F${n}`, keys: [functionKey(n)] });
   for (let n = 1; n <= 7; n++) list.push({ label: `Ctrl+Alt+F${n}`, keys: [control, alt, functionKey(n)] });

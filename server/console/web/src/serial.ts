@@ -75,6 +75,8 @@ page.stage.addEventListener(
     if (button.getAttribute("aria-expanded") !== "true") button.click();
     element("type-said").textContent = "This text has more than one line. Look at it, then send it.";
     field.focus();
+    field.setSelectionRange(0, 0); // its beginning is what matters
+    field.scrollTop = 0;
   },
   { capture: true },
 );

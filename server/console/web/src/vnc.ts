@@ -33,16 +33,12 @@ if (canvas) {
   canvas.setAttribute("aria-label", "Screen of the VM. Control, Alt, Shift and M together lead back to the tools.");
 }
 
+// Whether the stream was understood is known from who ends it: this page, or
+// the other side.
 let failed = false;
 rfb.addEventListener("connect", () => page.connected("Connected"));
-rfb.addEventListener("securityfailure", () => (failed = true));
-rfb.addEventListener("credentialsrequired", () => {
-  failed = true; // the server has authenticated already; there is nobody to ask
-  rfb.disconnect();
-});
-rfb.addEventListener("disconnect", (event) => {
-  if (!(event as CustomEvent<{ clean: boolean }>).detail.clean) failed = true;
-});
+rfb.addEventListener("credentialsrequired", () => rfb.disconnect()); // the server has authenticated already; there is nobody to ask
+rfb.addEventListener("disconnect", () => (failed = stream.socket.readyState !== WebSocket.CLOSED));
 
 element("cad").addEventListener("click", () => {
   rfb.sendCtrlAltDel();
