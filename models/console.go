@@ -128,11 +128,11 @@ type ConsoleStanding struct {
 	ID          string
 	State       ConsoleState
 	CloseReason ConsoleEnd
-	EndsAt *time.Time
-	NodeID string
-	VMNode string `gorm:"column:vm_node"`
-	Status VMStatus
-	Power  PowerState
+	EndsAt      *time.Time
+	NodeID      string
+	VMNode      string `gorm:"column:vm_node"`
+	Status      VMStatus
+	Power       PowerState
 }
 
 // Judge returns why a connection must end; empty when it may go on. Power that
@@ -151,4 +151,27 @@ func (s ConsoleStanding) Judge(now time.Time) ConsoleEnd {
 		return ConsoleExpired
 	}
 	return ""
+}
+
+// ConsoleRecord is what of a session goes into its job's history: nothing that
+// the ticket could be found by.
+type ConsoleRecord struct {
+	Type          ConsoleType
+	State         ConsoleState
+	ExpiresAt     time.Time
+	ConnectedAt   *time.Time `json:",omitempty"`
+	EndsAt        *time.Time `json:",omitempty"`
+	ClosedAt      *time.Time `json:",omitempty"`
+	Reason        ConsoleEnd `json:",omitempty"`
+	ClientAddress string     `json:",omitempty"`
+	BytesIn       int64      `json:",omitempty"`
+	BytesOut      int64      `json:",omitempty"`
+}
+
+// Record is the session as its job records it.
+func (c ConsoleSession) Record() ConsoleRecord {
+	return ConsoleRecord{
+		Type: c.Type, State: c.State, ExpiresAt: c.ExpiresAt, ConnectedAt: c.ConnectedAt, EndsAt: c.EndsAt, ClosedAt: c.ClosedAt,
+		Reason: c.CloseReason, ClientAddress: c.ClientAddress, BytesIn: c.BytesIn, BytesOut: c.BytesOut,
+	}
 }

@@ -28,6 +28,7 @@ import (
 // Store is what the worker needs of the database.
 type Store interface {
 	activities.JobStore
+	activities.ConsoleStore
 	activities.OpenJobs
 	activities.Blueprints
 	activities.InventoryStore
@@ -128,6 +129,7 @@ func newControl(d Deps, broken func(error)) sdk.Worker {
 	w := sdk.New(d.Client, workflows.TaskQueueControl, o)
 	workflows.Register(w)
 	w.RegisterActivity(&activities.Jobs{Store: d.Store})
+	w.RegisterActivity(&activities.Consoles{Store: d.Store})
 	w.RegisterActivity(&activities.Control{Runner: d.Dispatcher, Store: d.Store})
 	return w
 }
