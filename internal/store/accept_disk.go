@@ -54,6 +54,9 @@ func (s *Store) AcceptDetachDisk(ctx context.Context, c Caller, in DetachDisk, i
 		find:   func(tx *gorm.DB) error { return findPart(tx, diskTable(), in.VMID, in.DiskID) },
 	}
 	return s.acceptOnVM(ctx, c, want, in.DiskID, idem, respond, func(tx *gorm.DB, _ lockedVM, op *models.Operation) error {
+		if err := scanOne(tx, &op.Params.SizeGiB, "read the data disk", "SELECT size_gib FROM disks WHERE id = ?", in.DiskID); err != nil {
+			return err
+		}
 		return s.takePart(tx, *op)
 	})
 }
