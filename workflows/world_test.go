@@ -117,6 +117,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	env.RegisterActivity(&activities.Control{Runner: w.runner, Store: w.Store})
 	env.RegisterActivity(&activities.Consoles{Store: w.Store})
 	env.RegisterActivity(&activities.VM{Providers: one{w.adapter}, Store: w.Store})
+	env.RegisterActivity(&activities.Parts{Providers: one{w.adapter}, Store: w.Store})
 	env.RegisterActivity(&activities.Inventory{Providers: one{w.adapter}, Store: w.Store})
 }
 
@@ -226,7 +227,7 @@ func (w *world) truthful(t *testing.T, vm models.VM) {
 	t.Helper()
 	there := w.onHypervisor(t, vm.ID)
 	require.NotNil(t, there)
-	want := map[string]models.PowerState{"running": models.PowerRunning, "stopped": models.PowerStopped}[there.Power]
+	want := map[string]models.PowerState{"running": models.PowerRunning, "stopped": models.PowerStopped, "suspended": models.PowerSuspended}[there.Power]
 	require.Equal(t, want, vm.PowerState)
 }
 

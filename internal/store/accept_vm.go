@@ -20,6 +20,9 @@ type VMOperation struct {
 	Preempt bool
 	// IfMatch is the generation that the caller has seen; nil does not ask.
 	IfMatch *int
+	// find, if not nil, demands what else the request names: where that is not
+	// there the VM's state says nothing.
+	find func(tx *gorm.DB) error
 }
 
 // lockedVM is what an accept looks at before it changes a VM.
@@ -68,6 +71,11 @@ func (s *Store) acceptOnVM(
 			in.VMID, in.ProjectID, c.TenantID)
 		if err != nil {
 			return models.Operation{}, err
+		}
+		if in.find != nil {
+			if err := in.find(tx); err != nil {
+				return models.Operation{}, err
+			}
 		}
 		if in.Kind == models.OpVMDelete && vm.Status == models.VMDeleting && vm.CurrentJobID != "" {
 			return s.deleteAtWork(tx, vm)

@@ -56,15 +56,15 @@ func (s *Store) relock(tx *gorm.DB, job heldJob, op models.Operation) error {
 		return err
 	}
 	power := desiredPower(op.Kind)
-	if op.Kind == models.OpVMCreate {
+	if makesVM(op.Kind) {
 		power = models.PowerStopped
 		if op.Params.Start {
 			power = models.PowerRunning
 		}
 	}
 	_, err := exec(tx, "want anew what the job wants",
-		"UPDATE vms SET desired_power_state = ?, status_reason = '', generation = generation + 1 WHERE id = ? AND current_job_id = ?",
-		power, job.VMID, op.ID)
+		`UPDATE vms SET desired_power_state = CASE WHEN ? = '' THEN desired_power_state ELSE ? END, status_reason = '', generation = generation + 1
+			WHERE id = ? AND current_job_id = ?`, power, power, job.VMID, op.ID)
 	return err
 }
 
@@ -77,7 +77,7 @@ func (job heldJob) refuseRetry() error {
 	switch {
 	case job.CurrentJobID != "":
 		return &BusyError{JobID: job.CurrentJobID}
-	case job.Kind == models.OpVMCreate:
+	case makesVM(job.Kind):
 		if job.Status != models.VMError {
 			return state
 		}

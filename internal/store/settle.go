@@ -37,9 +37,11 @@ func (s *Store) SettleAbandoned(ctx context.Context, jobID string, code models.J
 		out := models.Settlement{JobID: jobID, Outcome: models.OutcomeFailed, ErrorCode: code, ErrorText: text}
 		if job.Run > 0 {
 			out.Power = models.PowerUnknown
+		} else {
+			out.Part = models.PartUntouched
 		}
 		switch job.Kind {
-		case models.OpVMCreate:
+		case models.OpVMCreate, models.OpVMClone:
 			out.Status, out.StatusReason, out.Power = models.VMError, text, models.PowerUnknown
 			if job.ProviderID == "" {
 				out.Power, out.Release = models.PowerNone, true
@@ -47,7 +49,7 @@ func (s *Store) SettleAbandoned(ctx context.Context, jobID string, code models.J
 		case models.OpVMDelete:
 			out.Status, out.StatusReason = models.VMError, text
 		case models.OpVMStart, models.OpVMStop, models.OpVMReboot, models.OpVMUpdate, models.OpProviderSync,
-			models.OpVMReset, models.OpVMSuspend, models.OpVMResume, models.OpVMResize, models.OpVMRebuild, models.OpVMClone,
+			models.OpVMReset, models.OpVMSuspend, models.OpVMResume, models.OpVMResize, models.OpVMRebuild,
 			models.OpVMRetry, models.OpVMConsole, models.OpVMMigrate, models.OpVMForceDelete, models.OpSnapshotCreate,
 			models.OpSnapshotRevert, models.OpSnapshotDelete, models.OpDiskAttach, models.OpDiskDetach, models.OpNICAttach,
 			models.OpNICDetach:
@@ -71,6 +73,11 @@ func (s *Store) settle(ctx context.Context, jobID string, decide func(heldJob) m
 		}
 		if job.Kind == models.OpVMConsole {
 			return s.settledConsole(tx, in)
+		}
+		if job.Kind == models.OpVMClone {
+			if err := s.freeSource(tx, jobID, job.Params.SourceVMID); err != nil {
+				return err
+			}
 		}
 		switch jobID {
 		case job.CurrentJobID:

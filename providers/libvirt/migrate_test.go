@@ -341,4 +341,3 @@ func TestWrongHostName(t *testing.T) {
 	_, err = c.ListNodes(t.Context())
 	requireCode(t, providers.FailedPrecondition, err)
 }
-
