@@ -98,6 +98,8 @@ func (o one) Open(context.Context, string) (providers.Provider, error) { return 
 type fakeRunner struct {
 	cancelled []string
 	onCancel  func(jobID string)
+	abandoned []string
+	onAbandon func(jobID string)
 }
 
 func (r *fakeRunner) Cancel(_ context.Context, jobID string) error {
@@ -107,6 +109,15 @@ func (r *fakeRunner) Cancel(_ context.Context, jobID string) error {
 	}
 	return nil
 }
+
+func (r *fakeRunner) Abandon(_ context.Context, jobID, forJobID string) error {
+	r.abandoned = append(r.abandoned, jobID+" for "+forJobID)
+	if r.onAbandon != nil {
+		r.onAbandon(jobID)
+	}
+	return nil
+}
+
 func (r *fakeRunner) SettleIfClosed(context.Context, string) (bool, error) { return false, nil }
 func (r *fakeRunner) AwaitClosed(context.Context, string) error            { return nil }
 
