@@ -13,7 +13,22 @@ import (
 // Idempotent: it asks only when the VM differs. Undone by RestoreSize.
 func (a *VM) ResizeVM(ctx context.Context, in ResizeInput) (VMState, error) {
 	return a.step(ctx, in.VMInput, func(w *work) (VMState, error) {
-		noop, err := w.resize(ctx, in, reaches)
+		r, err := capable[providers.Resizer](w, "ResizeVM")
+		if err != nil {
+			return VMState{}, err
+		}
+		noop := false
+		err = w.run(ctx, nil, func(ctx context.Context) (providers.TaskRef, error) {
+			vm, err := w.provider.FindVM(ctx, in.VMID)
+			if err != nil {
+				return "", err
+			}
+			if reaches(vm, in.Size) {
+				noop = untouched(ctx, w)
+				return "", nil
+			}
+			return r.ResizeVM(ctx, providers.Target{VMID: in.VMID, Ref: vm.Ref}, shapeOf(in.Size))
+		})
 		if err != nil {
 			return VMState{}, err
 		}
@@ -31,10 +46,17 @@ func (a *VM) ResizeVM(ctx context.Context, in ResizeInput) (VMState, error) {
 // cannot be taken back is left, for the record to say so: a root disk that has
 // grown, and what a running VM has grown by. An absent VM is success.
 //
-// Idempotent; it is the undo of ResizeVM, and has no undo.
+// Idempotent. It asks without a look before: what it undoes may still be at work,
+// and not to be seen yet. It is the undo of ResizeVM, and has no undo.
 func (a *VM) RestoreSize(ctx context.Context, in ResizeInput) error {
 	_, err := a.step(ctx, in.VMInput, func(w *work) (VMState, error) {
-		_, err := w.resize(ctx, in, hasComputeOf)
+		r, err := capable[providers.Resizer](w, "ResizeVM")
+		if err != nil {
+			return VMState{}, err
+		}
+		err = w.run(ctx, nil, func(ctx context.Context) (providers.TaskRef, error) {
+			return r.ResizeVM(ctx, providers.Target{VMID: in.VMID}, shapeOf(in.Size))
+		})
 		refused := providers.CodeOf(err) == providers.FailedPrecondition
 		if providers.CodeOf(err) == providers.NotFound {
 			return VMState{}, nil
@@ -56,25 +78,8 @@ func (a *VM) RestoreSize(ctx context.Context, in ResizeInput) error {
 	return err
 }
 
-// resize looks, and asks for the size where the VM does not have it.
-func (w *work) resize(ctx context.Context, in ResizeInput, has func(providers.VM, models.Size) bool) (noop bool, err error) {
-	r, err := capable[providers.Resizer](w, "ResizeVM")
-	if err != nil {
-		return false, err
-	}
-	err = w.run(ctx, nil, func(ctx context.Context) (providers.TaskRef, error) {
-		vm, err := w.provider.FindVM(ctx, in.VMID)
-		if err != nil {
-			return "", err
-		}
-		if has(vm, in.Size) {
-			noop = untouched(ctx, w)
-			return "", nil
-		}
-		return r.ResizeVM(ctx, providers.Target{VMID: in.VMID, Ref: vm.Ref},
-			providers.Shape{VCPUs: in.Size.VCPUs, MemoryMiB: in.Size.MemoryMiB, DiskGiB: in.Size.DiskGiB})
-	})
-	return noop, err
+func shapeOf(s models.Size) providers.Shape {
+	return providers.Shape{VCPUs: s.VCPUs, MemoryMiB: s.MemoryMiB, DiskGiB: s.DiskGiB}
 }
 
 func hasComputeOf(vm providers.VM, size models.Size) bool {
