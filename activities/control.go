@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -38,14 +39,15 @@ type OpenJobs interface {
 type Control struct {
 	Runner JobRunner
 	Store  OpenJobs
+	// UndoGrace is how long a job may take to undo what it did before it is
+	// abandoned for one that cannot wait; 0 is a minute.
+	UndoGrace time.Duration
 }
 
 const (
 	// preemptWait is how long PreemptJob waits for a job to close.
 	preemptWait = 10 * time.Minute
-	// undoGrace is how long a job may take to undo what it did before it is
-	// abandoned for one that cannot wait.
-	undoGrace = time.Minute
+	undoGrace   = time.Minute // the default of UndoGrace
 	// sweepAge spares jobs that are only just being dispatched.
 	sweepAge = 15 * time.Second
 	// sweepPage is how many jobs, or expired answers, a sweep takes at a time.
@@ -58,7 +60,7 @@ const (
 type PreemptInput struct {
 	JobID string
 	// ForJobID is set by a job that cannot wait: what has not closed within
-	// undoGrace is abandoned for it.
+	// UndoGrace is abandoned for it.
 	ForJobID string `json:",omitempty"`
 }
 
@@ -94,7 +96,7 @@ func (a *Control) preempt(ctx context.Context, w *work, in PreemptInput) error {
 	if w.state.AskedAt.IsZero() {
 		w.note(ctx, func(p *progress) { p.AskedAt = time.Now().UTC() })
 	}
-	closed, err := a.await(ctx, in.JobID, time.Until(w.state.AskedAt.Add(undoGrace)))
+	closed, err := a.await(ctx, in.JobID, time.Until(w.state.AskedAt.Add(cmp.Or(a.UndoGrace, undoGrace))))
 	if err != nil || closed {
 		return err
 	}

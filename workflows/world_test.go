@@ -104,6 +104,7 @@ type fakeRunner struct {
 	onCancel  func(jobID string)
 	abandoned []string
 	onAbandon func(jobID string)
+	hangs     bool // the job at work does not end
 }
 
 func (r *fakeRunner) Cancel(_ context.Context, jobID string) error {
@@ -123,13 +124,21 @@ func (r *fakeRunner) Abandon(_ context.Context, jobID, forJobID string) error {
 }
 
 func (r *fakeRunner) SettleIfClosed(context.Context, string) (bool, error) { return false, nil }
-func (r *fakeRunner) AwaitClosed(context.Context, string) error            { return nil }
+
+// AwaitClosed waits for as long as it may where the job hangs.
+func (r *fakeRunner) AwaitClosed(ctx context.Context, _ string) error {
+	if !r.hangs {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
 
 // register registers everything as the workers do, but in one process.
 func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	workflows.Register(env)
 	env.RegisterActivity(&activities.Jobs{Store: w.Store})
-	env.RegisterActivity(&activities.Control{Runner: w.runner, Store: w.Store})
+	env.RegisterActivity(&activities.Control{Runner: w.runner, Store: w.Store, UndoGrace: 50 * time.Millisecond})
 	env.RegisterActivity(&activities.VM{Providers: one{w.adapter}, Store: w.Store})
 	env.RegisterActivity(&activities.Inventory{Providers: one{w.adapter}, Store: w.Store})
 }
