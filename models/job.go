@@ -55,6 +55,8 @@ type Settlement struct {
 	ErrorCode JobErrorCode `json:",omitempty"`
 	ErrorText string       `json:",omitempty"` // safe for a tenant
 	NoOp      bool         `json:",omitempty"`
+	// Residue is what the job may have left behind.
+	Residue []Residue `json:",omitempty"`
 	// RunID is Temporal's ID of the run that settles the job; empty for a job that
 	// is settled from outside.
 	RunID string `json:",omitempty"`

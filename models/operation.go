@@ -225,11 +225,13 @@ type Operation struct {
 	// StartedAt is when the job's first step took the lock (latest run).
 	StartedAt *time.Time
 	// Run counts the runs that began, 1 for the first.
-	Run        int
-	Outcome    Outcome
-	ErrorCode  JobErrorCode
-	ErrorText  string // safe for a tenant
-	NoOp       bool   // what was asked for held already
+	Run       int
+	Outcome   Outcome
+	ErrorCode JobErrorCode
+	ErrorText string // safe for a tenant
+	NoOp      bool   // what was asked for held already
+	// Residue is what the job may have left behind.
+	Residue    []Residue `gorm:"serializer:json"`
 	FinishedAt *time.Time
 	JobControl
 }

@@ -31,6 +31,7 @@ func jobView(j jobview.Job) api.Job {
 	for i, s := range j.Steps {
 		v.Steps[i] = stepView(s)
 	}
+	v.Residue = residueView(j.Residue, false)
 	return v
 }
 
@@ -43,6 +44,22 @@ func stepView(s jobview.Step) api.JobStep {
 		v.Compensation = &api.StepCompensation{State: api.CompensationState(c.State), Attempt: c.Attempt, VerifiedAt: c.VerifiedAt, Error: jobError(c.Error)}
 	}
 	return v
+}
+
+// residueView is what may be left of a job, with the hypervisor's own names
+// only for operators; nil for nothing.
+func residueView(residue []models.Residue, refs bool) *[]api.JobResidue {
+	if len(residue) == 0 {
+		return nil
+	}
+	out := make([]api.JobResidue, len(residue))
+	for i, r := range residue {
+		out[i] = api.JobResidue{Type: r.Type, Step: optional(r.Step)}
+		if refs {
+			out[i].Ref = optional(r.Ref)
+		}
+	}
+	return &out
 }
 
 func jobError(e *jobview.Error) *api.JobError {
@@ -68,6 +85,7 @@ func opsJobView(op models.Operation, j jobview.Job) opsJob {
 	if op.AbandonRequestedAt != nil {
 		v.Abandoned = &api.JobAbandonment{Reason: op.AbandonReason, By: op.AbandonedBy, At: *op.AbandonRequestedAt}
 	}
+	v.Residue = residueView(j.Residue, true)
 	if j.Error != nil && j.Error.Cause != "" {
 		v.Causes = append(v.Causes, api.JobCause{Cause: j.Error.Cause})
 	}

@@ -126,7 +126,7 @@ func (s *Store) countRun(tx *gorm.DB, jobID string) error {
 			abandon_requested_at = CASE WHEN outcome <> '' THEN NULL ELSE abandon_requested_at END,
 			abandon_delivered_at = CASE WHEN outcome <> '' THEN NULL ELSE abandon_delivered_at END,
 			retry_requested_at = NULL, retry_claimed_at = NULL, ended_run_id = '',
-			outcome = '', error_code = '', error_text = '', no_op = ?, finished_at = NULL
+			outcome = '', error_code = '', error_text = '', no_op = ?, residue = NULL, finished_at = NULL
 		WHERE id = ?`, now, now, false, jobID)
 	return err
 }

@@ -96,9 +96,13 @@ func (s *Store) writeOutcome(tx *gorm.DB, in models.Settlement) (int64, error) {
 	if in.RunID != "" {
 		late, args = "ended_run_id <> ?", []any{in.RunID}
 	}
-	args = append([]any{in.Outcome, in.ErrorCode, in.ErrorText, in.NoOp, s.now(), in.RunID, in.JobID}, args...)
+	residue, err := jsonText(in.Residue)
+	if err != nil {
+		return 0, err
+	}
+	args = append([]any{in.Outcome, in.ErrorCode, in.ErrorText, in.NoOp, residue, s.now(), in.RunID, in.JobID}, args...)
 	return exec(tx, "write the outcome", `UPDATE operations
-		SET outcome = ?, error_code = ?, error_text = ?, no_op = ?, finished_at = ?,
+		SET outcome = ?, error_code = ?, error_text = ?, no_op = ?, residue = ?, finished_at = ?,
 			ended_run_id = ?, retry_requested_at = NULL, retry_claimed_at = NULL
 		WHERE id = ? AND outcome = '' AND (`+late+`)`, args...)
 }
