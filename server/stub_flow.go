@@ -10,8 +10,3 @@ import (
 func (s *Server) OpsMigrateVM(ctx context.Context, r api.OpsMigrateVMRequestObject) (api.OpsMigrateVMResponseObject, error) {
 	return nil, notFound()
 }
-
-// OpsRetryJobStep is not there yet.
-func (s *Server) OpsRetryJobStep(ctx context.Context, r api.OpsRetryJobStepRequestObject) (api.OpsRetryJobStepResponseObject, error) {
-	return nil, notFound()
-}

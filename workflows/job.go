@@ -171,4 +171,3 @@ func explain(err error) (models.JobErrorCode, string) {
 	}
 	return models.JobUnknownOutcome, "a step ended in a way that is not understood"
 }
-

@@ -10,6 +10,9 @@ type Step struct {
 	Title string
 	// Undo is the activity type that undoes the step; empty when it has none.
 	Undo string
+	// Verify is the activity type of the read that proves the undo; empty for an
+	// undo that reads back itself.
+	Verify string
 	// Local says that the step is a database step.
 	Local bool
 }

@@ -44,7 +44,9 @@ type jobKey struct{}
 
 // ofJob marks the steps of a place as the job's own, which must not end in a
 // way that is not known. A nil job takes the mark away.
-func ofJob(ctx workflow.Context, j *job) workflow.Context { return workflow.WithValue(ctx, jobKey{}, j) }
+func ofJob(ctx workflow.Context, j *job) workflow.Context {
+	return workflow.WithValue(ctx, jobKey{}, j)
+}
 
 // resolved runs a step. When the hypervisor does not say what became of a step
 // of a job, the VM is read: what is seen there is a fact, and the step has
