@@ -14,6 +14,8 @@ type JobStore interface {
 	SettleJob(ctx context.Context, s models.Settlement) error
 	PlaceVM(ctx context.Context, jobID, vmID string) (models.Placement, error)
 	UnplaceVM(ctx context.Context, jobID, vmID string) error
+	ReserveMove(ctx context.Context, jobID, vmID, nodeID string) (models.Placement, error)
+	ReleaseMove(ctx context.Context, jobID, vmID string) error
 }
 
 // Jobs groups the database steps. They are local activities: short, and each
@@ -43,7 +45,8 @@ func (a *Jobs) ReserveCapacity(ctx context.Context, in JobInput) (models.Placeme
 	return out, fromStore(err)
 }
 
-// ReleaseCapacity gives the node back. Success when the VM has none.
+// ReleaseCapacity gives the node back, and reads that it has. Success when the VM
+// has none.
 func (a *Jobs) ReleaseCapacity(ctx context.Context, in JobInput) error {
 	return fromStore(a.Store.UnplaceVM(ctx, in.JobID, in.VMID))
 }

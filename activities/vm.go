@@ -132,7 +132,7 @@ func (w *work) absent(ctx context.Context, vmID string) error {
 }
 
 func stateOf(vm providers.VM) VMState {
-	return VMState{Ref: vm.Ref, Power: vm.Power, Addresses: vm.Addresses}
+	return VMState{Ref: vm.Ref, Power: vm.Power, Node: vm.Node, Addresses: vm.Addresses}
 }
 
 func createRequest(bp models.Blueprint) providers.CreateVMRequest {

@@ -55,3 +55,10 @@ func undo[In any](at place, act func(context.Context, In) error, in In) func(wor
 func undoLocal[In any](act func(context.Context, In) error, in In) func(workflow.Context) error {
 	return func(ctx workflow.Context) error { return doLocal(ctx, act, in) }
 }
+
+// undoRead makes a compensation of an activity that tells what it has read.
+func undoRead[In, Out any](at place, act func(context.Context, In) (Out, error), in In, out *Out) func(workflow.Context) error {
+	return func(ctx workflow.Context) error {
+		return workflow.ExecuteActivity(patiently(at(ctx)), act, in).Get(ctx, out)
+	}
+}

@@ -77,6 +77,7 @@ func (j *job) hypervisor() place {
 // reached writes what a step read back into the settlement.
 func (j *job) reached(s activities.VMState) {
 	j.end.Power, j.end.Addresses, j.end.NativeRef = s.Power, s.Addresses, string(s.Ref)
+	j.end.NodeName = s.Node
 	j.end.Observed, j.end.NoOp = true, s.NoOp
 }
 

@@ -14,6 +14,7 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflow(StartVM)
 	r.RegisterWorkflow(StopVM)
 	r.RegisterWorkflow(RebootVM)
+	r.RegisterWorkflow(MigrateVM)
 	r.RegisterWorkflow(UpdateVM)
 	r.RegisterWorkflow(DeleteVM)
 	r.RegisterWorkflow(SyncProvider)
@@ -34,6 +35,8 @@ func Start(op models.Operation) (workflow, input any, err error) {
 		return StopVM, StopVMInput{VMID: op.ResourceID, Mode: p.Mode, TimeoutSeconds: p.TimeoutSeconds}, nil
 	case models.OpVMReboot:
 		return RebootVM, RebootVMInput{VMID: op.ResourceID, Mode: p.Mode, TimeoutSeconds: p.TimeoutSeconds}, nil
+	case models.OpVMMigrate:
+		return MigrateVM, MigrateVMInput{VMID: op.ResourceID, NodeID: p.NodeID, Live: p.Live, Unchanged: p.Unchanged}, nil
 	case models.OpVMUpdate:
 		return UpdateVM, UpdateVMInput{VMID: op.ResourceID, Unchanged: p.Unchanged}, nil
 	case models.OpVMDelete:

@@ -29,6 +29,10 @@ const (
 	stepRestart  = "RestartVM"
 	stepDestroy  = "DestroyVM"
 	stepConfirm  = "ConfirmAbsent"
+	stepMove     = "ReserveMove"
+	undoMove     = "ReleaseMove"
+	stepMigrate  = "MigrateVM"
+	undoMigrate  = "AbortMigration"
 	stepSync     = "SyncInventory"
 	stepSettle   = "SettleJob"
 )
@@ -56,6 +60,14 @@ func Steps(kind models.OperationKind, p models.OperationParams) []Step {
 		return frame(Step{Name: stepPowerOff, Title: "Power the VM off"})
 	case models.OpVMReboot:
 		return frame(Step{Name: stepRestart, Title: "Restart the VM"})
+	case models.OpVMMigrate:
+		if p.Unchanged {
+			return frame() // it is on the node that was asked for
+		}
+		return frame(
+			Step{Name: stepMove, Title: "Reserve capacity on the other node", Undo: undoMove, Local: true},
+			Step{Name: stepMigrate, Title: "Move the VM", Undo: undoMigrate},
+		)
 	case models.OpVMUpdate:
 		return []Step{{Name: stepBegin, Title: "Begin", Local: true}, settle} // the accept has made the change, and no lock is taken
 	case models.OpVMDelete:

@@ -9,11 +9,13 @@ import (
 // settleKind writes what the end of a job means beside the VM's state: the size,
 // the snapshots, the disks that it was about. It adds what it means for the VM's
 // own row to changes.
-func (s *Store) settleKind(_ *gorm.DB, job heldJob, _ models.Settlement, _ map[string]any) error {
+func (s *Store) settleKind(tx *gorm.DB, job heldJob, in models.Settlement, changes map[string]any) error {
 	switch job.Kind {
+	case models.OpVMMigrate:
+		return s.settleMove(tx, job, in, changes)
 	case models.OpVMCreate, models.OpVMStart, models.OpVMStop, models.OpVMReboot, models.OpVMReset, models.OpVMSuspend,
 		models.OpVMResume, models.OpVMResize, models.OpVMRebuild, models.OpVMClone, models.OpVMRetry, models.OpVMConsole,
-		models.OpVMMigrate, models.OpVMUpdate, models.OpVMDelete, models.OpVMForceDelete, models.OpSnapshotCreate,
+		models.OpVMUpdate, models.OpVMDelete, models.OpVMForceDelete, models.OpSnapshotCreate,
 		models.OpSnapshotRevert, models.OpSnapshotDelete, models.OpDiskAttach, models.OpDiskDetach, models.OpNICAttach,
 		models.OpNICDetach, models.OpProviderSync:
 	}
