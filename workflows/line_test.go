@@ -30,7 +30,7 @@ type line struct {
 
 // reads reports whether an operation changes nothing on the hypervisor.
 func reads(op string) bool {
-	return op == "login" || op == "info" || slices.ContainsFunc([]string{"list_", "find_", "poll_", "console"}, func(p string) bool { return strings.HasPrefix(op, p) })
+	return op == "login" || op == "info" || op == "snapshot_list" || slices.ContainsFunc([]string{"list_", "find_", "poll_", "console"}, func(p string) bool { return strings.HasPrefix(op, p) })
 }
 
 // disturb sets the rule, and forgets the calls.
