@@ -15,6 +15,7 @@ import (
 func TestResidueNamesNothingOfTheProviderToATenant(t *testing.T) {
 	op := models.Operation{
 		Kind: models.OpVMForceDelete, Outcome: models.OutcomeSucceeded,
+		Params:  models.OperationParams{Reason: "it burnt"},
 		Residue: []models.Residue{{Type: "vm", Ref: "moid-4711"}, {Type: "step", Step: "CreateVM"}},
 	}
 	job := jobview.FromRow(op)
@@ -24,7 +25,8 @@ func TestResidueNamesNothingOfTheProviderToATenant(t *testing.T) {
 	require.NotContains(t, string(tenant), "moid-4711")
 	ops, err := json.Marshal(opsJobView(op, job))
 	require.NoError(t, err)
-	require.Contains(t, string(ops), `"ref":"moid-4711"`)
+	require.Contains(t, string(ops), `"leftovers":[{"ref":"moid-4711","type":"vm"}]`)
+	require.Contains(t, string(ops), `"reason":"it burnt"`)
 
 	plain, err := json.Marshal(jobView(jobview.FromRow(models.Operation{Kind: models.OpVMStart})))
 	require.NoError(t, err)

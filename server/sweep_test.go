@@ -84,6 +84,8 @@ func bodies() map[string]any {
 		"createRole":               map[string]any{"name": "x", "permissions": []string{"vm.read"}},
 		"updateRole":               map[string]any{"name": "x"},
 		"stopVM":                   map[string]any{"mode": "force"},
+		"resizeVM":                 map[string]any{"disk_gib": 20},
+		"rebuildVM":                map[string]any{"image_id": storetest.Image},
 	}
 }
 

@@ -24,6 +24,9 @@ type job struct {
 	// givenUp says that an operator abandoned the job while it was not known what
 	// a step had done.
 	givenUp bool
+	// insists says that the job cannot wait for long: who holds the lock and does
+	// not end is abandoned.
+	insists bool
 	// end is the settlement of success; body fills it.
 	end models.Settlement
 }
@@ -54,7 +57,11 @@ func (j *job) begin(ctx workflow.Context) (err error) {
 		if j.begun.HolderJobID == "" {
 			return nil
 		}
-		if err = do(ctx, controlPlane, control().PreemptJob, activities.JobInput{JobID: j.begun.HolderJobID}); err != nil {
+		preempt := activities.PreemptInput{JobID: j.begun.HolderJobID}
+		if j.insists {
+			preempt.ForJobID = j.id
+		}
+		if err = do(ctx, controlPlane, control().PreemptJob, preempt); err != nil {
 			return err
 		}
 		if err = workflow.Sleep(ctx, pause); err != nil {
@@ -78,7 +85,7 @@ func (j *job) hypervisor() place {
 func (j *job) reached(s activities.VMState) {
 	j.end.Power, j.end.Addresses, j.end.NativeRef = s.Power, s.Addresses, string(s.Ref)
 	j.end.NodeName = s.Node
-	j.end.Observed, j.end.NoOp = true, s.NoOp
+	j.end.Observed, j.end.NoOp, j.end.Size = true, s.NoOp, s.Size
 }
 
 // truth makes the settlement of a failed or cancelled job say what is: power is

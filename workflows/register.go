@@ -15,8 +15,14 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflow(StopVM)
 	r.RegisterWorkflow(RebootVM)
 	r.RegisterWorkflow(MigrateVM)
+	r.RegisterWorkflow(ResetVM)
+	r.RegisterWorkflow(SuspendVM)
+	r.RegisterWorkflow(ResumeVM)
+	r.RegisterWorkflow(ResizeVM)
+	r.RegisterWorkflow(RebuildVM)
 	r.RegisterWorkflow(UpdateVM)
 	r.RegisterWorkflow(DeleteVM)
+	r.RegisterWorkflow(ForceDeleteVM)
 	r.RegisterWorkflow(SyncProvider)
 	r.RegisterWorkflow(RefreshProvider)
 	r.RegisterWorkflow(SweepJobs)
@@ -37,10 +43,22 @@ func Start(op models.Operation) (workflow, input any, err error) {
 		return RebootVM, RebootVMInput{VMID: op.ResourceID, Mode: p.Mode, TimeoutSeconds: p.TimeoutSeconds}, nil
 	case models.OpVMMigrate:
 		return MigrateVM, MigrateVMInput{VMID: op.ResourceID, NodeID: p.NodeID, Live: p.Live, Unchanged: p.Unchanged}, nil
+	case models.OpVMReset:
+		return ResetVM, ResetVMInput{VMID: op.ResourceID}, nil
+	case models.OpVMSuspend:
+		return SuspendVM, SuspendVMInput{VMID: op.ResourceID}, nil
+	case models.OpVMResume:
+		return ResumeVM, ResumeVMInput{VMID: op.ResourceID}, nil
+	case models.OpVMResize:
+		return ResizeVM, ResizeVMInput{VMID: op.ResourceID, Unchanged: p.Unchanged}, nil
+	case models.OpVMRebuild:
+		return RebuildVM, RebuildVMInput{VMID: op.ResourceID, ImageID: p.ImageID}, nil
 	case models.OpVMUpdate:
 		return UpdateVM, UpdateVMInput{VMID: op.ResourceID, Unchanged: p.Unchanged}, nil
 	case models.OpVMDelete:
 		return DeleteVM, DeleteVMInput{VMID: op.ResourceID}, nil
+	case models.OpVMForceDelete:
+		return ForceDeleteVM, ForceDeleteVMInput{VMID: op.ResourceID}, nil
 	case models.OpProviderSync:
 		return SyncProvider, SyncProviderInput{ProviderID: op.ResourceID}, nil
 	}

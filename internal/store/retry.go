@@ -62,9 +62,9 @@ func (s *Store) relock(tx *gorm.DB, job heldJob, op models.Operation) error {
 			power = models.PowerRunning
 		}
 	}
-	_, err := exec(tx, "want anew what the job wants",
-		"UPDATE vms SET desired_power_state = ?, status_reason = '', generation = generation + 1 WHERE id = ? AND current_job_id = ?",
-		power, job.VMID, op.ID)
+	_, err := exec(tx, "want anew what the job wants", `UPDATE vms SET desired_power_state = CASE WHEN ? = '' THEN desired_power_state ELSE ? END,
+			status_reason = '', generation = generation + 1 WHERE id = ? AND current_job_id = ?`,
+		power, power, job.VMID, op.ID)
 	return err
 }
 
