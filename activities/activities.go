@@ -38,6 +38,7 @@ type VMInput struct {
 type VMState struct {
 	Ref       providers.VMRef   `json:",omitempty"`
 	Power     models.PowerState `json:",omitempty"`
+	Node      string            `json:",omitempty"` // the hypervisor's own name
 	Addresses []models.Address  `json:",omitempty"`
 	// NoOp says that what was asked for held before the step touched anything.
 	NoOp bool `json:",omitempty"`

@@ -15,6 +15,8 @@ type JobStore interface {
 	PlaceVM(ctx context.Context, jobID, vmID string) (models.Placement, error)
 	PlaceVMBeside(ctx context.Context, jobID, vmID, besideID string) (models.Placement, error)
 	UnplaceVM(ctx context.Context, jobID, vmID string) error
+	ReserveMove(ctx context.Context, jobID, vmID, nodeID string) (models.Placement, error)
+	ReleaseMove(ctx context.Context, jobID, vmID string) error
 	ReserveResize(ctx context.Context, jobID, vmID string) (models.ResizePlan, error)
 }
 
@@ -52,7 +54,8 @@ func (a *Jobs) ReserveCapacity(ctx context.Context, in JobInput) (models.Placeme
 	return out, fromStore(err)
 }
 
-// ReleaseCapacity gives the node back. Success when the VM has none.
+// ReleaseCapacity gives the node back, and reads that it has. Success when the VM
+// has none.
 func (a *Jobs) ReleaseCapacity(ctx context.Context, in JobInput) error {
 	return fromStore(a.Store.UnplaceVM(ctx, in.JobID, in.VMID))
 }

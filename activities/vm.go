@@ -136,7 +136,7 @@ func (w *work) absent(ctx context.Context, vmID string) error {
 }
 
 func stateOf(vm providers.VM) VMState {
-	return VMState{Ref: vm.Ref, Power: vm.Power, Addresses: vm.Addresses}
+	return VMState{Ref: vm.Ref, Power: vm.Power, Node: vm.Node, Addresses: vm.Addresses}
 }
 
 func sizeOf(vm providers.VM) models.Size {

@@ -78,7 +78,10 @@ type Settlement struct {
 	Power        PowerState `json:",omitempty"`
 	DesiredPower PowerState `json:",omitempty"`
 	NativeRef    string     `json:",omitempty"`
-	Addresses    []Address  `json:",omitempty"`
+	// NodeName is the hypervisor's name of the node that the VM was read on; looked
+	// at for a migration.
+	NodeName  string    `json:",omitempty"`
+	Addresses []Address `json:",omitempty"`
 	// Observed says that Power and Addresses come from a fresh read.
 	Observed bool `json:",omitempty"`
 	// Size is the VM's size as it was read. Only a resize looks at it.

@@ -41,7 +41,7 @@ func stepView(s jobview.Step) api.JobStep {
 		StartedAt: s.StartedAt, FinishedAt: s.FinishedAt, NextRetryAt: s.NextRetryAt, Error: jobError(s.Error),
 	}
 	if c := s.Compensation; c != nil {
-		v.Compensation = &api.StepCompensation{State: api.CompensationState(c.State), Attempt: c.Attempt, VerifiedAt: c.VerifiedAt, Error: jobError(c.Error)}
+		v.Compensation = &api.StepCompensation{State: api.CompensationState(c.State), Attempt: c.Attempt, VerifiedAt: c.VerifiedAt, NextRetryAt: c.NextRetryAt, Error: jobError(c.Error)}
 	}
 	return v
 }

@@ -14,6 +14,7 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflow(StartVM)
 	r.RegisterWorkflow(StopVM)
 	r.RegisterWorkflow(RebootVM)
+	r.RegisterWorkflow(MigrateVM)
 	r.RegisterWorkflow(ResetVM)
 	r.RegisterWorkflow(SuspendVM)
 	r.RegisterWorkflow(ResumeVM)
@@ -49,6 +50,8 @@ func Start(op models.Operation) (workflow, input any, err error) {
 		return StopVM, StopVMInput{VMID: op.ResourceID, Mode: p.Mode, TimeoutSeconds: p.TimeoutSeconds}, nil
 	case models.OpVMReboot:
 		return RebootVM, RebootVMInput{VMID: op.ResourceID, Mode: p.Mode, TimeoutSeconds: p.TimeoutSeconds}, nil
+	case models.OpVMMigrate:
+		return MigrateVM, MigrateVMInput{VMID: op.ResourceID, NodeID: p.NodeID, Live: p.Live, Unchanged: p.Unchanged}, nil
 	case models.OpVMReset:
 		return ResetVM, ResetVMInput{VMID: op.ResourceID}, nil
 	case models.OpVMSuspend:

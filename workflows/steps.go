@@ -10,6 +10,9 @@ type Step struct {
 	Title string
 	// Undo is the activity type that undoes the step; empty when it has none.
 	Undo string
+	// Verify is the activity type of the read that proves the undo; empty for an
+	// undo that reads back itself.
+	Verify string
 	// Local says that the step is a database step.
 	Local bool
 }
@@ -26,6 +29,10 @@ const (
 	stepRestart  = "RestartVM"
 	stepDestroy  = "DestroyVM"
 	stepConfirm  = "ConfirmAbsent"
+	stepMove     = "ReserveMove"
+	undoMove     = "ReleaseMove"
+	stepMigrate  = "MigrateVM"
+	undoMigrate  = "AbortMigration"
 	stepSync     = "SyncInventory"
 	stepPrepare  = "PrepareConsole"
 	stepReady    = "ReadyConsole"
@@ -76,6 +83,14 @@ func Steps(kind models.OperationKind, p models.OperationParams) []Step {
 		return frame(Step{Name: stepPowerOff, Title: "Power the VM off"})
 	case models.OpVMReboot:
 		return frame(Step{Name: stepRestart, Title: "Restart the VM"})
+	case models.OpVMMigrate:
+		if p.Unchanged {
+			return frame() // it is on the node that was asked for
+		}
+		return frame(
+			Step{Name: stepMove, Title: "Reserve capacity on the other node", Undo: undoMove, Local: true},
+			Step{Name: stepMigrate, Title: "Move the VM", Undo: undoMigrate},
+		)
 	case models.OpVMReset:
 		return frame(Step{Name: stepRestart, Title: "Reset the VM"})
 	case models.OpVMSuspend:

@@ -37,6 +37,7 @@ const (
 type world struct {
 	*storetest.Env
 	hv      simhv.Admin
+	line    *line
 	adapter providers.Provider
 	runner  *fakeRunner
 	names   atomic.Int64
@@ -46,7 +47,8 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	hv, err := simhv.New(simhv.Options{Nodes: 2, NodeVCPUs: 1000, NodeMemoryMiB: 1 << 20, TaskDelay: 2 * time.Millisecond})
 	require.NoError(t, err)
-	srv := httptest.NewServer(hv)
+	wire := &line{next: hv}
+	srv := httptest.NewServer(wire)
 	t.Cleanup(func() { require.NoError(t, hv.Close()); srv.Close() })
 	adapter, err := sim.Factory().Open(context.WithoutCancel(t.Context()), providers.Config{
 		ProviderID: provider, InstallationID: installation, URL: srv.URL,
@@ -54,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, adapter.Close()) })
-	w := &world{Env: storetest.NewEmpty(t, storetest.SQLite), hv: simhv.Admin{URL: srv.URL, Client: srv.Client()}, adapter: adapter, runner: &fakeRunner{}}
+	w := &world{Env: storetest.NewEmpty(t, storetest.SQLite), hv: simhv.Admin{URL: srv.URL, Client: srv.Client()}, line: wire, adapter: adapter, runner: &fakeRunner{}}
 	w.seed(t, srv.URL)
 	return w
 }

@@ -107,6 +107,11 @@ type Wait struct {
 	NextRetryAt *time.Time          `json:"next_retry_at,omitempty"`
 }
 
+// Waits reports whether the job waits for the given reason.
+func (j Job) Waits(reason models.JobErrorCode) bool {
+	return j.State == Waiting && j.Waiting != nil && j.Waiting.Reason == reason
+}
+
 // Progress counts the steps of a job. Percent is 0 to 100.
 type Progress struct {
 	Percent     int    `json:"percent"`
@@ -128,12 +133,14 @@ type Step struct {
 	Compensation *Compensation `json:"compensation,omitempty"`
 }
 
-// Compensation is the undoing of a step. VerifiedAt is when a read proved it.
+// Compensation is the undoing of a step. VerifiedAt is when a read proved it,
+// NextRetryAt when it is tried again.
 type Compensation struct {
-	State      CompensationState `json:"state"`
-	Attempt    int               `json:"attempt"`
-	VerifiedAt *time.Time        `json:"verified_at,omitempty"`
-	Error      *Error            `json:"error,omitempty"`
+	State       CompensationState `json:"state"`
+	Attempt     int               `json:"attempt"`
+	VerifiedAt  *time.Time        `json:"verified_at,omitempty"`
+	NextRetryAt *time.Time        `json:"next_retry_at,omitempty"`
+	Error       *Error            `json:"error,omitempty"`
 }
 
 // Error says why a step or a job failed.

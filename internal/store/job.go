@@ -146,6 +146,8 @@ func (s *Store) countRun(tx *gorm.DB, jobID string) error {
 			cancel_delivered_at = CASE WHEN outcome <> '' THEN NULL ELSE cancel_delivered_at END,
 			abandon_requested_at = CASE WHEN outcome <> '' THEN NULL ELSE abandon_requested_at END,
 			abandon_delivered_at = CASE WHEN outcome <> '' THEN NULL ELSE abandon_delivered_at END,
+			step_retry_requested_at = CASE WHEN outcome <> '' THEN NULL ELSE step_retry_requested_at END,
+			step_retry_delivered_at = CASE WHEN outcome <> '' THEN NULL ELSE step_retry_delivered_at END,
 			retry_requested_at = NULL, retry_claimed_at = NULL, ended_run_id = '',
 			outcome = '', error_code = '', error_text = '', no_op = ?, residue = NULL, finished_at = NULL
 		WHERE id = ?`, now, now, false, jobID)

@@ -49,8 +49,8 @@ func (s *Store) checkRoom(tx *gorm.DB, nodeID string, plan models.ResizePlan) er
 	}
 	var node candidateRow
 	err := scanOne(tx, &node, "sum what is reserved on the node", `SELECT n.vcpus, n.memory_mib, p.cpu_overcommit,
-			(SELECT COALESCE(SUM(r.vcpus), 0) FROM reservations r WHERE r.node_id = n.id) AS used_vcpus,
-			(SELECT COALESCE(SUM(r.memory_mib), 0) FROM reservations r WHERE r.node_id = n.id) AS used_memory_mib
+			(SELECT COALESCE(SUM(r.vcpus), 0) FROM reservations r WHERE r.node_id = n.id OR r.moving_to = n.id) AS used_vcpus,
+			(SELECT COALESCE(SUM(r.memory_mib), 0) FROM reservations r WHERE r.node_id = n.id OR r.moving_to = n.id) AS used_memory_mib
 		FROM nodes n JOIN providers p ON p.id = n.provider_id WHERE n.id = ?`, nodeID)
 	if err != nil {
 		return err

@@ -96,7 +96,8 @@ func (s *Store) reopen(tx *gorm.DB, op models.Operation) (models.Operation, erro
 			outcome = '', error_code = '', error_text = '', no_op = ?, residue = NULL, started_at = NULL, finished_at = NULL, preempts_job_id = '',
 			dispatched_at = NULL, retry_requested_at = ?, retry_claimed_at = NULL,
 			cancel_requested_at = NULL, cancel_delivered_at = NULL,
-			abandon_requested_at = NULL, abandon_delivered_at = NULL, abandon_reason = '', abandoned_by = ''
+			abandon_requested_at = NULL, abandon_delivered_at = NULL, abandon_reason = '', abandoned_by = '',
+			step_retry_requested_at = NULL, step_retry_delivered_at = NULL
 		WHERE id = ?`, false, now, op.ID)
 	if err != nil {
 		return op, err

@@ -20,6 +20,8 @@ func (s *Store) settleKind(tx *gorm.DB, job heldJob, in models.Settlement, chang
 		if in.Outcome == models.OutcomeSucceeded {
 			changes["image_id"] = job.Params.ImageID
 		}
+	case models.OpVMMigrate:
+		return s.settleMove(tx, job, in, changes)
 	case models.OpSnapshotCreate:
 		return s.settleMade(tx, snapshotTable(), job.VMID, job.Params.SnapshotID, in)
 	case models.OpSnapshotDelete:
@@ -33,7 +35,7 @@ func (s *Store) settleKind(tx *gorm.DB, job heldJob, in models.Settlement, chang
 	case models.OpNICDetach:
 		return settleNIC(tx, job, in, true, changes)
 	case models.OpVMCreate, models.OpVMStart, models.OpVMStop, models.OpVMReboot, models.OpVMReset, models.OpVMSuspend,
-		models.OpVMResume, models.OpVMClone, models.OpVMRetry, models.OpVMConsole, models.OpVMMigrate, models.OpVMUpdate,
+		models.OpVMResume, models.OpVMClone, models.OpVMRetry, models.OpVMConsole, models.OpVMUpdate,
 		models.OpVMDelete, models.OpVMForceDelete, models.OpSnapshotRevert, models.OpProviderSync:
 	}
 	return nil

@@ -2682,10 +2682,11 @@ type StatusState string
 
 // StepCompensation The undoing of a step; a read at verified_at has proved it.
 type StepCompensation struct {
-	Attempt    int               `json:"attempt"`
-	Error      *JobError         `json:"error,omitempty"`
-	State      CompensationState `json:"state"`
-	VerifiedAt *time.Time        `json:"verified_at,omitempty"`
+	Attempt     int               `json:"attempt"`
+	Error       *JobError         `json:"error,omitempty"`
+	NextRetryAt *time.Time        `json:"next_retry_at,omitempty"`
+	State       CompensationState `json:"state"`
+	VerifiedAt  *time.Time        `json:"verified_at,omitempty"`
 }
 
 // StepState defines model for StepState.
