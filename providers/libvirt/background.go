@@ -168,11 +168,19 @@ func jobOf(ctx context.Context, r rpc, dom lv.Domain) (busy bool, percent int, e
 		percent int
 	}
 	j, err := do(ctx, r, func(c *lv.Libvirt) (job, error) {
+		// A VM's process that is busy itself would hold up the second question.
+		control, _, _, err := c.DomainGetControlInfo(dom, 0)
+		if err == nil && (control == uint32(lv.DomainControlJob) || control == uint32(lv.DomainControlOccupied)) {
+			return job{busy: true}, nil
+		}
+		if err != nil && !hasNumber(err, lv.ErrNoSupport) {
+			return job{}, err
+		}
 		kind, _, _, total, processed, _, _, _, _, _, _, _, err := c.DomainGetJobInfo(dom)
 		t := lv.DomainJobType(kind)
 		return job{
 			busy:    t == lv.DomainJobBounded || t == lv.DomainJobUnbounded,
-			percent: int(min(99, processed*100/max(total, 1))),
+			percent: int(min(99, processed*100/max(total, 1))), //nolint:gosec // at most 99
 		}, err
 	})
 	if hasCode(err, providers.FailedPrecondition, providers.Unimplemented) {

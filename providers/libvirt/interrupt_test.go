@@ -58,7 +58,9 @@ func interruptions() []interrupted {
 		{"rebuild", func(_ *testing.T, _ *fixture, p *libvirt.Provider, req providers.CreateVMRequest) change {
 			req.DiskGiB = 2
 			return change{
-				do: func(ctx context.Context, p *libvirt.Provider) (providers.TaskRef, error) { return p.RebuildVM(ctx, req, "job") },
+				do: func(ctx context.Context, p *libvirt.Provider) (providers.TaskRef, error) {
+					return p.RebuildVM(ctx, req, "job")
+				},
 				holds: func(t *testing.T, vm providers.VM) {
 					t.Helper()
 					require.Equal(t, 2, vm.DiskGiB)
@@ -152,7 +154,9 @@ func interruptions() []interrupted {
 		{"attach of a disk", func(_ *testing.T, _ *fixture, p *libvirt.Provider, req providers.CreateVMRequest) change {
 			d := disk()
 			return change{
-				do: func(ctx context.Context, p *libvirt.Provider) (providers.TaskRef, error) { return p.AttachDisk(ctx, target(req), d) },
+				do: func(ctx context.Context, p *libvirt.Provider) (providers.TaskRef, error) {
+					return p.AttachDisk(ctx, target(req), d)
+				},
 				holds: func(t *testing.T, vm providers.VM) {
 					t.Helper()
 					require.Equal(t, []providers.DataDisk{{ID: d.ID, SizeGiB: 1, Attached: true}}, vm.DataDisks)
