@@ -45,7 +45,6 @@ func errorClasses() []errorClass {
 		{lv.ErrInternalError, "No space left on device", providers.ResourceExhausted, full},
 		{lv.ErrInternalError, `Failed to get "write" lock`, providers.Aborted, busy},
 		{lv.ErrInternalError, "has asynchronous jobs running", providers.Aborted, busy},
-		{lv.ErrInternalError, "is already in the process of unplug", providers.Aborted, busy},
 		{lv.ErrInternalError, "client socket is closed", providers.Unavailable, down},
 		{lv.ErrNoMemory, "", providers.ResourceExhausted, full},
 		{lv.ErrNoSupport, "", providers.Unimplemented, cannot},

@@ -56,7 +56,7 @@ func TestSnapshotXML(t *testing.T) {
 		require.NoError(t, err)
 		var x libvirtxml.DomainSnapshot
 		require.NoError(t, x.Unmarshal(doc))
-		require.Equal(t, memory, hasMemory(x))
+		require.Equal(t, memory, describeSnapshot(x).Memory)
 		require.Equal(t, []string{"vda", "internal", "hdc", "no"},
 			[]string{x.Disks.Disks[0].Name, x.Disks.Disks[0].Snapshot, x.Disks.Disks[1].Name, x.Disks.Disks[1].Snapshot})
 	}
