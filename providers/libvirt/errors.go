@@ -159,14 +159,6 @@ func isTransport(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, errClosed) || errors.As(err, &netErr) || errors.As(err, &errno)
 }
 
-// failOr is fail that lets nil pass.
-func (r rpc) failOr(err error) error {
-	if err == nil {
-		return nil
-	}
-	return r.fail(err)
-}
-
 // hasNumber reports whether err is libvirt's error of that number.
 func hasNumber(err error, n lv.ErrorNumber) bool {
 	var remote lv.Error

@@ -1,7 +1,6 @@
 package libvirt
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -44,14 +43,8 @@ func (p *Provider) CreateSnapshot(ctx context.Context, t providers.Target, s pro
 		}
 		return "", err
 	}
-	switch {
-	case s.Memory && state != models.PowerRunning:
-		return "", r.errorf(providers.FailedPrecondition, "only a running VM has a memory to keep")
-	case !s.Memory && state != models.PowerStopped:
-		return "", r.errorf(providers.FailedPrecondition, "the VM has to be off for a snapshot of its disks alone")
-	}
-	if _, incomplete, err := p.parts(ctx, r, d); err != nil || incomplete {
-		return "", cmp.Or(err, r.errorf(providers.FailedPrecondition, "the VM lacks a part"))
+	if err := p.checkSnapshot(ctx, r, d, state, s.Memory); err != nil {
+		return "", err
 	}
 	doc, err := snapshotXML(s, d)
 	if err != nil {
@@ -63,16 +56,36 @@ func (p *Provider) CreateSnapshot(ctx context.Context, t providers.Target, s pro
 				return err
 			}
 		}
-		_, err := c.DomainSnapshotCreateXML(d.Domain, doc, 0)
-		if err == nil {
-			return nil
-		}
-		// Another process may have made it meanwhile.
-		if _, lookErr := c.DomainSnapshotLookupByName(d.Domain, snapshotName(s.ID), 0); lookErr == nil {
-			return nil
-		}
-		return err
+		return makeSnapshot(c, d.Domain, s.ID, doc)
 	})
+}
+
+// checkSnapshot is FailedPrecondition where a VM's state does not allow for a
+// snapshot with memory, or without.
+func (p *Provider) checkSnapshot(ctx context.Context, r rpc, d domain, state models.PowerState, memory bool) error {
+	switch {
+	case memory && state != models.PowerRunning:
+		return r.errorf(providers.FailedPrecondition, "only a running VM has a memory to keep")
+	case !memory && state != models.PowerStopped:
+		return r.errorf(providers.FailedPrecondition, "the VM has to be off for a snapshot of its disks alone")
+	}
+	_, incomplete, err := p.parts(ctx, r, d)
+	if err == nil && incomplete {
+		return r.errorf(providers.FailedPrecondition, "the VM lacks a part")
+	}
+	return err
+}
+
+func makeSnapshot(c *lv.Libvirt, dom lv.Domain, id, doc string) error {
+	_, err := c.DomainSnapshotCreateXML(dom, doc, 0)
+	if err == nil {
+		return nil
+	}
+	// Another process may have made it meanwhile.
+	if _, lookErr := c.DomainSnapshotLookupByName(dom, snapshotName(id), 0); lookErr == nil {
+		return nil
+	}
+	return err
 }
 
 func snapshotName(id string) string { return namePrefix + id }
