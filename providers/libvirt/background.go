@@ -129,7 +129,7 @@ func (p *Provider) begin(ctx context.Context, r rpc, task providers.TaskRef, wor
 func (p *Provider) follow(ctx context.Context, r rpc, task providers.TaskRef, dom lv.Domain, holds func() (bool, error)) (providers.TaskStatus, error) {
 	for attempt := 0; ; attempt++ {
 		// What this process knows is read first: its work may end meanwhile.
-		running, failed := p.works.look(string(task))
+		running, failure := p.works.look(string(task))
 		if running {
 			return providers.TaskStatus{}, nil
 		}
@@ -146,18 +146,20 @@ func (p *Provider) follow(ctx context.Context, r rpc, task providers.TaskRef, do
 			return providers.TaskStatus{}, err
 		case done:
 			return providers.TaskStatus{Done: true, Progress: 100}, nil
-		case failed != nil:
-			return providers.TaskStatus{Done: true, Progress: 100, Err: failed}, nil
+		case failure != nil:
+			return failedTask(failure), nil
 		case attempt > 0:
-			return providers.TaskStatus{
-				Done: true, Progress: 100, Err: r.errorf(providers.Aborted, "the hypervisor's work on the VM was interrupted"),
-			}, nil
+			return failedTask(r.errorf(providers.Aborted, "the hypervisor's work on the VM was interrupted")), nil
 		}
 		// Between libvirt's work and what we note of it lies a moment.
 		if err := p.pause(ctx, r, grace); err != nil {
 			return providers.TaskStatus{}, err
 		}
 	}
+}
+
+func failedTask(why error) providers.TaskStatus {
+	return providers.TaskStatus{Done: true, Progress: 100, Err: why}
 }
 
 // jobOf reports whether libvirt is at work on a domain that runs, and how far.
@@ -168,6 +170,14 @@ func jobOf(ctx context.Context, r rpc, dom lv.Domain) (busy bool, percent int, e
 		percent int
 	}
 	j, err := do(ctx, r, func(c *lv.Libvirt) (job, error) {
+		// A VM's process that is busy itself would hold up the second question.
+		control, _, _, err := c.DomainGetControlInfo(dom, 0)
+		if err == nil && (control == uint32(lv.DomainControlJob) || control == uint32(lv.DomainControlOccupied)) {
+			return job{busy: true}, nil
+		}
+		if err != nil && !hasNumber(err, lv.ErrNoSupport) {
+			return job{}, err
+		}
 		kind, _, _, total, processed, _, _, _, _, _, _, _, err := c.DomainGetJobInfo(dom)
 		t := lv.DomainJobType(kind)
 		return job{

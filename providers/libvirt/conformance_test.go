@@ -117,7 +117,7 @@ func (d diskProbe) ReadDisk(ctx context.Context, t *testing.T, vmID, diskID stri
 	out, err := exec.CommandContext(ctx, "qemu-img", "dd", "-U", "-f", "qcow2", "-O", "raw", "bs=512", "count="+strconv.Itoa(probeOffset/probeLength+1),
 		"skip="+strconv.Itoa(probeOffset/probeLength), "if="+d.path(t, vmID, diskID), "of="+to).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	content, err := os.ReadFile(to) //nolint:gosec // the file was made here
+	content, err := os.ReadFile(to)
 	require.NoError(t, err)
 	return strings.TrimRight(string(content), "\x00")
 }

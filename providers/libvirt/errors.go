@@ -45,7 +45,6 @@ func errorClasses() []errorClass {
 		{lv.ErrInternalError, "No space left on device", providers.ResourceExhausted, full},
 		{lv.ErrInternalError, `Failed to get "write" lock`, providers.Aborted, busy},
 		{lv.ErrInternalError, "has asynchronous jobs running", providers.Aborted, busy},
-		{lv.ErrInternalError, "is already in the process of unplug", providers.Aborted, busy},
 		{lv.ErrInternalError, "client socket is closed", providers.Unavailable, down},
 		{lv.ErrNoMemory, "", providers.ResourceExhausted, full},
 		{lv.ErrNoSupport, "", providers.Unimplemented, cannot},
@@ -159,14 +158,6 @@ func isTransport(err error) bool {
 	var errno syscall.Errno
 	return errors.Is(err, lv.ErrInterrupted) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, errClosed) || errors.As(err, &netErr) || errors.As(err, &errno)
-}
-
-// failOr is fail that lets nil pass.
-func (r rpc) failOr(err error) error {
-	if err == nil {
-		return nil
-	}
-	return r.fail(err)
 }
 
 // hasNumber reports whether err is libvirt's error of that number.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	lv "github.com/digitalocean/go-libvirt"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/models"
@@ -221,4 +222,37 @@ func (f *fixture) rebuild(t *testing.T, p *libvirt.Provider, req providers.Creat
 		require.Equal(t, after, files(), "what is finished stays")
 	}
 	f.stop(t, p, req)
+}
+
+// TestResizeKeepsTheDefinition compares all that libvirt has of a domain, with what
+// an operator has put there.
+func TestResizeKeepsTheDefinition(t *testing.T) {
+	f := env(t)
+	p, c := f.open(t, f.server.URL, nil), f.client(t)
+	req := f.request(t, p)
+	_, _, err := p.CreateVM(t.Context(), req)
+	require.NoError(t, err)
+	dom, _ := f.domainOf(t, req.VMID)
+	read := func() string {
+		doc, err := c.DomainGetXMLDesc(dom, lv.DomainXMLInactive|lv.DomainXMLSecure)
+		require.NoError(t, err)
+		return doc
+	}
+	operators := strings.NewReplacer(
+		"<clock offset='utc'/>", "<clock offset='utc'><timer name='rtc' tickpolicy='catchup'/></clock>",
+		"<devices>", "<devices><watchdog model='i6300esb' action='reset'/>",
+		"</metadata>", "<theirs:note xmlns:theirs='urn:theirs' a='1'><theirs:b/></theirs:note></metadata>",
+		"<graphics type='vnc' ", "<graphics type='vnc' passwd='secret' ",
+	).Replace(read())
+	_, err = c.DomainDefineXMLFlags(operators, 0)
+	require.NoError(t, err)
+	before := read()
+	for _, theirs := range []string{"tickpolicy='catchup'", "i6300esb", "theirs:note", "passwd='secret'"} {
+		require.Contains(t, before, theirs)
+	}
+	task, err := p.ResizeVM(t.Context(), target(req), providers.Shape{VCPUs: 3, MemoryMiB: 40, DiskGiB: 1})
+	f.settle(t, task, err)
+	want := strings.NewReplacer(">32768<", ">40960<", "<vcpu placement='static'>1<", "<vcpu placement='static'>3<").Replace(before)
+	require.NotEqual(t, before, want)
+	require.Equal(t, want, read())
 }

@@ -192,6 +192,14 @@ func (f *fixture) hotNIC(t *testing.T, p *libvirt.Provider, req providers.Create
 }
 
 func (f *fixture) memorySnapshot(t *testing.T, p *libvirt.Provider, req providers.CreateVMRequest) {
+	// Devices that came while the guest ran are a part of the snapshot.
+	disk := providers.DataDisk{ID: models.NewID(), SizeGiB: 1}
+	task, err := p.AttachDisk(t.Context(), target(req), disk)
+	f.settle(t, task, err)
+	serial := disk.ID[:20]
+	f.saysWithin(t, req.VMID, "disks", func(s string) bool { return strings.Contains(s, serial) })
+	f.server.Ask(t, req.VMID, "write @"+serial+" before")
+
 	id := models.NewID()
 	f.server.Ask(t, req.VMID, "write before")
 	taken := f.uptime(t, req.VMID)
@@ -207,6 +215,7 @@ func (f *fixture) memorySnapshot(t *testing.T, p *libvirt.Provider, req provider
 	require.True(t, list[0].Memory)
 	require.WithinDuration(t, time.Now(), list[0].CreatedAt, time.Minute)
 
+	f.server.Ask(t, req.VMID, "write @"+serial+" after")
 	f.server.Ask(t, req.VMID, "write after")
 	require.Equal(t, "after", f.server.Ask(t, req.VMID, "read"))
 	later := 0.0
@@ -214,10 +223,18 @@ func (f *fixture) memorySnapshot(t *testing.T, p *libvirt.Provider, req provider
 		later = f.uptime(t, req.VMID)
 		return later > taken+10
 	}, boot, 500*time.Millisecond)
-	task, err := p.RevertSnapshot(t.Context(), target(req), id, "job-1")
+	nic := providers.NIC{Network: f.server.NIC(), MAC: "52:54:00:00:00:77"}
+	task, err = p.AttachNIC(t.Context(), target(req), nic)
+	f.settle(t, task, err)
+	task, err = p.RevertSnapshot(t.Context(), target(req), id, "job-1")
 	f.settle(t, task, err)
 	requirePower(t, p, req.VMID, models.PowerRunning)
 	require.Equal(t, "before", f.server.Ask(t, req.VMID, "read"))
+	require.Equal(t, "before", f.server.Ask(t, req.VMID, "read @"+serial))
+	vm, err := p.FindVM(t.Context(), req.VMID)
+	require.NoError(t, err)
+	require.True(t, vm.DataDisks[0].Attached)
+	require.Equal(t, []string{req.NICs[0].MAC}, vm.MACs, "what came after the snapshot is gone")
 	now := f.uptime(t, req.VMID)
 	require.Greater(t, now, taken)
 	require.Less(t, now, later, "the guest is back in its own time")

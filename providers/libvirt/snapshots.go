@@ -1,7 +1,6 @@
 package libvirt
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -32,47 +31,73 @@ func (p *Provider) CreateSnapshot(ctx context.Context, t providers.Target, s pro
 		return "", err
 	}
 	task := taskOf(taskSnapshot, t.VMID, s.ID)
-	if _, err := findSnapshot(ctx, r, d.Domain, s.ID); err == nil {
+	remnant, err := lookSnapshot(ctx, r, d.Domain, s.ID)
+	if err != nil {
+		return "", err
+	}
+	if remnant.there && !remnant.Incomplete {
 		// It is listed from the moment on at which libvirt begins with it.
 		busy, _, err := jobOf(ctx, r, d.Domain)
 		if busy {
 			return task, err
 		}
 		return "", err
-	} else if !isNotFound(err) {
+	}
+	if err := p.checkSnapshot(ctx, r, d, state, s.Memory); err != nil {
 		return "", err
-	}
-	switch {
-	case s.Memory && state != models.PowerRunning:
-		return "", r.errorf(providers.FailedPrecondition, "only a running VM has a memory to keep")
-	case !s.Memory && state != models.PowerStopped:
-		return "", r.errorf(providers.FailedPrecondition, "the VM has to be off for a snapshot of its disks alone")
-	}
-	if _, incomplete, err := p.parts(ctx, r, d); err != nil || incomplete {
-		return "", cmp.Or(err, r.errorf(providers.FailedPrecondition, "the VM lacks a part"))
 	}
 	doc, err := snapshotXML(s, d)
 	if err != nil {
 		return "", r.fail(err)
 	}
 	return p.begin(ctx, r, task, func(c *lv.Libvirt) error {
-		_, err := c.DomainSnapshotCreateXML(d.Domain, doc, 0)
-		if err == nil {
-			return nil
+		if remnant.there {
+			if err := c.DomainSnapshotDelete(remnant.handle, 0); err != nil {
+				return err
+			}
 		}
-		// Another process may have made it meanwhile.
-		if _, lookErr := c.DomainSnapshotLookupByName(d.Domain, snapshotName(s.ID), 0); lookErr == nil {
-			return nil
-		}
-		return err
+		return makeSnapshot(c, d.Domain, s.ID, doc)
 	})
+}
+
+// checkSnapshot is FailedPrecondition where a VM's state does not allow for a
+// snapshot with memory, or without.
+func (p *Provider) checkSnapshot(ctx context.Context, r rpc, d domain, state models.PowerState, memory bool) error {
+	switch {
+	case memory && state != models.PowerRunning:
+		return r.errorf(providers.FailedPrecondition, "only a running VM has a memory to keep")
+	case !memory && state != models.PowerStopped:
+		return r.errorf(providers.FailedPrecondition, "the VM has to be off for a snapshot of its disks alone")
+	}
+	_, incomplete, err := p.parts(ctx, r, d)
+	if err == nil && incomplete {
+		return r.errorf(providers.FailedPrecondition, "the VM lacks a part")
+	}
+	return err
+}
+
+func makeSnapshot(c *lv.Libvirt, dom lv.Domain, id, doc string) error {
+	_, err := c.DomainSnapshotCreateXML(dom, doc, 0)
+	if err == nil {
+		return nil
+	}
+	// Another process may have made it meanwhile.
+	if _, lookErr := c.DomainSnapshotLookupByName(dom, snapshotName(id), 0); lookErr == nil {
+		return nil
+	}
+	return err
 }
 
 func snapshotName(id string) string { return namePrefix + id }
 
-// snapshotXML includes every disk that can be written to, and no other: the
-// medium is read only and raw.
 func snapshotXML(s providers.SnapshotRequest, d domain) (string, error) {
+	x := describeSnapshotDisks(s, d)
+	return x.Marshal()
+}
+
+// describeSnapshotDisks includes every disk that can be written to, and no other:
+// the medium is read only and raw.
+func describeSnapshotDisks(s providers.SnapshotRequest, d domain) libvirtxml.DomainSnapshot {
 	x := libvirtxml.DomainSnapshot{
 		Name: snapshotName(s.ID), Description: s.Name,
 		Memory: &libvirtxml.DomainSnapshotMemory{Snapshot: "no"},
@@ -88,7 +113,7 @@ func snapshotXML(s providers.SnapshotRequest, d domain) (string, error) {
 		}
 		x.Disks.Disks = append(x.Disks.Disks, libvirtxml.DomainSnapshotDisk{Name: disk.target, Snapshot: how})
 	}
-	return x.Marshal()
+	return x
 }
 
 // findSnapshot returns a snapshot of ours. NotFound for an ID that never was.
@@ -99,6 +124,28 @@ func findSnapshot(ctx context.Context, r rpc, dom lv.Domain, id string) (lv.Doma
 	return do(ctx, r, func(c *lv.Libvirt) (lv.DomainSnapshot, error) {
 		return c.DomainSnapshotLookupByName(dom, snapshotName(id), 0)
 	})
+}
+
+// snapshotNow is a snapshot of ours as libvirt has it, if it is there.
+type snapshotNow struct {
+	providers.Snapshot
+	handle lv.DomainSnapshot
+	there  bool
+}
+
+func lookSnapshot(ctx context.Context, r rpc, dom lv.Domain, id string) (snapshotNow, error) {
+	handle, err := findSnapshot(ctx, r, dom, id)
+	if isNotFound(err) {
+		return snapshotNow{}, nil
+	}
+	if err != nil {
+		return snapshotNow{}, err
+	}
+	x, err := readSnapshot(ctx, r, handle)
+	if isNotFound(err) {
+		return snapshotNow{}, nil
+	}
+	return snapshotNow{describeSnapshot(x), handle, true}, err
 }
 
 // ListSnapshots reads every snapshot that libvirt knows of the VM.
@@ -147,21 +194,18 @@ func readSnapshot(ctx context.Context, r rpc, snap lv.DomainSnapshot) (libvirtxm
 	return x, nil
 }
 
+// describeSnapshot takes one without a time for what sweepSnapshot left.
 func describeSnapshot(x libvirtxml.DomainSnapshot) providers.Snapshot {
-	s := providers.Snapshot{Memory: hasMemory(x)}
+	s := providers.Snapshot{Memory: x.Memory != nil && x.Memory.Snapshot != "" && x.Memory.Snapshot != "no", Incomplete: true}
 	if id, ok := strings.CutPrefix(x.Name, namePrefix); ok {
 		if _, ok := parseVMID(id); ok {
 			s.ID = id
 		}
 	}
-	if seconds, err := strconv.ParseInt(x.CreationTime, 10, 64); err == nil {
-		s.CreatedAt = time.Unix(seconds, 0).UTC()
+	if seconds, err := strconv.ParseInt(x.CreationTime, 10, 64); err == nil && seconds > 0 {
+		s.CreatedAt, s.Incomplete = time.Unix(seconds, 0).UTC(), false
 	}
 	return s
-}
-
-func hasMemory(x libvirtxml.DomainSnapshot) bool {
-	return x.Memory != nil && x.Memory.Snapshot != "" && x.Memory.Snapshot != "no"
 }
 
 // refuseSnapshots is FailedPrecondition for a VM that has any.
@@ -185,26 +229,24 @@ func (p *Provider) RevertSnapshot(ctx context.Context, t providers.Target, snaps
 	if err != nil {
 		return "", err
 	}
-	snap, err := findSnapshot(ctx, r, d.Domain, snapshotID)
-	if err != nil {
-		return "", err
-	}
-	if d.mark.RevertToken == token {
-		return "", nil
-	}
-	x, err := readSnapshot(ctx, r, snap)
-	if err != nil {
-		return "", err
-	}
-	flags := lv.DomainSnapshotRevertFlags(0)
+	snap, err := lookSnapshot(ctx, r, d.Domain, snapshotID)
 	switch {
+	case err != nil:
+		return "", err
+	case !snap.there:
+		return "", r.errorf(providers.NotFound, "no such snapshot")
+	case snap.Incomplete:
+		return "", r.errorf(providers.FailedPrecondition, "the snapshot is not whole")
+	case d.mark.RevertToken == token:
+		return "", nil
 	case state == models.PowerStopped:
-	case !hasMemory(x):
+	case !snap.Memory:
 		return "", r.errorf(providers.FailedPrecondition, "the VM has to be off to go back to a snapshot without memory")
 	case state == models.PowerSuspended:
 		return "", r.errorf(providers.FailedPrecondition, "a suspended VM cannot go back to a snapshot")
 	}
-	if hasMemory(x) {
+	flags := lv.DomainSnapshotRevertFlags(0)
+	if snap.Memory {
 		flags = lv.DomainSnapshotRevertRunning
 	}
 	note, err := encodeToken("revert", token)
@@ -212,55 +254,10 @@ func (p *Provider) RevertSnapshot(ctx context.Context, t providers.Target, snaps
 		return "", r.fail(err)
 	}
 	return p.begin(ctx, r, taskOf(taskRevert, t.VMID, token), func(c *lv.Libvirt) error {
-		if err := c.DomainRevertToSnapshot(snap, uint32(flags)); err != nil { //nolint:gosec // a small constant
+		if err := c.DomainRevertToSnapshot(snap.handle, uint32(flags)); err != nil { //nolint:gosec // a small constant
 			return err
 		}
 		return putMetadata(c, d.Domain, lv.OptString{note}, revertPrefix, revertNamespace)
-	})
-}
-
-// DeleteSnapshot has libvirt remove the state from every disk.
-func (p *Provider) DeleteSnapshot(ctx context.Context, t providers.Target, snapshotID string) (providers.TaskRef, error) {
-	r := p.rpc("DeleteSnapshot")
-	d, err := p.find(ctx, r, t.VMID)
-	if isNotFound(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	snap, err := findSnapshot(ctx, r, d.Domain, snapshotID)
-	if isNotFound(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return p.begin(ctx, r, taskOf(taskDropSnapshot, t.VMID, snapshotID), func(c *lv.Libvirt) error {
-		err := c.DomainSnapshotDelete(snap, 0)
-		if err == nil {
-			return nil
-		}
-		if _, lookErr := c.DomainSnapshotLookupByName(d.Domain, snap.Name, 0); isNotFound(r.failOr(lookErr)) {
-			return nil
-		}
-		return err
-	})
-}
-
-// pollSnapshot follows the making of a snapshot, or its deletion.
-func (p *Provider) pollSnapshot(ctx context.Context, r rpc, task providers.TaskRef, vmID, id string) (providers.TaskStatus, error) {
-	d, err := p.find(ctx, r, vmID)
-	if err != nil {
-		return providers.TaskStatus{}, err
-	}
-	wanted := strings.HasPrefix(string(task), taskSnapshot)
-	return p.follow(ctx, r, task, d.Domain, func() (bool, error) {
-		_, err := findSnapshot(ctx, r, d.Domain, id)
-		if err != nil && !isNotFound(err) {
-			return false, err
-		}
-		return (err == nil) == wanted, nil
 	})
 }
 
