@@ -31,16 +31,40 @@ func TestConformance(t *testing.T) {
 		Request:      func(*testing.T) providers.CreateVMRequest { return f.plainRequest() },
 		GuestRequest: func(*testing.T) providers.CreateVMRequest { return f.guestRequest() },
 		Foreign:      f.foreign,
-		Capabilities: []models.Capability{
-			models.CapCloudInit, models.CapSuspend, models.CapResize, models.CapRebuild, models.CapClone,
-			models.CapSnapshot, models.CapSnapshotMemory, models.CapDataDisks, models.CapAttachNetwork,
-		},
+		Capabilities: qemuCapabilities(),
 		// Whether a guest goes on is asked of the guest in TestRunningGuest.
 		Disks:      diskProbe{f},
 		LoseAnswer: lossy.lose,
 		Settle:     90 * time.Second,
 		PollEvery:  50 * time.Millisecond,
 		AskAgain:   3 * time.Second,
+	})
+}
+
+// qemuCapabilities are those of one QEMU host.
+func qemuCapabilities() []models.Capability {
+	return []models.Capability{
+		models.CapCloudInit, models.CapSuspend, models.CapResize, models.CapRebuild, models.CapClone,
+		models.CapSnapshot, models.CapSnapshotMemory, models.CapDataDisks, models.CapAttachNetwork,
+		models.CapConsoleVNC, models.CapConsoleSerial,
+	}
+}
+
+// TestConformanceOfCluster runs the contract on two hosts as one provider.
+func TestConformanceOfCluster(t *testing.T) {
+	d := both(t)
+	providertest.Run(t, providertest.Harness{
+		Open: func(_ context.Context, t *testing.T) providers.Provider {
+			t.Helper()
+			return d.cluster(t, nil)
+		},
+		Request:      func(*testing.T) providers.CreateVMRequest { return d.plainRequest() },
+		GuestRequest: func(*testing.T) providers.CreateVMRequest { return d.guestRequest() },
+		Foreign:      d.foreign,
+		Capabilities: append(qemuCapabilities(), models.CapLiveMigration, models.CapColdMigration),
+		Settle:       90 * time.Second,
+		PollEvery:    50 * time.Millisecond,
+		AskAgain:     3 * time.Second,
 	})
 }
 

@@ -74,6 +74,7 @@ func TestErrorClasses(t *testing.T) {
 		{lv.ErrOperationInvalid, "Requested operation is not valid: volume 'v' is still being allocated.", providers.Aborted},
 		{lv.ErrOperationInvalid, "Requested operation is not valid: volume 'v' is still in use.", providers.Aborted},
 		{lv.ErrOperationInvalid, "Requested operation is not valid: domain is not running", providers.FailedPrecondition},
+		{lv.ErrMigrateUnsafe, "Unsafe migration: Migration without shared storage is unsafe", providers.FailedPrecondition},
 		{lv.ErrCPUIncompatible, "the CPU is incompatible with host CPU", providers.FailedPrecondition},
 		{lv.ErrOperationTimeout, "Timed out during operation: cannot acquire state change lock", providers.Aborted},
 		{lv.ErrOperationAborted, "operation aborted: by client", providers.Aborted},

@@ -152,6 +152,7 @@ func (c *Cluster) send(ctx context.Context, vmID string, from answer[sighting], 
 		select {
 		case err := <-ended:
 			if err != nil {
+				c.tidy(ctx, vmID)
 				return "", err
 			}
 			return moveTask(vmID, m), nil
@@ -162,6 +163,16 @@ func (c *Cluster) send(ctx context.Context, vmID string, from answer[sighting], 
 		if _, busy, err := from.host.isLeaving(ctx, "MigrateVM", from.value.with(m)); err != nil || busy {
 			return moveTask(vmID, m), err
 		}
+	}
+}
+
+// tidy cleans up after a migration that failed at once. Should that fail too, the
+// note stays, and whoever asks next cleans up: why the migration failed is worth
+// more than that.
+func (c *Cluster) tidy(ctx context.Context, vmID string) {
+	const op = "MigrateVM"
+	if v, err := c.view(ctx, op, vmID, false); err == nil {
+		_, _ = c.settle(ctx, op, v)
 	}
 }
 

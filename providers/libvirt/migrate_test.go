@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	lv "github.com/digitalocean/go-libvirt"
 	"github.com/stretchr/testify/require"
@@ -26,6 +27,8 @@ func hurry(t *testing.T, s *libvirttest.Server, vmID string) {
 	require.NoError(t, c.DomainMigrateSetMaxSpeed(lookup(t, c, vmID), 8192, 0))
 }
 
+// leave begins a migration and waits until memory flows.
+
 func (d *duo) leave(t *testing.T, c *libvirt.Cluster, req providers.CreateVMRequest) providers.TaskRef {
 	t.Helper()
 	task, err := c.MigrateVM(t.Context(), target(req), providers.Migration{Node: d.peer.Host, Live: true})
@@ -34,6 +37,14 @@ func (d *duo) leave(t *testing.T, c *libvirt.Cluster, req providers.CreateVMRequ
 	st, err := c.PollTask(t.Context(), task)
 	require.NoError(t, err)
 	require.False(t, st.Done, "it is limited to 1 MiB/s")
+	client := d.client(t)
+	dom := lookup(t, client, req.VMID)
+	require.Eventually(t, func() bool {
+		_, _, _, _, sent, _, _, _, _, _, _, _, err := client.DomainGetJobInfo(dom)
+		require.NoError(t, err)
+		return sent > 1<<20
+	}, 30*time.Second, 50*time.Millisecond)
+	require.Len(t, d.hostsOf(t, req.VMID), 2)
 	return task
 }
 
@@ -280,6 +291,28 @@ func TestMigrationRefusals(t *testing.T) {
 	require.NoError(t, err)
 	refuse(providers.FailedPrecondition, there)
 	d.requireOn(t, c, req.VMID, d.server, models.PowerRunning)
+
+	// libvirt's own opinion of a local directory counts unless it is told otherwise.
+	careful := d.cluster(t, map[string]string{"migrate_unsafe": "false"})
+	_, err = careful.MigrateVM(t.Context(), target(req), providers.Migration{Node: d.peer.Host, Live: true})
+	requireCode(t, providers.FailedPrecondition, err)
+	d.requireOn(t, c, req.VMID, d.server, models.PowerRunning)
+
+	// A network that the destination lacks.
+	network, err := client.NetworkDefineXML(`<network><name>own</name><bridge name="` + d.server.Bridge + `n"/></network>`)
+	require.NoError(t, err)
+	require.NoError(t, client.NetworkCreate(network))
+	t.Cleanup(func() {
+		c := d.client(t)
+		require.NoError(t, c.NetworkDestroy(network))
+		require.NoError(t, c.NetworkUndefine(network))
+	})
+	alone := d.plainRequest()
+	alone.NICs[0].Network.Ref = "own"
+	d.create(t, c, alone)
+	_, err = c.MigrateVM(t.Context(), target(alone), there)
+	requireCode(t, providers.FailedPrecondition, err)
+	d.requireOn(t, c, alone.VMID, d.server, models.PowerStopped)
 }
 
 // TestHostDown shows that a host that is away takes nothing from the VMs of the
