@@ -37,7 +37,8 @@ func vmResource() output.Resource {
 
 func (a *App) vmCommand() *cobra.Command {
 	return group("vm", "Virtual machines",
-		a.vmCreate(), a.vmList(), a.vmGet(), a.vmUpdate(), a.vmStart(), a.vmStop(), a.vmReboot(), a.vmDelete(), a.vmJobs())
+		a.vmCreate(), a.vmList(), a.vmGet(), a.vmUpdate(), a.vmStart(), a.vmStop(), a.vmReboot(), a.vmDelete(), a.vmJobs(),
+		a.vmConsole(), a.vmSessions(), a.vmCloseSession())
 }
 
 func (a *App) vmCreate() *cobra.Command {
