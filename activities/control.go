@@ -29,6 +29,8 @@ type OpenJobs interface {
 	OpenJobs(ctx context.Context, olderThan time.Duration, afterID string, limit int) ([]models.Operation, error)
 	// DeleteExpiredIdempotency forgets up to limit answers past their time.
 	DeleteExpiredIdempotency(ctx context.Context, limit int) (int, error)
+	// DeleteOldConsoles forgets up to limit console sessions past their time.
+	DeleteOldConsoles(ctx context.Context, limit int) (int, error)
 }
 
 // Control groups the steps that deal with other jobs.
@@ -95,11 +97,14 @@ type SweepResult struct {
 	Open    int // jobs looked at
 	Settled int // of these, closed without having settled
 	Expired int // idempotency records removed
+	// Consoles counts the records of console sessions removed.
+	Consoles int `json:",omitempty"`
 }
 
 // SweepJobs settles the jobs whose workflow has closed without settling them
-// (terminated, timed out), and removes expired idempotency records. A job that
-// cannot be looked at is left to the next sweep. It is idempotent.
+// (terminated, timed out), and removes expired idempotency records and old
+// console sessions. A job that cannot be looked at is left to the next sweep. It
+// is idempotent.
 func (a *Control) SweepJobs(ctx context.Context) (SweepResult, error) {
 	w := &work{}
 	defer w.beat(ctx)()
@@ -131,6 +136,9 @@ func (a *Control) SweepJobs(ctx context.Context) (SweepResult, error) {
 		activity.GetLogger(ctx).Warn("some open jobs could not be looked at", "error", operatorCause(failed))
 	}
 	var err error
-	out.Expired, err = a.Store.DeleteExpiredIdempotency(ctx, sweepPage)
+	if out.Expired, err = a.Store.DeleteExpiredIdempotency(ctx, sweepPage); err != nil {
+		return out, fromStore(err)
+	}
+	out.Consoles, err = a.Store.DeleteOldConsoles(ctx, sweepPage)
 	return out, fromStore(err)
 }

@@ -14,6 +14,7 @@ import (
 func vms() *activities.VM              { return nil }
 func jobs() *activities.Jobs           { return nil }
 func control() *activities.Control     { return nil }
+func consoles() *activities.Consoles   { return nil }
 func inventory() *activities.Inventory { return nil }
 
 // call runs an activity that returns a value; the compiler checks its types.

@@ -65,6 +65,11 @@ func hypervisor(providerID string) place {
 	}
 }
 
+// lasting bounds how long a step waits for its provider.
+func lasting(at place, life time.Duration) place {
+	return func(ctx workflow.Context) workflow.Context { return workflow.WithScheduleToCloseTimeout(at(ctx), life) }
+}
+
 // briefly bounds a read that is wanted, but not at any price. Credentials that
 // are refused are not offered again: a person has to look.
 func briefly(at place, life time.Duration, tries int32) place {

@@ -16,6 +16,7 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflow(RebootVM)
 	r.RegisterWorkflow(UpdateVM)
 	r.RegisterWorkflow(DeleteVM)
+	r.RegisterWorkflow(OpenConsole)
 	r.RegisterWorkflow(SyncProvider)
 	r.RegisterWorkflow(RefreshProvider)
 	r.RegisterWorkflow(SweepJobs)
@@ -38,6 +39,8 @@ func Start(op models.Operation) (workflow, input any, err error) {
 		return UpdateVM, UpdateVMInput{VMID: op.ResourceID, Unchanged: p.Unchanged}, nil
 	case models.OpVMDelete:
 		return DeleteVM, DeleteVMInput{VMID: op.ResourceID}, nil
+	case models.OpVMConsole:
+		return OpenConsole, OpenConsoleInput{VMID: op.ResourceID, SessionID: p.SessionID, Type: p.Console}, nil
 	case models.OpProviderSync:
 		return SyncProvider, SyncProviderInput{ProviderID: op.ResourceID}, nil
 	}

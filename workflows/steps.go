@@ -27,6 +27,9 @@ const (
 	stepDestroy  = "DestroyVM"
 	stepConfirm  = "ConfirmAbsent"
 	stepSync     = "SyncInventory"
+	stepPrepare  = "PrepareConsole"
+	stepReady    = "ReadyConsole"
+	stepReview   = "ReviewConsole"
 	stepSettle   = "SettleJob"
 )
 
@@ -61,6 +64,14 @@ func Steps(kind models.OperationKind, p models.OperationParams) []Step {
 			Step{Name: stepDestroy, Title: "Destroy the VM and its disks"},
 			Step{Name: stepConfirm, Title: "Confirm that nothing is left"},
 		)
+	case models.OpVMConsole:
+		return []Step{
+			{Name: stepBegin, Title: "Begin", Local: true}, // no lock is taken
+			{Name: stepPrepare, Title: "Ask the hypervisor for the console"},
+			{Name: stepReady, Title: "Hand out the ticket", Local: true},
+			{Name: stepReview, Title: "Keep watch over the session", Local: true},
+			settle,
+		}
 	case models.OpProviderSync:
 		return frame(Step{Name: stepSync, Title: "Connect and read the inventory"})
 	}

@@ -115,6 +115,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	workflows.Register(env)
 	env.RegisterActivity(&activities.Jobs{Store: w.Store})
 	env.RegisterActivity(&activities.Control{Runner: w.runner, Store: w.Store})
+	env.RegisterActivity(&activities.Consoles{Store: w.Store})
 	env.RegisterActivity(&activities.VM{Providers: one{w.adapter}, Store: w.Store})
 	env.RegisterActivity(&activities.Inventory{Providers: one{w.adapter}, Store: w.Store})
 }

@@ -88,6 +88,9 @@ func (s *Store) acceptOnVM(
 		if err := takeLock(tx, vm, op); err != nil {
 			return models.Operation{}, err
 		}
+		if err := s.acceptedOnConsoles(tx, op); err != nil {
+			return models.Operation{}, err
+		}
 		return op, wrap(tx.Create(&op).Error, "write the operation")
 	})
 }

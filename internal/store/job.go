@@ -69,7 +69,7 @@ func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error
 		}
 		cancelled := job.Outcome == models.OutcomeNone && job.CancelRequestedAt != nil
 		if spec, _ := models.OperationOf(job.Kind); spec.LockFree {
-			begun = models.Begun{Status: job.Status, Power: job.PowerState, CancelRequested: cancelled}
+			begun = models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState, CancelRequested: cancelled}
 			return s.countRun(tx, jobID)
 		}
 		if job.CurrentJobID != "" && job.CurrentJobID != jobID {

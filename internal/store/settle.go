@@ -69,6 +69,9 @@ func (s *Store) settle(ctx context.Context, jobID string, decide func(heldJob) m
 		if n, err := s.writeOutcome(tx, in); err != nil || n == 0 {
 			return err
 		}
+		if job.Kind == models.OpVMConsole {
+			return s.settledConsole(tx, in)
+		}
 		switch jobID {
 		case job.CurrentJobID:
 			return s.settleVM(ctx, tx, job, in)
@@ -143,6 +146,9 @@ func (s *Store) settleVM(ctx context.Context, tx *gorm.DB, job heldJob, in model
 		return err
 	}
 	if err := s.settleKind(tx, job, in, changes); err != nil {
+		return err
+	}
+	if err := s.settledOnConsoles(tx, job, in); err != nil {
 		return err
 	}
 	if status == models.VMDeleted {

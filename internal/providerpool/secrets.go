@@ -1,4 +1,4 @@
-package worker
+package providerpool
 
 import (
 	"encoding/base64"
@@ -13,7 +13,7 @@ import (
 // redacted stands where a credential stood.
 const redacted = "[redacted]"
 
-// secrets are the texts that must not leave the worker in an error. Adapters
+// secrets are the texts that must not leave the process in an error. Adapters
 // do not put them there; the libraries below them may.
 type secrets struct{ replace *strings.Replacer }
 

@@ -1,4 +1,4 @@
-package worker
+package providerpool
 
 import (
 	"context"
@@ -37,7 +37,7 @@ func (s *scripted) Close() error { s.closed++; return nil }
 func code(c providers.Code) error { return &providers.Error{Code: c, Message: "m"} }
 
 func guardOf(s *scripted, pause time.Duration) *guarded {
-	c := Config{BreakerPause: pause}.withDefaults()
+	c := Breaker{Pause: pause}.withDefaults()
 	return guard(s, "p", "sim", secretsOf(models.Credentials{}, ""), c, slog.New(slog.DiscardHandler))
 }
 
@@ -112,7 +112,7 @@ func TestBreakerCountsOnlyUnreachable(t *testing.T) {
 func TestSecretsDoNotLeaveInErrors(t *testing.T) {
 	creds := models.Credentials{Username: "root", Password: "p@ss word", Token: "tok/en", ClientKey: "-----KEY-----"}
 	s := &scripted{}
-	g := guard(s, "p", "sim", secretsOf(creds, "https://root:inurl@host/"), Config{}.withDefaults(), slog.New(slog.DiscardHandler))
+	g := guard(s, "p", "sim", secretsOf(creds, "https://root:inurl@host/"), Breaker{}.withDefaults(), slog.New(slog.DiscardHandler))
 	for _, leak := range []string{
 		creds.Password, creds.Token, creds.ClientKey, "inurl", url.QueryEscape(creds.Password), url.PathEscape(creds.Token),
 		base64.StdEncoding.EncodeToString([]byte("root:" + creds.Password)),

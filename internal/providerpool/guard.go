@@ -1,4 +1,4 @@
-package worker
+package providerpool
 
 import (
 	"context"
@@ -33,13 +33,13 @@ var _ providers.Provider = (*guarded)(nil)
 // cancelled the call.
 var errCallerLeft = errors.New("the caller cancelled the call")
 
-func guard(inner providers.Provider, id string, kind providers.Kind, s secrets, c Config, logger *slog.Logger) *guarded {
-	g := &guarded{inner: inner, id: id, kind: kind, secrets: s, pause: c.BreakerPause}
+func guard(inner providers.Provider, id string, kind providers.Kind, s secrets, c Breaker, logger *slog.Logger) *guarded {
+	g := &guarded{inner: inner, id: id, kind: kind, secrets: s, pause: c.Pause}
 	g.breaker = gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Name:        id,
-		MaxRequests: uint32(c.BreakerSuccesses), //nolint:gosec // a small number, set by us
-		Timeout:     c.BreakerPause,
-		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= uint32(c.BreakerFailures) }, //nolint:gosec // as above
+		MaxRequests: uint32(c.Successes), //nolint:gosec // a small number, set by us
+		Timeout:     c.Pause,
+		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= uint32(c.Failures) }, //nolint:gosec // as above
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			if to == gobreaker.StateOpen {
 				g.opened.Store(time.Now().UnixNano())

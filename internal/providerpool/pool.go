@@ -1,39 +1,65 @@
-package worker
+// Package providerpool lends open adapters: one for each provider and generation
+// of its settings, behind a circuit breaker, with errors that hold no secret.
+// The worker takes them for its steps, and the API server for consoles.
+//
+// It imports models and providers. It knows no kind of hypervisor: the registry
+// of adapters is given to it, and so is the store.
+package providerpool
 
 import (
 	"context"
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
-	"github.com/hypervisor-control-plane/hcp/activities"
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 )
 
-// ProviderStore reads the providers table.
-type ProviderStore interface {
+// Store reads the providers table.
+type Store interface {
 	Provider(ctx context.Context, id string) (models.Provider, error)
 	Credentials(ctx context.Context, id string) (models.Credentials, error)
 	EnabledProviders(ctx context.Context) ([]models.Provider, error)
 }
 
-// pool keeps one open adapter for each provider and generation of its
-// settings, and lends it to steps. A change closes it: steps at work on it fail
-// as unavailable and try again with the next one.
-type pool struct {
-	store          ProviderStore
+// Breaker says when a provider counts as down: after so many Failures in a row
+// that say that it cannot be reached. A call is let through after Pause, and all
+// of them after so many Successes. The zero value is the default of each.
+type Breaker struct {
+	Failures  int
+	Pause     time.Duration
+	Successes int
+}
+
+func (b Breaker) withDefaults() Breaker {
+	if b.Failures <= 0 {
+		b.Failures = 5
+	}
+	if b.Pause <= 0 {
+		b.Pause = 30 * time.Second
+	}
+	if b.Successes <= 0 {
+		b.Successes = 3
+	}
+	return b
+}
+
+// Pool keeps one open adapter for each provider and generation of its
+// settings, and lends it. A change closes it: calls at work on it fail as
+// unavailable and are tried again with the next one.
+type Pool struct {
+	store          Store
 	registry       *providers.Registry
 	installationID string
-	config         Config
+	breaker        Breaker
 	logger         *slog.Logger
 
 	mu      sync.Mutex
 	entries map[string]*entry
 	closed  bool
 }
-
-var _ activities.Providers = (*pool)(nil)
 
 // entry is one provider. Its own lock makes callers share one opening.
 type entry struct {
@@ -42,16 +68,25 @@ type entry struct {
 	adapter    *guarded
 }
 
-func newPool(s ProviderStore, r *providers.Registry, installationID string, c Config, logger *slog.Logger) *pool {
-	return &pool{store: s, registry: r, installationID: installationID, config: c, logger: logger, entries: map[string]*entry{}}
+// New returns a pool of the registry's adapters. installationID is the half of
+// the ownership mark that tells control planes apart. A nil logger drops its
+// messages.
+func New(s Store, r *providers.Registry, installationID string, b Breaker, logger *slog.Logger) *Pool {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Pool{store: s, registry: r, installationID: installationID, breaker: b.withDefaults(), logger: logger, entries: map[string]*entry{}}
 }
 
-// Open implements activities.Providers.
-func (p *pool) Open(ctx context.Context, id string) (providers.Provider, error) {
+// Open lends the adapter of a provider, which the caller does not close.
+// Unavailable while the provider is disabled, unknown, or its settings cannot be
+// read; Unimplemented for a kind that the registry lacks; InvalidArgument for
+// settings that the adapter refuses.
+func (p *Pool) Open(ctx context.Context, id string) (providers.Provider, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return nil, unavailable("the worker is stopping", nil)
+		return nil, unavailable("the process is stopping", nil)
 	}
 	e := p.entries[id]
 	if e == nil {
@@ -82,7 +117,7 @@ func (p *pool) Open(ctx context.Context, id string) (providers.Provider, error) 
 	return adapter, nil
 }
 
-func (p *pool) open(ctx context.Context, row models.Provider) (*guarded, error) {
+func (p *Pool) open(ctx context.Context, row models.Provider) (*guarded, error) {
 	creds, err := p.store.Credentials(ctx, row.ID)
 	if err != nil {
 		return nil, unavailable("the provider's credentials cannot be read", err)
@@ -96,11 +131,34 @@ func (p *pool) open(ctx context.Context, row models.Provider) (*guarded, error) 
 		return nil, secrets.clean(err)
 	}
 	p.logger.InfoContext(ctx, "opened a provider", "provider_id", row.ID, "kind", row.Kind, "generation", row.Generation)
-	return guard(inner, row.ID, kind, secrets, p.config, p.logger), nil
+	return guard(inner, row.ID, kind, secrets, p.breaker, p.logger), nil
 }
 
-// follow closes the adapters of providers that are gone, disabled or changed.
-func (p *pool) follow(enabled []models.Provider) {
+// Run follows the providers table, which it reads every so often, until ctx is
+// over, and then closes all adapters.
+func (p *Pool) Run(ctx context.Context, every time.Duration) {
+	defer p.Close()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		enabled, err := p.store.EnabledProviders(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				p.logger.WarnContext(ctx, "the providers cannot be read", "error", err)
+			}
+			continue
+		}
+		p.Follow(enabled)
+	}
+}
+
+// Follow closes the adapters of providers that are gone, disabled or changed.
+func (p *Pool) Follow(enabled []models.Provider) {
 	generations := make(map[string]int, len(enabled))
 	for _, row := range enabled {
 		generations[row.ID] = row.Generation
@@ -119,8 +177,8 @@ func (p *pool) follow(enabled []models.Provider) {
 	}
 }
 
-// close closes all adapters; Open fails from then on.
-func (p *pool) close() {
+// Close closes all adapters; Open fails from then on.
+func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true

@@ -1,4 +1,4 @@
-package worker
+package providerpool
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,7 +15,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers"
 )
 
-// The store satisfies what the worker needs.
+// The store satisfies what the pool needs.
 var _ Store = (*store.Store)(nil)
 
 // table is a providers table.
@@ -76,8 +77,8 @@ func (o *opened) registry() *providers.Registry {
 	}})
 }
 
-func poolOf(s *table, o *opened) *pool {
-	return newPool(s, o.registry(), "installation-1", Config{}.withDefaults(), slog.New(slog.DiscardHandler))
+func poolOf(s *table, o *opened) *Pool {
+	return New(s, o.registry(), "installation-1", Breaker{}, slog.New(slog.DiscardHandler))
 }
 
 func sim(generation int) models.Provider {
@@ -105,7 +106,7 @@ func TestOneAdapterAGeneration(t *testing.T) {
 	follow := func() {
 		rows, err := s.EnabledProviders(t.Context())
 		require.NoError(t, err)
-		p.follow(rows)
+		p.Follow(rows)
 	}
 	follow()
 	require.Zero(t, o.all[0].closed, "nothing has changed")
@@ -128,7 +129,7 @@ func TestOneAdapterAGeneration(t *testing.T) {
 	s.set(sim(4))
 	_, err = p.Open(t.Context(), "p")
 	require.NoError(t, err)
-	p.close()
+	p.Close()
 	require.Equal(t, 1, o.all[2].closed)
 	_, err = p.Open(t.Context(), "p")
 	require.Equal(t, providers.Unavailable, providers.CodeOf(err))
@@ -157,10 +158,26 @@ func TestProvidersThatCannotBeOpened(t *testing.T) {
 	require.NoError(t, err, "a failure is not remembered")
 }
 
-func TestDefaults(t *testing.T) {
-	c := Config{ProviderPollers: 7, WorkflowPollers: 1}.withDefaults()
-	require.Equal(t, 7, c.ProviderPollers)
-	require.Equal(t, 5, c.BreakerFailures)
-	require.GreaterOrEqual(t, c.WorkflowPollers, 2, "the SDK panics on one")
-	require.LessOrEqual(t, 3*stopTimeout, StopLimit, "three parts of a worker stop one after the other")
+func TestRunFollowsTheTable(t *testing.T) {
+	s, o := &table{rows: map[string]models.Provider{"p": sim(1)}}, &opened{}
+	p := poolOf(s, o)
+	_, err := p.Open(t.Context(), "p")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); p.Run(ctx, time.Millisecond) }()
+
+	s.set(sim(2))
+	require.Eventually(t, func() bool {
+		_, err := p.Open(t.Context(), "p")
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return err == nil && len(o.all) == 2
+	}, 5*time.Second, time.Millisecond, "a changed provider is opened anew")
+
+	cancel()
+	<-done
+	require.Equal(t, 1, o.all[1].closed, "the end of Run closes what is open")
+	_, err = p.Open(t.Context(), "p")
+	require.Equal(t, providers.Unavailable, providers.CodeOf(err))
 }
