@@ -3,6 +3,7 @@ module github.com/hypervisor-control-plane/hcp/dev
 go 1.26.8
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/google/uuid v1.6.0
 	github.com/hypervisor-control-plane/hcp v0.0.0-00010101000000-000000000000
 	github.com/spf13/cobra v1.10.2

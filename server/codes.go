@@ -39,6 +39,8 @@ const (
 	CodePreconditionRequired    Code = "PRECONDITION_REQUIRED"
 	CodeInternal                Code = "INTERNAL"
 	CodeControlPlaneUnavailable Code = "CONTROL_PLANE_UNAVAILABLE"
+	CodeConsoleSessionGone      Code = "CONSOLE_SESSION_GONE"
+	CodeProviderUnavailable     Code = "PROVIDER_UNAVAILABLE"
 )
 
 // codeSpec is one row of the error table. It is the source of docs/errors.md
@@ -78,6 +80,7 @@ func problemCodes() []codeSpec {
 		{CodeDeleteProtected, http.StatusConflict, "Delete protected", "The VM is protected against deletion.", false},
 		{CodeIdempotencyInProgress, http.StatusConflict, "Idempotency in progress", "The first request with this Idempotency-Key is still being accepted.", true},
 		{CodeJobNotCancellable, http.StatusConflict, "Job not cancellable", "The job has ended, is undoing what it did, or is of a kind that goes forward only; detail says which.", false},
+		{CodeConsoleSessionGone, http.StatusGone, "Console session gone", "The address of the console was used, its time is over, or the session was closed; ask for a new console.", false},
 		{CodePreconditionFailed, http.StatusPreconditionFailed, "Precondition failed", "The resource has another generation than If-Match names.", false},
 		{CodePayloadTooLarge, http.StatusRequestEntityTooLarge, "Payload too large", "The body, or a field of it, is larger than GET /common/v1/limits says.", false},
 		{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type", "The body is not application/json.", false},
@@ -86,6 +89,7 @@ func problemCodes() []codeSpec {
 		{CodeRateLimited, http.StatusTooManyRequests, "Rate limited", "The principal, its tenant or the address sends requests too fast; Retry-After says when the next one fits.", true},
 		{CodePreconditionRequired, http.StatusPreconditionRequired, "Precondition required", "The request must say with If-Match which state it changes.", false},
 		{CodeInternal, http.StatusInternalServerError, "Internal error", "A defect of the control plane; give the request_id to its operators.", true},
+		{CodeProviderUnavailable, http.StatusServiceUnavailable, "Provider unavailable", "The hypervisor did not answer while the request waited for it.", true},
 		{CodeControlPlaneUnavailable, http.StatusServiceUnavailable, "Control plane unavailable", "The control plane's database does not answer.", true},
 	}
 }

@@ -52,6 +52,7 @@ type dispatcher struct {
 	mu         sync.Mutex
 	dispatched []models.Operation
 	delivered  []models.Operation
+	woken      []string
 	fail       error
 	before     func() // runs first in Dispatch
 	traced     func(context.Context)
@@ -82,6 +83,13 @@ func (d *dispatcher) Deliver(ctx context.Context, op models.Operation) error {
 	}
 	d.delivered = append(d.delivered, op)
 	return d.fail
+}
+
+func (d *dispatcher) WakeConsole(_ context.Context, jobID string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.woken = append(d.woken, jobID)
+	return nil
 }
 
 func (d *dispatcher) SettleIfClosed(_ context.Context, jobID string) (bool, error) {

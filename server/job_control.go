@@ -55,6 +55,9 @@ func (s *Server) OpsRetryJob(ctx context.Context, r api.OpsRetryJobRequestObject
 		return nil, err
 	}
 	in := s.jobRequest(ctx, op, func(now models.Operation) error {
+		if now.Kind == models.OpVMConsole {
+			return newProblem(CodeInvalidState, "a console is not opened again: its ticket is gone")
+		}
 		if now.Outcome == models.OutcomeSucceeded {
 			return newProblem(CodeInvalidState, "the job has SUCCEEDED: there is nothing to run again")
 		}

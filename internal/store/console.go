@@ -85,6 +85,12 @@ func (s *Store) Console(ctx context.Context, tenantID, id string) (models.Consol
 	return c, found(err, "read the console session")
 }
 
+// ConsoleNow is Console with the time by which the session's times count.
+func (s *Store) ConsoleNow(ctx context.Context, tenantID, id string) (c models.ConsoleSession, now time.Time, err error) {
+	c, err = s.Console(ctx, tenantID, id)
+	return c, s.now(), err
+}
+
 // ListConsoles lists the sessions of a VM, newest first. models.ErrNotFound when
 // the VM is not in the tenant's project.
 func (s *Store) ListConsoles(ctx context.Context, tenantID, projectID, vmID string, p Page) ([]models.ConsoleSession, Cursor, error) {
