@@ -134,3 +134,32 @@ func TestWorkSurvivesTheDaemonsDeath(t *testing.T) {
 		})
 	}
 }
+
+// TestBrokenSavedMemory spoils the file that a suspended VM's memory is.
+func TestBrokenSavedMemory(t *testing.T) {
+	f := env(t)
+	p := f.open(t, f.server.URL, nil)
+	suspended := func() (req providers.CreateVMRequest, file string) {
+		req = f.request(t, p)
+		_, _, err := p.CreateVM(t.Context(), req)
+		require.NoError(t, err)
+		_, err = p.StartVM(t.Context(), target(req))
+		require.NoError(t, err)
+		task, err := p.SuspendVM(t.Context(), target(req))
+		f.settle(t, task, err)
+		return req, filepath.Join(filepath.Dir(f.server.PoolDir), "lib", "qemu", "save", "hcp-"+req.VMID+".save")
+	}
+	req, file := suspended()
+	require.NoError(t, os.Truncate(file, 20000))
+	_, err := p.ResumeVM(t.Context(), target(req))
+	requireCode(t, providers.Unknown, err)
+	requirePower(t, p, req.VMID, models.PowerSuspended)
+	f.stop(t, p, req)
+	requirePower(t, p, req.VMID, models.PowerStopped)
+
+	req, file = suspended()
+	require.NoError(t, os.Remove(file))
+	task, err := p.ResumeVM(t.Context(), target(req))
+	f.settle(t, task, err)
+	requirePower(t, p, req.VMID, models.PowerRunning)
+}
