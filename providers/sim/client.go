@@ -137,6 +137,9 @@ func (p *Provider) post(ctx context.Context, op, operation, token string, in, ou
 		}
 		return refused(op, r, res.Header.Get("Retry-After"))
 	}
+	if isStream {
+		return misunderstood(op, errors.New("it did not switch to a console"))
+	}
 	if err := json.Unmarshal(answer, out); err != nil {
 		return misunderstood(op, err)
 	}
