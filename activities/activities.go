@@ -43,6 +43,8 @@ type VMState struct {
 	NoOp bool `json:",omitempty"`
 	// Absent says that there is no such VM; the rest is empty then.
 	Absent bool `json:",omitempty"`
+	// Size is the VM's size, told by the steps that deal with it.
+	Size models.Size `json:",omitzero"`
 }
 
 // PowerOffInput asks for a stop.
@@ -62,6 +64,20 @@ type RestartInput struct {
 	Mode models.PowerMode
 	// TimeoutSeconds bounds the wait for the guest; unused for ModeForce.
 	TimeoutSeconds int `json:",omitempty"`
+}
+
+// ResizeInput asks for a size. Memory is in MiB, disk in GiB.
+type ResizeInput struct {
+	VMInput
+	Size models.Size
+}
+
+// RebuildInput asks for a new root disk.
+type RebuildInput struct {
+	VMInput
+	ImageID string
+	// Token is the rebuild's identity on the hypervisor.
+	Token string
 }
 
 // ProviderInput names a provider.

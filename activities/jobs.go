@@ -15,6 +15,7 @@ type JobStore interface {
 	PlaceVM(ctx context.Context, jobID, vmID string) (models.Placement, error)
 	PlaceVMBeside(ctx context.Context, jobID, vmID, besideID string) (models.Placement, error)
 	UnplaceVM(ctx context.Context, jobID, vmID string) error
+	ReserveResize(ctx context.Context, jobID, vmID string) (models.ResizePlan, error)
 }
 
 // Jobs groups the database steps. They are local activities: short, and each
@@ -54,4 +55,12 @@ func (a *Jobs) ReserveCapacity(ctx context.Context, in JobInput) (models.Placeme
 // ReleaseCapacity gives the node back. Success when the VM has none.
 func (a *Jobs) ReleaseCapacity(ctx context.Context, in JobInput) error {
 	return fromStore(a.Store.UnplaceVM(ctx, in.JobID, in.VMID))
+}
+
+// ReserveResize makes sure that the VM's node has room for what a resize adds,
+// and tells the sizes. NO_CAPACITY ends the job. What was reserved is given back
+// by SettleJob, which leaves what the VM then has.
+func (a *Jobs) ReserveResize(ctx context.Context, in JobInput) (models.ResizePlan, error) {
+	out, err := a.Store.ReserveResize(ctx, in.JobID, in.VMID)
+	return out, fromStore(err)
 }

@@ -1930,6 +1930,15 @@ type JobError struct {
 	Message string `json:"message"`
 }
 
+// JobLeftover defines model for JobLeftover.
+type JobLeftover struct {
+	// Ref The hypervisor's own name of it.
+	Ref string `json:"ref"`
+
+	// Type Example: vm
+	Type string `json:"type"`
+}
+
 // JobList defines model for JobList.
 type JobList struct {
 	Items         []Job  `json:"items"`
@@ -1946,9 +1955,6 @@ type JobProgress struct {
 
 // JobResidue defines model for JobResidue.
 type JobResidue struct {
-	// Ref The hypervisor's own name of it; for operators only.
-	Ref *string `json:"ref,omitempty"`
-
 	// Step The step that was not undone.
 	Step *string `json:"step,omitempty"`
 
@@ -2206,12 +2212,18 @@ type OpsJob struct {
 	FinishedAt   *time.Time        `json:"finished_at,omitempty"`
 	ID           string            `json:"id"`
 
+	// Leftovers The residue that has a name on the hypervisor.
+	Leftovers *[]JobLeftover `json:"leftovers,omitempty"`
+
 	// PreemptsJobID The job that this one cancelled.
 	PreemptsJobID *string     `json:"preempts_job_id,omitempty"`
 	Progress      JobProgress `json:"progress"`
 	ProjectID     string      `json:"project_id"`
-	RequestID     string      `json:"request_id"`
-	RequestedBy   string      `json:"requested_by"`
+
+	// Reason Why an operator asked for the job.
+	Reason      *string `json:"reason,omitempty"`
+	RequestID   string  `json:"request_id"`
+	RequestedBy string  `json:"requested_by"`
 
 	// Residue What may be left of the job on the hypervisor or in the records.
 	Residue  *[]JobResidue `json:"residue,omitempty"`

@@ -37,6 +37,12 @@ type Begun struct {
 	// ProviderID and NativeRef say where the VM is; empty before placement.
 	ProviderID string `json:",omitempty"`
 	NativeRef  string `json:",omitempty"`
+	// ProviderOff says that the provider where the VM is was disabled or removed.
+	// It is told to a forced delete alone.
+	ProviderOff bool `json:",omitempty"`
+	// Gone says that another job deleted the VM while this delete waited for its
+	// turn. Nothing was taken.
+	Gone bool `json:",omitempty"`
 	// Status and Power are the VM's state as the record has it.
 	Status VMStatus   `json:",omitempty"`
 	Power  PowerState `json:",omitempty"`
@@ -50,6 +56,9 @@ type Placement struct {
 	NodeName   string // the hypervisor's own
 }
 
+// ResizePlan is what a resize takes the VM from and to.
+type ResizePlan struct{ From, To Size }
+
 // Settlement is the end of a job, written in one transaction with the release
 // of the lock. Empty fields leave the VM's record as it is.
 type Settlement struct {
@@ -58,6 +67,8 @@ type Settlement struct {
 	ErrorCode JobErrorCode `json:",omitempty"`
 	ErrorText string       `json:",omitempty"` // safe for a tenant
 	NoOp      bool         `json:",omitempty"`
+	// Residue is what the job may have left behind.
+	Residue []Residue `json:",omitempty"`
 	// RunID is Temporal's ID of the run that settles the job; empty for a job that
 	// is settled from outside.
 	RunID string `json:",omitempty"`
@@ -70,6 +81,11 @@ type Settlement struct {
 	Addresses    []Address  `json:",omitempty"`
 	// Observed says that Power and Addresses come from a fresh read.
 	Observed bool `json:",omitempty"`
+	// Size is the VM's size as it was read. Only a resize looks at it.
+	Size Size `json:",omitzero"`
+	// SizeUnknown says that a resize may have changed the VM, and that its size
+	// could not be read: its reservation stays as large as the VM may be.
+	SizeUnknown bool `json:",omitempty"`
 	// Release gives the reservation back: the provider was proven clean.
 	Release bool `json:",omitempty"`
 	// Part is what was proven of the snapshot, disk or interface that the job is

@@ -92,6 +92,8 @@ func bodies() map[string]any {
 		"createSnapshot":           map[string]any{"name": "x"},
 		"attachDisk":               map[string]any{"name": "x", "size_gib": 1},
 		"attachNIC":                map[string]any{"network_id": storetest.Network},
+		"resizeVM":                 map[string]any{"disk_gib": 20},
+		"rebuildVM":                map[string]any{"image_id": storetest.Image},
 	}
 }
 

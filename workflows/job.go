@@ -20,6 +20,9 @@ type job struct {
 	begun models.Begun
 	// touched says that a step on the hypervisor was tried.
 	touched bool
+	// insists says that the job cannot wait for long: who holds the lock and does
+	// not end is abandoned.
+	insists bool
 	// end is the settlement of success; body fills it.
 	end models.Settlement
 }
@@ -50,7 +53,11 @@ func (j *job) begin(ctx workflow.Context) (err error) {
 		if j.begun.HolderJobID == "" {
 			return nil
 		}
-		if err = do(ctx, controlPlane, control().PreemptJob, activities.JobInput{JobID: j.begun.HolderJobID}); err != nil {
+		preempt := activities.PreemptInput{JobID: j.begun.HolderJobID}
+		if j.insists {
+			preempt.ForJobID = j.id
+		}
+		if err = do(ctx, controlPlane, control().PreemptJob, preempt); err != nil {
 			return err
 		}
 		if err = workflow.Sleep(ctx, pause); err != nil {
@@ -73,7 +80,7 @@ func (j *job) hypervisor() place {
 // reached writes what a step read back into the settlement.
 func (j *job) reached(s activities.VMState) {
 	j.end.Power, j.end.Addresses, j.end.NativeRef = s.Power, s.Addresses, string(s.Ref)
-	j.end.Observed, j.end.NoOp = true, s.NoOp
+	j.end.Observed, j.end.NoOp, j.end.Size = true, s.NoOp, s.Size
 }
 
 // truth makes the settlement of a failed or cancelled job say what is: power is

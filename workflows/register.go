@@ -14,6 +14,11 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflow(StartVM)
 	r.RegisterWorkflow(StopVM)
 	r.RegisterWorkflow(RebootVM)
+	r.RegisterWorkflow(ResetVM)
+	r.RegisterWorkflow(SuspendVM)
+	r.RegisterWorkflow(ResumeVM)
+	r.RegisterWorkflow(ResizeVM)
+	r.RegisterWorkflow(RebuildVM)
 	r.RegisterWorkflow(UpdateVM)
 	r.RegisterWorkflow(CloneVM)
 	r.RegisterWorkflow(CreateSnapshot)
@@ -24,6 +29,7 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflow(AttachNIC)
 	r.RegisterWorkflow(DetachNIC)
 	r.RegisterWorkflow(DeleteVM)
+	r.RegisterWorkflow(ForceDeleteVM)
 	r.RegisterWorkflow(SyncProvider)
 	r.RegisterWorkflow(RefreshProvider)
 	r.RegisterWorkflow(SweepJobs)
@@ -42,12 +48,24 @@ func Start(op models.Operation) (workflow, input any, err error) {
 		return StopVM, StopVMInput{VMID: op.ResourceID, Mode: p.Mode, TimeoutSeconds: p.TimeoutSeconds}, nil
 	case models.OpVMReboot:
 		return RebootVM, RebootVMInput{VMID: op.ResourceID, Mode: p.Mode, TimeoutSeconds: p.TimeoutSeconds}, nil
+	case models.OpVMReset:
+		return ResetVM, ResetVMInput{VMID: op.ResourceID}, nil
+	case models.OpVMSuspend:
+		return SuspendVM, SuspendVMInput{VMID: op.ResourceID}, nil
+	case models.OpVMResume:
+		return ResumeVM, ResumeVMInput{VMID: op.ResourceID}, nil
+	case models.OpVMResize:
+		return ResizeVM, ResizeVMInput{VMID: op.ResourceID, Unchanged: p.Unchanged}, nil
+	case models.OpVMRebuild:
+		return RebuildVM, RebuildVMInput{VMID: op.ResourceID, ImageID: p.ImageID}, nil
 	case models.OpVMUpdate:
 		return UpdateVM, UpdateVMInput{VMID: op.ResourceID, Unchanged: p.Unchanged}, nil
 	case models.OpVMDelete:
 		return DeleteVM, DeleteVMInput{VMID: op.ResourceID}, nil
 	case models.OpVMClone:
 		return CloneVM, CloneVMInput{VMID: op.ResourceID, SourceVMID: p.SourceVMID, Start: p.Start}, nil
+	case models.OpVMForceDelete:
+		return ForceDeleteVM, ForceDeleteVMInput{VMID: op.ResourceID}, nil
 	case models.OpProviderSync:
 		return SyncProvider, SyncProviderInput{ProviderID: op.ResourceID}, nil
 	}

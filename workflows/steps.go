@@ -27,6 +27,14 @@ const (
 	stepDestroy  = "DestroyVM"
 	stepConfirm  = "ConfirmAbsent"
 	stepSync     = "SyncInventory"
+	stepSuspend  = "SuspendVM"
+	stepResume   = "ResumeVM"
+	stepRoom     = "ReserveResize"
+	stepResize   = "ResizeVM"
+	undoResize   = "RestoreSize"
+	stepRebuild  = "RebuildVM"
+	undoRebuild  = "RevertRebuild"
+	stepFinish   = "FinishRebuild"
 	stepSettle   = "SettleJob"
 
 	stepClone          = "CloneVM"
@@ -65,6 +73,30 @@ func Steps(kind models.OperationKind, p models.OperationParams) []Step {
 		return frame(Step{Name: stepPowerOff, Title: "Power the VM off"})
 	case models.OpVMReboot:
 		return frame(Step{Name: stepRestart, Title: "Restart the VM"})
+	case models.OpVMReset:
+		return frame(Step{Name: stepRestart, Title: "Reset the VM"})
+	case models.OpVMSuspend:
+		return frame(Step{Name: stepSuspend, Title: "Suspend the VM"})
+	case models.OpVMResume:
+		return frame(Step{Name: stepResume, Title: "Resume the VM"})
+	case models.OpVMResize:
+		if p.Unchanged {
+			return frame()
+		}
+		return frame(
+			Step{Name: stepRoom, Title: "Reserve capacity", Local: true},
+			Step{Name: stepResize, Title: "Resize the VM", Undo: undoResize},
+		)
+	case models.OpVMRebuild:
+		return frame(
+			Step{Name: stepRebuild, Title: "Make the new root disk", Undo: undoRebuild},
+			Step{Name: stepFinish, Title: "Remove the old root disk"},
+		)
+	case models.OpVMForceDelete:
+		return frame(
+			Step{Name: stepDestroy, Title: "Destroy the VM and its disks"},
+			Step{Name: stepConfirm, Title: "Confirm that nothing is left"},
+		)
 	case models.OpVMUpdate:
 		return []Step{{Name: stepBegin, Title: "Begin", Local: true}, settle} // the accept has made the change, and no lock is taken
 	case models.OpVMDelete:

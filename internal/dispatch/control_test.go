@@ -126,3 +126,22 @@ func TestTheRelayDelivers(t *testing.T) {
 	require.Equal(t, []string{"job-2 abandon"}, f.signalled)
 	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, f.started[0].WorkflowIDReusePolicy)
 }
+
+// TestAbandonForAnotherJob: it is recorded with who asked for the other and why,
+// and Temporal is told; a job that has ended is left alone.
+func TestAbandonForAnotherJob(t *testing.T) {
+	force := job("force")
+	force.Subject, force.Params.Reason = "issuer|root", "it burnt"
+	ended := dispatched(job("ended"))
+	ended.Outcome = models.OutcomeCancelled
+	f := newFake(dispatched(job("stuck")), ended, force)
+	require.NoError(t, dispatcher(f).Abandon(t.Context(), "stuck", "force"))
+	require.NoError(t, dispatcher(f).Abandon(t.Context(), "stuck", "force"))
+	require.NoError(t, dispatcher(f).Abandon(t.Context(), "ended", "force"))
+	require.Equal(t, []string{"stuck abandon"}, f.signalled)
+	op := f.ops["stuck"]
+	require.Equal(t, []string{"it burnt", "issuer|root"}, []string{op.AbandonReason, op.AbandonedBy})
+	require.NotNil(t, op.AbandonDeliveredAt)
+	require.Nil(t, f.ops["ended"].AbandonRequestedAt)
+	require.ErrorIs(t, dispatcher(f).Abandon(t.Context(), "stuck", "nobody"), models.ErrNotFound)
+}

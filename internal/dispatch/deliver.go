@@ -29,3 +29,19 @@ func (d *Dispatcher) Deliver(ctx context.Context, op models.Operation) error {
 	}
 	return wrap("remember the abandonment of", op.ID, d.store.MarkAbandonDelivered(ctx, op.ID, *op.AbandonRequestedAt))
 }
+
+// Abandon gives up the undoing of a job for the sake of another one, which
+// cannot wait for it any longer: it is recorded, and Temporal is told. A job that
+// has ended is left alone. An error after the record leaves the rest to the relay.
+func (d *Dispatcher) Abandon(ctx context.Context, jobID, forJobID string) error {
+	by, err := d.store.Operation(ctx, forJobID)
+	if err != nil {
+		return err
+	}
+	op, err := d.store.AbandonFor(ctx, jobID, by)
+	if err != nil || op.Outcome != models.OutcomeNone {
+		return err
+	}
+	d.logger.WarnContext(ctx, "gave up the undoing of a job", "job_id", jobID, "for_job_id", forJobID)
+	return d.Deliver(ctx, op)
+}

@@ -42,6 +42,9 @@ type Store interface {
 	// the request made at the given time.
 	MarkCancelDelivered(ctx context.Context, jobID string, requested time.Time) error
 	MarkAbandonDelivered(ctx context.Context, jobID string, requested time.Time) error
+	// AbandonFor records that a job's undoing is given up for the sake of another
+	// job, and returns the job.
+	AbandonFor(ctx context.Context, jobID string, by models.Operation) (models.Operation, error)
 	// SettleAbandoned settles a job whose workflow has closed without doing so.
 	SettleAbandoned(ctx context.Context, jobID string, code models.JobErrorCode, text string) error
 }

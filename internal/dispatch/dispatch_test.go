@@ -69,6 +69,17 @@ func (f *fake) MarkCancelDelivered(_ context.Context, id string, at time.Time) e
 	return nil
 }
 
+func (f *fake) AbandonFor(_ context.Context, id string, by models.Operation) (models.Operation, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	op := f.ops[id]
+	if now := time.Now(); op.Outcome == models.OutcomeNone && op.AbandonRequestedAt == nil {
+		op.AbandonRequestedAt, op.AbandonReason, op.AbandonedBy = &now, by.Params.Reason, by.Subject
+	}
+	f.ops[id] = op
+	return op, nil
+}
+
 func (f *fake) MarkAbandonDelivered(_ context.Context, id string, at time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

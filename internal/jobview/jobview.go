@@ -80,7 +80,10 @@ type Job struct {
 	// Result is set once the job has SUCCEEDED.
 	Result       *Result           `json:"result,omitempty"`
 	Compensation CompensationState `json:"compensation"`
-	Cancellable  bool              `json:"cancellable"`
+	// Residue is what the job may have left behind. Its references are for
+	// operators only, never for a tenant.
+	Residue     []models.Residue `json:"residue,omitempty"`
+	Cancellable bool             `json:"cancellable"`
 	// CancelRequested says that a cancel is on its way through the steps.
 	CancelRequested bool       `json:"cancel_requested,omitempty"`
 	RequestedBy     string     `json:"requested_by"`
@@ -214,7 +217,7 @@ func (j *Job) settled(op models.Operation) {
 	if op.ErrorCode == models.JobCompensationIncomplete {
 		j.Compensation = CompensationIncomplete
 	}
-	j.FinishedAt, j.Waiting = op.FinishedAt, nil
+	j.FinishedAt, j.Waiting, j.Residue = op.FinishedAt, nil, op.Residue
 }
 
 // because is the row's error, with the cause that the history may have given.

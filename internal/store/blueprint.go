@@ -15,6 +15,12 @@ import (
 // placed; models.ErrImageNotReady when the image or a network is no longer
 // bound where it is placed.
 func (s *Store) Blueprint(ctx context.Context, vmID string) (models.Blueprint, error) {
+	return s.BlueprintWith(ctx, vmID, "")
+}
+
+// BlueprintWith is Blueprint with another image than the VM's; empty is the VM's
+// own.
+func (s *Store) BlueprintWith(ctx context.Context, vmID, imageID string) (models.Blueprint, error) {
 	db := s.read(ctx)
 	vm, err := getRow[models.VM](db, vmID)
 	if err != nil {
@@ -29,6 +35,9 @@ func (s *Store) Blueprint(ctx context.Context, vmID string) (models.Blueprint, e
 	}
 	vm.SealedUserData = nil
 	vm.NICs = slices.DeleteFunc(vm.NICs, func(n models.NIC) bool { return !n.IsDevice() })
+	if imageID != "" {
+		vm.ImageID = imageID
+	}
 	out.VM = vm
 	node, err := getRow[models.Node](db, vm.NodeID)
 	if err != nil {

@@ -53,6 +53,24 @@ func (s *Store) AcceptJobAbandon(ctx context.Context, c Caller, in JobRequest, r
 	})
 }
 
+// AbandonFor records that the undoing of a job is given up because another job
+// cannot wait for it any longer: by who asked for that one, and for its reason.
+// A job that has ended, or was given up before, stays as it is. It returns the
+// job. models.ErrNotFound.
+func (s *Store) AbandonFor(ctx context.Context, jobID string, by models.Operation) (models.Operation, error) {
+	var op models.Operation
+	err := s.tx(ctx, func(tx *gorm.DB) error {
+		_, err := exec(tx, "abandon the job", `UPDATE operations SET abandon_requested_at = ?, abandon_reason = ?, abandoned_by = ?
+			WHERE id = ? AND outcome = '' AND abandon_requested_at IS NULL`, s.now(), by.Params.Reason, by.Subject, jobID)
+		if err != nil {
+			return err
+		}
+		op = models.Operation{}
+		return found(tx.Take(&op, "id = ?", jobID).Error, "read the job")
+	})
+	return op, err
+}
+
 // lockOperation reads the job and locks its row until the transaction ends.
 func (s *Store) lockOperation(tx *gorm.DB, c Caller, in JobRequest) (models.Operation, error) {
 	var op models.Operation

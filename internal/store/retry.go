@@ -62,9 +62,9 @@ func (s *Store) relock(tx *gorm.DB, job heldJob, op models.Operation) error {
 			power = models.PowerRunning
 		}
 	}
-	_, err := exec(tx, "want anew what the job wants",
-		`UPDATE vms SET desired_power_state = CASE WHEN ? = '' THEN desired_power_state ELSE ? END, status_reason = '', generation = generation + 1
-			WHERE id = ? AND current_job_id = ?`, power, power, job.VMID, op.ID)
+	_, err := exec(tx, "want anew what the job wants", `UPDATE vms SET desired_power_state = CASE WHEN ? = '' THEN desired_power_state ELSE ? END,
+			status_reason = '', generation = generation + 1 WHERE id = ? AND current_job_id = ?`,
+		power, power, job.VMID, op.ID)
 	return err
 }
 
@@ -93,7 +93,7 @@ func (job heldJob) refuseRetry() error {
 func (s *Store) reopen(tx *gorm.DB, op models.Operation) (models.Operation, error) {
 	now := s.now()
 	_, err := exec(tx, "open the job again", `UPDATE operations SET
-			outcome = '', error_code = '', error_text = '', no_op = ?, started_at = NULL, finished_at = NULL, preempts_job_id = '',
+			outcome = '', error_code = '', error_text = '', no_op = ?, residue = NULL, started_at = NULL, finished_at = NULL, preempts_job_id = '',
 			dispatched_at = NULL, retry_requested_at = ?, retry_claimed_at = NULL,
 			cancel_requested_at = NULL, cancel_delivered_at = NULL,
 			abandon_requested_at = NULL, abandon_delivered_at = NULL, abandon_reason = '', abandoned_by = ''

@@ -14,6 +14,12 @@ func (s *Store) settleKind(tx *gorm.DB, job heldJob, in models.Settlement, chang
 		return dropParts(tx, job.VMID)
 	}
 	switch job.Kind {
+	case models.OpVMResize:
+		return s.settleResize(tx, job, in, changes)
+	case models.OpVMRebuild:
+		if in.Outcome == models.OutcomeSucceeded {
+			changes["image_id"] = job.Params.ImageID
+		}
 	case models.OpSnapshotCreate:
 		return s.settleMade(tx, snapshotTable(), job.VMID, job.Params.SnapshotID, in)
 	case models.OpSnapshotDelete:
@@ -27,7 +33,7 @@ func (s *Store) settleKind(tx *gorm.DB, job heldJob, in models.Settlement, chang
 	case models.OpNICDetach:
 		return settleNIC(tx, job, in, true, changes)
 	case models.OpVMCreate, models.OpVMStart, models.OpVMStop, models.OpVMReboot, models.OpVMReset, models.OpVMSuspend,
-		models.OpVMResume, models.OpVMResize, models.OpVMRebuild, models.OpVMClone, models.OpVMRetry, models.OpVMConsole,
+		models.OpVMResume, models.OpVMClone, models.OpVMRetry, models.OpVMConsole,
 		models.OpVMMigrate, models.OpVMUpdate, models.OpVMDelete, models.OpVMForceDelete, models.OpSnapshotRevert,
 		models.OpProviderSync:
 	}
