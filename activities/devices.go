@@ -73,7 +73,7 @@ func (a *Parts) disk(ctx context.Context, in PartInput, op string, body func(*wo
 }
 
 func attaching(p providers.DiskAttacher, in PartInput) partChange {
-	return partChange{done: present, act: func(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
+	return partChange{done: present, makes: true, act: func(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
 		return p.AttachDisk(ctx, t, providers.DataDisk{ID: in.DiskID, SizeGiB: in.SizeGiB, Attached: true})
 	}}
 }
@@ -108,7 +108,7 @@ func (a *Parts) AttachNIC(ctx context.Context, in PartInput) (PartState, error) 
 			return PartState{}, fromStore(err)
 		}
 		done := func(s PartState) bool { return present(s) || in.Patient && s.Absent } // an undo has nothing to do for a VM that is gone
-		return w.change(ctx, in, partChange{done: done, act: func(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
+		return w.change(ctx, in, partChange{done: done, makes: true, act: func(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
 			return p.AttachNIC(ctx, t, nicOf(nic))
 		}})
 	})

@@ -54,10 +54,14 @@ type CloneInput struct {
 	SourceVMID string
 }
 
-// ObservePart reads the VM and the part once. It changes nothing.
+// ObservePart reads the VM and the part once. It changes nothing. Of a part that
+// the provider no longer tells of it says nothing.
 func (a *Parts) ObservePart(ctx context.Context, in PartInput) (PartState, error) {
 	return a.step(ctx, in.VMInput, func(w *work) (PartState, error) {
 		st, err := w.part(ctx, in)
+		if providers.CodeOf(err) == providers.Unimplemented {
+			return PartState{VMState: st.VMState}, nil
+		}
 		return st, w.count(ctx, err)
 	})
 }
@@ -130,18 +134,13 @@ func capability[C any](w *work, op string) (C, error) {
 	return providers.As[C](w.provider, "", op)
 }
 
-// change makes the hypervisor do something to a VM's part unless it is done
-// already, and reads back that it is.
+// change makes the hypervisor do something to a VM's part, and reads back that
+// it is done.
 func (w *work) change(ctx context.Context, in PartInput, c partChange) (PartState, error) {
-	noop := false
 	ask := func(ctx context.Context) (providers.TaskRef, error) {
 		seen, err := w.part(ctx, in)
-		if err != nil {
+		if err != nil || c.done(seen) && (seen.Absent || c.enough(in, seen)) {
 			return "", err
-		}
-		if c.done(seen) {
-			noop = untouched(ctx, w)
-			return "", nil
 		}
 		return c.act(ctx, providers.Target{VMID: in.VMID, Ref: seen.Ref})
 	}
@@ -159,7 +158,6 @@ func (w *work) change(ctx context.Context, in PartInput, c partChange) (PartStat
 	if err != nil {
 		return PartState{}, w.count(ctx, err)
 	}
-	seen.NoOp = noop
 	return seen, nil
 }
 
@@ -169,6 +167,17 @@ type partChange struct {
 	act  func(context.Context, providers.Target) (providers.TaskRef, error)
 	// guest says that the guest has to go along.
 	guest bool
+	// makes says that the change makes something: what is there already need not
+	// be asked for.
+	makes bool
+}
+
+// enough reports whether what was seen to be done need not be asked for. Work
+// whose answer was lost may still be going on, and come to the opposite: so a
+// removal, and every undo, is asked for whatever was seen. A part that an undo
+// finds gone is not made anew.
+func (c partChange) enough(in PartInput, seen PartState) bool {
+	return c.makes && (!in.Patient || gone(seen))
 }
 
 // runWithGuest is run with a guest that may not hear the first time: it is asked

@@ -21,7 +21,7 @@ func (a *Parts) CreateSnapshot(ctx context.Context, in PartInput) (PartState, er
 		if err != nil {
 			return PartState{}, fromStore(err)
 		}
-		return w.change(ctx, in, partChange{done: present, act: func(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
+		return w.change(ctx, in, partChange{done: present, makes: true, act: func(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
 			return p.CreateSnapshot(ctx, t, providers.SnapshotRequest{ID: in.SnapshotID, Name: name, Memory: in.Memory})
 		}})
 	})

@@ -39,6 +39,9 @@ func CreateSnapshot(ctx workflow.Context, in CreateSnapshotInput) (err error) {
 	hv, snapshot := j.hypervisor(), activities.PartInput{VMInput: j.input(), SnapshotID: in.SnapshotID, Memory: in.Memory}
 	sg.Defer("CreateSnapshot", undoPart(hv, parts().DeleteSnapshot, snapshot, &undone))
 	made, err := call(ctx, hv, parts().CreateSnapshot, snapshot)
+	if unsupported(err) { // nor could its undo list what there is
+		sg, undone = saga.Saga{}, models.PartAbsent
+	}
 	if err != nil {
 		return err
 	}

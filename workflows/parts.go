@@ -2,11 +2,14 @@ package workflows
 
 import (
 	"context"
+	"errors"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/hypervisor-control-plane/hcp/activities"
 	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/providers"
 )
 
 // guestSeconds is how long a guest may take to let go of a disk or an interface.
@@ -24,6 +27,13 @@ func undoPart(at place, act partStep, in activities.PartInput, truth *models.Par
 		*truth = seen.Part
 		return err
 	}
+}
+
+// unsupported reports whether a step was refused because the hypervisor has no
+// such capability: then it has done nothing.
+func unsupported(err error) bool {
+	var app *temporal.ApplicationError
+	return errors.As(err, &app) && app.Type() == string(providers.Unimplemented)
 }
 
 // reachedPart writes what a step read back of the VM and its part into the

@@ -17,10 +17,11 @@ type RetryVM struct {
 	IfMatch *int
 }
 
-// AcceptRetryVM opens the create of a VM for another run, as AcceptJobRetry
-// does: the job is the one that failed or was cancelled, and the VM is in ERROR.
+// AcceptRetryVM opens the create of a VM, or the clone that was to make it, for
+// another run, as AcceptJobRetry does: the job is the one that failed or was cancelled, and the VM is in ERROR.
 // Errors: models.ErrNotFound, *PreconditionError, *StateError, *BusyError,
-// *QuotaError, *AddressInUseError, *AddressesExhaustedError, *IdempotencyError.
+// *QuotaError, *AddressInUseError, *AddressesExhaustedError, *PartStateError,
+// *IdempotencyError.
 func (s *Store) AcceptRetryVM(ctx context.Context, c Caller, in RetryVM, idem *Idempotency, respond Respond) (Accepted, error) {
 	return s.accept(ctx, idem, in.VMID, respond, func(tx *gorm.DB, _ string) (models.Operation, error) {
 		vm, err := s.lockVM(tx, c, VMOperation{ProjectID: in.ProjectID, VMID: in.VMID})
@@ -41,8 +42,8 @@ func (s *Store) AcceptRetryVM(ctx context.Context, c Caller, in RetryVM, idem *I
 		}
 		var create models.Operation
 		err = scanOne(tx, &create, "read the create", `SELECT * FROM operations
-			WHERE resource_type = 'vm' AND resource_id = ? AND kind = ? ORDER BY created_at DESC, id DESC LIMIT 1`, vm.ID, models.OpVMCreate)
-		if err != nil && !errors.Is(err, models.ErrNotFound) { // a clone has no create of its own
+			WHERE resource_type = 'vm' AND resource_id = ? AND kind IN (?, ?) ORDER BY created_at DESC, id DESC LIMIT 1`, vm.ID, models.OpVMCreate, models.OpVMClone)
+		if err != nil && !errors.Is(err, models.ErrNotFound) {
 			return models.Operation{}, err
 		}
 		if create.Outcome != models.OutcomeFailed && create.Outcome != models.OutcomeCancelled {

@@ -158,6 +158,9 @@ func TestCloneIsRunAgain(t *testing.T) {
 		start := ok(env.AcceptVMOperation(ctx, storetest.Caller(), store.VMOperation{ProjectID: storetest.Project, VMID: source.ID, Kind: models.OpVMStart}, nil, storetest.Respond))
 		_, err = env.AcceptJobRetry(ctx, storetest.Caller(), retry, nil, storetest.Respond)
 		require.ErrorIs(t, err, models.ErrTaken)
+		_, err = env.AcceptRetryVM(ctx, storetest.Caller(), store.RetryVM{ProjectID: storetest.Project, VMID: op.ResourceID}, nil, storetest.Respond)
+		var state *store.PartStateError
+		require.ErrorAs(t, err, &state)
 		_, err = env.BeginJob(ctx, op.ID) // a run that was started past us
 		require.ErrorIs(t, err, models.ErrTaken)
 		require.Empty(t, env.VM(t, op.ResourceID).CurrentJobID)
@@ -166,7 +169,7 @@ func TestCloneIsRunAgain(t *testing.T) {
 		require.NoError(t, env.SettleJob(ctx, undo))
 		require.NoError(t, env.SettleJob(ctx, models.Settlement{JobID: start.ID, Outcome: models.OutcomeFailed, Power: models.PowerStopped}))
 
-		again := ok(env.AcceptJobRetry(ctx, storetest.Caller(), retry, nil, storetest.Respond))
+		again := ok(env.AcceptRetryVM(ctx, storetest.Caller(), store.RetryVM{ProjectID: storetest.Project, VMID: op.ResourceID}, nil, storetest.Respond))
 		require.Equal(t, op.ID, again.ID)
 		require.Equal(t, []string{op.ID, op.ID}, []string{env.VM(t, source.ID).CurrentJobID, env.VM(t, op.ResourceID).CurrentJobID})
 		require.Equal(t, models.PowerRunning, env.VM(t, op.ResourceID).DesiredPowerState)

@@ -233,9 +233,13 @@ func TestPartsAreRefused(t *testing.T) {
 		var quota *store.QuotaError
 		require.ErrorAs(t, err, &quota)
 		require.Equal(t, store.QuotaError{Scope: models.ScopeProject, Dimension: models.QuotaSnapshots, Limit: 3, Used: 3, Requested: 1}, *quota)
-		_, err = disk(vm.ID, "more", 11)
+		_, err = disk(vm.ID, "more", 1)
+		var kept *store.StateError
+		require.ErrorAs(t, err, &kept, "going back to a snapshot would undo half of it")
+		third := env.StoppedVM(t, "c")
+		_, err = disk(third.ID, "more", 1)
 		require.ErrorAs(t, err, &quota)
-		require.Equal(t, store.QuotaError{Scope: models.ScopeProject, Dimension: models.QuotaDiskGiB, Limit: 40, Used: 30, Requested: 11}, *quota)
+		require.Equal(t, store.QuotaError{Scope: models.ScopeProject, Dimension: models.QuotaDiskGiB, Limit: 40, Used: 40, Requested: 1}, *quota)
 		setQuota(t, env, storetest.Project, models.QuotaLimits{})
 
 		// As many as there may be.
@@ -251,6 +255,7 @@ func TestPartsAreRefused(t *testing.T) {
 		_, err = snapshot(vm.ID, "one-more")
 		require.ErrorAs(t, err, &most)
 		require.Equal(t, models.MaxSnapshots, most.Limit)
+		require.NoError(t, env.DB.Exec("DELETE FROM snapshots").Error)
 		_, err = disk(vm.ID, "one-more", 1)
 		require.ErrorAs(t, err, &most)
 		require.Equal(t, models.MaxDisks, most.Limit)
