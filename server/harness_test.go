@@ -56,6 +56,7 @@ type dispatcher struct {
 	fail       error
 	before     func() // runs first in Dispatch
 	traced     func(context.Context)
+	carry      func(models.Operation) // does what the job would
 	settle     func(jobID string) (bool, error)
 }
 
@@ -72,6 +73,9 @@ func (d *dispatcher) Dispatch(ctx context.Context, op models.Operation) error {
 		return err
 	}
 	d.dispatched = append(d.dispatched, op)
+	if d.carry != nil {
+		d.carry(op)
+	}
 	return d.fail
 }
 
