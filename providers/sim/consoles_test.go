@@ -15,6 +15,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/sim"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -22,7 +23,7 @@ import (
 type looked struct {
 	*peer
 	t  *testing.T
-	a  adapter
+	a  *sim.Provider
 	vm providers.Target
 }
 
@@ -335,7 +336,7 @@ func TestConsolesEndWithTheProcessOfTheVM(t *testing.T) {
 			})(l)
 			ask(func(l *looked) (providers.TaskRef, error) { return l.a.RevertSnapshot(l.t.Context(), l.vm, "s", "t") })(l)
 		}, true},
-		"a loss": {func(l *looked) { require.NoError(l.t, l.peer.DeleteVM(l.t.Context(), l.native())) }, true},
+		"a loss": {func(l *looked) { require.NoError(l.t, l.DeleteVM(l.t.Context(), l.native())) }, true},
 		"a node that dies": {func(l *looked) {
 			down := "down"
 			require.NoError(l.t, l.SetNode(l.t.Context(), "node-1", simhv.NodeChange{State: &down}))
