@@ -180,6 +180,11 @@ func TestConsolesEndWithTheProcessOfTheVM(t *testing.T) {
 			ask(func(l *looked) (providers.TaskRef, error) { return l.a.RevertSnapshot(l.t.Context(), l.vm, "s", "t") })(l)
 		}, true},
 		"a loss": {func(l *looked) { require.NoError(l.t, l.DeleteVM(l.t.Context(), l.native())) }, true},
+		"a move by others": {func(l *looked) {
+			node := "node-3"
+			_, err := l.PatchVM(l.t.Context(), l.native(), simhv.VMChange{Node: &node})
+			require.NoError(l.t, err)
+		}, true},
 		"a node that dies": {func(l *looked) {
 			down := "down"
 			require.NoError(l.t, l.SetNode(l.t.Context(), "node-1", simhv.NodeChange{State: &down}))

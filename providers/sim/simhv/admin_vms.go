@@ -119,7 +119,9 @@ func (s *Server) adminPatchVM(r *http.Request, body []byte) (int, any, error) {
 	}
 	v := old.clone()
 	assign(&v.Name, set.Name)
-	assign(&v.Node, set.Node)
+	if assign(&v.Node, set.Node); v.Node != old.Node {
+		v.Process++
+	}
 	assign(&v.VCPUs, set.VCPUs)
 	assign(&v.MemoryMiB, set.MemoryMiB)
 	assign(&v.NativeID, set.NativeID)
