@@ -65,15 +65,15 @@ func macsOf(req providers.CreateVMRequest) []string {
 }
 
 func testCloneRefused(c *contract) {
-	source, req, ctx := c.running(c.request()), c.request(), c.t.Context()
+	source, req := c.running(c.request()), c.request()
 	cl := capable[providers.Cloner](c, c.p)
 	refused := func(what string, source providers.Target, spoil func(*providers.CreateVMRequest), codes ...providers.Code) {
 		c.t.Helper()
 		bad := req
 		spoil(&bad)
-		_, task, err := cl.CloneVM(ctx, source, bad)
+		_, task, err := cl.CloneVM(c.t.Context(), source, bad)
 		c.refused("CloneVM "+what, codes...)(task, err)
-		c.done("DeleteVM of a refused clone")(c.p.DeleteVM(ctx, providers.Target{VMID: req.VMID}))
+		c.done("DeleteVM of a refused clone")(c.p.DeleteVM(c.t.Context(), providers.Target{VMID: req.VMID}))
 		c.wantGone(req.VMID)
 	}
 	none := func(*providers.CreateVMRequest) {}

@@ -1,7 +1,6 @@
 package providertest
 
 import (
-	"context"
 	"slices"
 
 	"github.com/hypervisor-control-plane/hcp/models"
@@ -13,7 +12,7 @@ type lossy struct {
 	method string
 	needs  models.Capability
 	power  models.PowerState // of the VM beforehand
-	do     func(ctx context.Context, p providers.Provider, vm providers.VM) (providers.TaskRef, error)
+	do     func(p providers.Provider, vm providers.VM) (providers.TaskRef, error)
 	holds  func(vm providers.VM) bool
 }
 
@@ -30,7 +29,7 @@ func testLostAnswers(c *contract) {
 		}
 		c.h.LoseAnswer(c.t.Context(), c.t, l.method)
 		c.within(l.method+" is done though its answer was lost", func() bool {
-			task, err := l.do(c.t.Context(), c.p, vm)
+			task, err := l.do(c.p, vm)
 			if err == nil {
 				err = c.outcome(task)
 			}
@@ -60,24 +59,24 @@ func (c *contract) lossy() []lossy {
 	return []lossy{
 		{
 			"SuspendVM", models.CapSuspend, models.PowerRunning,
-			func(ctx context.Context, p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
-				return capable[providers.Suspender](c, p).SuspendVM(ctx, target(vm))
+			func(p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
+				return capable[providers.Suspender](c, p).SuspendVM(c.t.Context(), target(vm))
 			},
 			func(vm providers.VM) bool { c.wantAsleep(vm); return true },
 		},
 		{
 			"ResizeVM", models.CapResize, models.PowerStopped,
-			func(ctx context.Context, p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
-				return capable[providers.Resizer](c, p).ResizeVM(ctx, target(vm), providers.Shape{VCPUs: 2, MemoryMiB: vm.MemoryMiB, DiskGiB: vm.DiskGiB})
+			func(p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
+				return capable[providers.Resizer](c, p).ResizeVM(c.t.Context(), target(vm), providers.Shape{VCPUs: 2, MemoryMiB: vm.MemoryMiB, DiskGiB: vm.DiskGiB})
 			},
 			func(vm providers.VM) bool { return vm.VCPUs == 2 },
 		},
 		{
 			"RebuildVM", models.CapRebuild, models.PowerStopped,
-			func(ctx context.Context, p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
+			func(p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
 				req := clone
 				req.VMID, req.Name, req.NICs = vm.VMID, vm.Name, nil
-				return capable[providers.Rebuilder](c, p).RebuildVM(ctx, req, "token-1")
+				return capable[providers.Rebuilder](c, p).RebuildVM(c.t.Context(), req, "token-1")
 			},
 			func(vm providers.VM) bool {
 				once := c.leftovers(vm.VMID)
@@ -87,30 +86,30 @@ func (c *contract) lossy() []lossy {
 		},
 		{
 			"CloneVM", models.CapClone, models.PowerStopped,
-			func(ctx context.Context, p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
-				_, task, err := capable[providers.Cloner](c, p).CloneVM(ctx, target(vm), clone)
+			func(p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
+				_, task, err := capable[providers.Cloner](c, p).CloneVM(c.t.Context(), target(vm), clone)
 				return task, err
 			},
 			func(providers.VM) bool { c.wantOne(clone); return true },
 		},
 		{
 			"CreateSnapshot", models.CapSnapshot, models.PowerStopped,
-			func(ctx context.Context, p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
-				return capable[providers.Snapshotter](c, p).CreateSnapshot(ctx, target(vm), providers.SnapshotRequest{ID: snapshot, Name: "s"})
+			func(p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
+				return capable[providers.Snapshotter](c, p).CreateSnapshot(c.t.Context(), target(vm), providers.SnapshotRequest{ID: snapshot, Name: "s"})
 			},
 			func(vm providers.VM) bool { c.wantSnapshots(vm, snapshot); return true },
 		},
 		{
 			"MigrateVM", models.CapColdMigration, models.PowerStopped,
-			func(ctx context.Context, p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
-				return capable[providers.Migrator](c, p).MigrateVM(ctx, target(vm), providers.Migration{Node: c.elsewhere(vm)})
+			func(p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
+				return capable[providers.Migrator](c, p).MigrateVM(c.t.Context(), target(vm), providers.Migration{Node: c.elsewhere(vm)})
 			},
 			func(vm providers.VM) bool { return vm.Node != clone.Node },
 		},
 		{
 			"AttachDisk", models.CapDataDisks, models.PowerStopped,
-			func(ctx context.Context, p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
-				return capable[providers.DiskAttacher](c, p).AttachDisk(ctx, target(vm), providers.DataDisk{ID: disk, SizeGiB: 1})
+			func(p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
+				return capable[providers.DiskAttacher](c, p).AttachDisk(c.t.Context(), target(vm), providers.DataDisk{ID: disk, SizeGiB: 1})
 			},
 			func(vm providers.VM) bool {
 				return slices.Equal(vm.DataDisks, []providers.DataDisk{{ID: disk, SizeGiB: 1, Attached: true}})
@@ -118,8 +117,8 @@ func (c *contract) lossy() []lossy {
 		},
 		{
 			"AttachNIC", models.CapAttachNetwork, models.PowerStopped,
-			func(ctx context.Context, p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
-				return capable[providers.NICAttacher](c, p).AttachNIC(ctx, target(vm), nic)
+			func(p providers.Provider, vm providers.VM) (providers.TaskRef, error) {
+				return capable[providers.NICAttacher](c, p).AttachNIC(c.t.Context(), target(vm), nic)
 			},
 			func(vm providers.VM) bool { return len(vm.MACs) == len(clone.NICs)+1 },
 		},

@@ -120,7 +120,9 @@ func partMethods() []method {
 		{"DetachNIC", nics, true, with(func(ctx c, v providers.NICAttacher, t t, _ r) error { _, err := v.DetachNIC(ctx, t, mac); return err })},
 		{"Consoles", consoles, false, with(func(ctx c, v providers.Consoler, t t, _ r) error { _, err := v.Consoles(ctx, t); return err })},
 		{
-			"OpenConsole", []models.Capability{models.CapConsoleVNC, models.CapConsoleSerial}, false,
+			"OpenConsole",
+			[]models.Capability{models.CapConsoleVNC, models.CapConsoleSerial},
+			false,
 			with(func(ctx c, v providers.Consoler, t t, _ r) error {
 				types := []models.ConsoleType{models.ConsoleVNC, models.ConsoleWeb}
 				var err error

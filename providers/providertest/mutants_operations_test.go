@@ -16,22 +16,22 @@ import (
 
 // runs reports whether a VM of ours runs.
 func (m *mutant) runs(ctx context.Context, t providers.Target) bool {
-	vm, err := m.everything.FindVM(ctx, t.VMID)
+	vm, err := m.Provider.FindVM(ctx, t.VMID)
 	return err == nil && vm.Power == models.PowerRunning
 }
 
 // off pulls the plug; the tasks of this hypervisor are done at once.
 func (m *mutant) off(ctx context.Context, t providers.Target) {
-	_, _ = m.everything.StopVM(ctx, t, models.ModeForce)
+	_, _ = m.Provider.StopVM(ctx, t, models.ModeForce)
 }
 
 func (m *mutant) holds(ctx context.Context, vmID, kind string) bool {
-	left, _ := m.everything.Leftovers(ctx, vmID)
+	left, _ := m.Provider.Leftovers(ctx, vmID)
 	return slices.ContainsFunc(left, func(o providers.Object) bool { return o.Type == kind })
 }
 
 func (m *mutant) DeleteVM(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
-	vm, err := m.everything.FindVM(ctx, t.VMID)
+	vm, err := m.Provider.FindVM(ctx, t.VMID)
 	switch {
 	case m.is("delete does nothing"):
 		return "", nil
@@ -44,14 +44,14 @@ func (m *mutant) DeleteVM(ctx context.Context, t providers.Target) (providers.Ta
 		m.is("delete needs a VM without data disks") && len(vm.DataDisks) > 0:
 		return "", m.fail(providers.FailedPrecondition)
 	}
-	return m.everything.DeleteVM(ctx, t)
+	return m.Provider.DeleteVM(ctx, t)
 }
 
 func (m *mutant) Leftovers(ctx context.Context, vmID string) ([]providers.Object, error) {
 	if m.is("leftovers are hidden") {
 		return nil, nil
 	}
-	left, err := m.everything.Leftovers(ctx, vmID)
+	left, err := m.Provider.Leftovers(ctx, vmID)
 	if m.is("what a rebuild set aside is hidden") {
 		left = slices.DeleteFunc(left, func(o providers.Object) bool { return o.Type == "disk set aside" })
 	}
@@ -62,7 +62,7 @@ func (m *mutant) SuspendVM(ctx context.Context, t providers.Target) (providers.T
 	if m.is("a listed capability is not there") {
 		return "", m.fail(providers.Unimplemented)
 	}
-	task, err := m.everything.SuspendVM(ctx, t)
+	task, err := m.Provider.SuspendVM(ctx, t)
 	switch code := providers.CodeOf(err); {
 	case code == providers.FailedPrecondition && m.is("suspend of a stopped VM is success"):
 		return "", nil
@@ -81,13 +81,13 @@ func (m *mutant) SuspendVM(ctx context.Context, t providers.Target) (providers.T
 func (m *mutant) ResumeVM(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
 	if m.is("resume begins anew") {
 		m.off(ctx, t)
-		return m.everything.StartVM(ctx, t)
+		return m.Provider.StartVM(ctx, t)
 	}
-	return m.everything.ResumeVM(ctx, t)
+	return m.Provider.ResumeVM(ctx, t)
 }
 
 func (m *mutant) ResizeVM(ctx context.Context, t providers.Target, to providers.Shape) (providers.TaskRef, error) {
-	vm, _ := m.everything.FindVM(ctx, t.VMID)
+	vm, _ := m.Provider.FindVM(ctx, t.VMID)
 	switch {
 	case m.is("resize forgets the memory"):
 		to.MemoryMiB = vm.MemoryMiB
@@ -96,9 +96,9 @@ func (m *mutant) ResizeVM(ctx context.Context, t providers.Target, to providers.
 	case m.is("resize to nothing is success") && to.VCPUs < 1:
 		return "", nil
 	}
-	task, err := m.everything.ResizeVM(ctx, t, to)
+	task, err := m.Provider.ResizeVM(ctx, t, to)
 	if err == nil && m.is("hot resize reboots") {
-		return m.everything.RebootVM(ctx, t, models.ModeForce, models.NewID())
+		return m.Provider.RebootVM(ctx, t, models.ModeForce, models.NewID())
 	}
 	return task, err
 }
@@ -107,23 +107,23 @@ func (m *mutant) RebuildVM(ctx context.Context, req providers.CreateVMRequest, t
 	if m.is("rebuild stops the VM first") {
 		m.off(ctx, providers.Target{VMID: req.VMID})
 	}
-	return m.everything.RebuildVM(ctx, req, token)
+	return m.Provider.RebuildVM(ctx, req, token)
 }
 
 func (m *mutant) RevertRebuild(ctx context.Context, t providers.Target, token string) (providers.TaskRef, error) {
 	if m.is("revert of a rebuild does nothing") {
 		return "", nil
 	}
-	return m.everything.RevertRebuild(ctx, t, token)
+	return m.Provider.RevertRebuild(ctx, t, token)
 }
 
 func (m *mutant) CloneVM(
 	ctx context.Context, source providers.Target, req providers.CreateVMRequest,
 ) (providers.VMRef, providers.TaskRef, error) {
 	if m.is("a clone is made of the image") || m.is("a running VM's clone is a fresh VM") && m.runs(ctx, source) {
-		return m.everything.CreateVM(ctx, req)
+		return m.Provider.CreateVM(ctx, req)
 	}
-	return m.everything.CloneVM(ctx, source, req)
+	return m.Provider.CloneVM(ctx, source, req)
 }
 
 func (m *mutant) CreateSnapshot(ctx context.Context, t providers.Target, s providers.SnapshotRequest) (providers.TaskRef, error) {
@@ -133,15 +133,15 @@ func (m *mutant) CreateSnapshot(ctx context.Context, t providers.Target, s provi
 	if m.is("a snapshot's name is its ID") {
 		s.ID = s.Name
 	}
-	task, err := m.everything.CreateSnapshot(ctx, t, s)
+	task, err := m.Provider.CreateSnapshot(ctx, t, s)
 	if err == nil && m.is("a memory snapshot suspends the VM") {
-		return m.everything.SuspendVM(ctx, t)
+		return m.Provider.SuspendVM(ctx, t)
 	}
 	return task, err
 }
 
 func (m *mutant) ListSnapshots(ctx context.Context, t providers.Target) ([]providers.Snapshot, error) {
-	list, err := m.everything.ListSnapshots(ctx, t)
+	list, err := m.Provider.ListSnapshots(ctx, t)
 	switch {
 	case m.is("snapshots are listed newest first"):
 		slices.Reverse(list)
@@ -152,16 +152,16 @@ func (m *mutant) ListSnapshots(ctx context.Context, t providers.Target) ([]provi
 }
 
 func (m *mutant) RevertSnapshot(ctx context.Context, t providers.Target, id, token string) (providers.TaskRef, error) {
-	vm, _ := m.everything.FindVM(ctx, t.VMID)
+	vm, _ := m.Provider.FindVM(ctx, t.VMID)
 	switch {
 	case m.is("revert acts again"):
 		token = models.NewID()
 	case m.is("revert stops the VM first"):
 		m.off(ctx, t)
 	}
-	task, err := m.everything.RevertSnapshot(ctx, t, id, token)
+	task, err := m.Provider.RevertSnapshot(ctx, t, id, token)
 	if err == nil && m.is("revert keeps the size") {
-		return m.everything.ResizeVM(ctx, t, providers.Shape{VCPUs: vm.VCPUs, MemoryMiB: vm.MemoryMiB, DiskGiB: vm.DiskGiB})
+		return m.Provider.ResizeVM(ctx, t, providers.Shape{VCPUs: vm.VCPUs, MemoryMiB: vm.MemoryMiB, DiskGiB: vm.DiskGiB})
 	}
 	return task, err
 }
@@ -177,19 +177,19 @@ func (m *mutant) MigrateVM(ctx context.Context, t providers.Target, to providers
 	case m.is("live migration is cold") && to.Live:
 		m.off(ctx, t)
 		to.Live = false
-		if _, err := m.everything.MigrateVM(ctx, t, to); err != nil {
+		if _, err := m.Provider.MigrateVM(ctx, t, to); err != nil {
 			return "", err
 		}
-		return m.everything.StartVM(ctx, t)
+		return m.Provider.StartVM(ctx, t)
 	}
-	return m.everything.MigrateVM(ctx, t, to)
+	return m.Provider.MigrateVM(ctx, t, to)
 }
 
 func (m *mutant) AbortMigration(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
 	if m.is("abort stops the VM") {
 		m.off(ctx, t)
 	}
-	return m.everything.AbortMigration(ctx, t)
+	return m.Provider.AbortMigration(ctx, t)
 }
 
 func (m *mutant) AttachDisk(ctx context.Context, t providers.Target, d providers.DataDisk) (providers.TaskRef, error) {
@@ -199,24 +199,24 @@ func (m *mutant) AttachDisk(ctx context.Context, t providers.Target, d providers
 	if _, again := m.once.LoadOrStore("attach "+d.ID, true); again && m.is("a lost answer is an end") {
 		return "", m.fail(providers.AlreadyExists)
 	}
-	return m.everything.AttachDisk(ctx, t, d)
+	return m.Provider.AttachDisk(ctx, t, d)
 }
 
 func (m *mutant) DetachDisk(ctx context.Context, t providers.Target, id string) (providers.TaskRef, error) {
-	task, err := m.everything.DetachDisk(ctx, t, id)
+	task, err := m.Provider.DetachDisk(ctx, t, id)
 	if err == nil && m.is("detach loses the data") {
-		return m.everything.DeleteDisk(ctx, t, id)
+		return m.Provider.DeleteDisk(ctx, t, id)
 	}
 	return task, err
 }
 
 func (m *mutant) DeleteDisk(ctx context.Context, t providers.Target, id string) (providers.TaskRef, error) {
 	if m.is("an attached disk is deleted") {
-		if _, err := m.everything.DetachDisk(ctx, t, id); err != nil {
+		if _, err := m.Provider.DetachDisk(ctx, t, id); err != nil {
 			return "", err
 		}
 	}
-	return m.everything.DeleteDisk(ctx, t, id)
+	return m.Provider.DeleteDisk(ctx, t, id)
 }
 
 func (m *mutant) AttachNIC(ctx context.Context, t providers.Target, nic providers.NIC) (providers.TaskRef, error) {
@@ -226,18 +226,18 @@ func (m *mutant) AttachNIC(ctx context.Context, t providers.Target, nic provider
 	if _, err := net.ParseMAC(nic.MAC); err != nil && m.is("any MAC will do") {
 		return "", nil
 	}
-	return m.everything.AttachNIC(ctx, t, nic)
+	return m.Provider.AttachNIC(ctx, t, nic)
 }
 
 func (m *mutant) DetachNIC(ctx context.Context, t providers.Target, mac string) (providers.TaskRef, error) {
-	if vm, err := m.everything.FindVM(ctx, t.VMID); err == nil && m.is("detach takes the first interface") {
+	if vm, err := m.Provider.FindVM(ctx, t.VMID); err == nil && m.is("detach takes the first interface") {
 		mac = vm.MACs[0]
 	}
-	return m.everything.DetachNIC(ctx, t, mac)
+	return m.Provider.DetachNIC(ctx, t, mac)
 }
 
 func (m *mutant) Consoles(ctx context.Context, t providers.Target) (providers.ConsoleInfo, error) {
-	info, err := m.everything.Consoles(ctx, t)
+	info, err := m.Provider.Consoles(ctx, t)
 	switch {
 	case m.is("consoles are not named"):
 		info.Types = nil
@@ -248,7 +248,7 @@ func (m *mutant) Consoles(ctx context.Context, t providers.Target) (providers.Co
 }
 
 func (m *mutant) OpenConsole(ctx context.Context, t providers.Target, typ models.ConsoleType) (io.ReadWriteCloser, error) {
-	stream, err := m.everything.OpenConsole(ctx, t, typ)
+	stream, err := m.Provider.OpenConsole(ctx, t, typ)
 	switch {
 	case err != nil:
 		return nil, err

@@ -7,24 +7,9 @@ import (
 	"testing"
 
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/providertest"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
-
-// everything is an adapter that implements the whole contract.
-type everything interface {
-	providers.Provider
-	providers.Suspender
-	providers.Resizer
-	providers.Rebuilder
-	providers.Cloner
-	providers.Snapshotter
-	providers.Migrator
-	providers.DiskAttacher
-	providers.NICAttacher
-	providers.Consoler
-}
 
 // all are the capabilities of the adapter under the mutants.
 func all() []models.Capability {

@@ -26,7 +26,7 @@ import (
 const envMutant = "PROVIDERTEST_MUTANT"
 
 type mutant struct {
-	everything
+	*sim.Provider
 	hv    simhv.Admin
 	which string
 	once  *sync.Map
@@ -106,7 +106,7 @@ func TestMutant(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return &mutant{everything: p.(everything), hv: admin, which: os.Getenv(envMutant), once: once}
+			return &mutant{Provider: p.(*sim.Provider), hv: admin, which: os.Getenv(envMutant), once: once}
 		},
 		Request: func(*testing.T) providers.CreateVMRequest {
 			return providers.CreateVMRequest{
@@ -163,7 +163,7 @@ func (m *mutant) Info(ctx context.Context) (providers.Info, error) {
 	if m.is("the context is ignored") {
 		ctx = context.WithoutCancel(ctx)
 	}
-	info, err := m.everything.Info(ctx)
+	info, err := m.Provider.Info(ctx)
 	if m.is("a capability is lost") {
 		info.Capabilities = nil
 	}
@@ -171,7 +171,7 @@ func (m *mutant) Info(ctx context.Context) (providers.Info, error) {
 }
 
 func (m *mutant) ListNodes(ctx context.Context) ([]providers.Node, error) {
-	nodes, err := m.everything.ListNodes(ctx)
+	nodes, err := m.Provider.ListNodes(ctx)
 	for i := range nodes {
 		if m.is("nodes have no capacity") {
 			nodes[i].VCPUs = 0
@@ -184,7 +184,7 @@ func (m *mutant) ListImages(ctx context.Context) ([]providers.Image, error) {
 	if m.is("images are missing") {
 		return nil, nil
 	}
-	return m.everything.ListImages(ctx)
+	return m.Provider.ListImages(ctx)
 }
 
 func (m *mutant) ListVMs(ctx context.Context, page providers.PageRequest) (providers.VMPage, error) {
@@ -196,7 +196,7 @@ func (m *mutant) ListVMs(ctx context.Context, page providers.PageRequest) (provi
 			return first.(providers.VMPage), nil
 		}
 	}
-	res, err := m.everything.ListVMs(ctx, page)
+	res, err := m.Provider.ListVMs(ctx, page)
 	if m.is("pages overlap") && page.Token == "" && res.Next != "" {
 		first := res
 		first.Next = "" // the second page is the first one again
@@ -206,7 +206,7 @@ func (m *mutant) ListVMs(ctx context.Context, page providers.PageRequest) (provi
 }
 
 func (m *mutant) FindVM(ctx context.Context, vmID string) (providers.VM, error) {
-	vm, err := m.everything.FindVM(ctx, vmID)
+	vm, err := m.Provider.FindVM(ctx, vmID)
 	switch {
 	case err != nil && m.is("absent is Unknown"):
 		return vm, m.fail(providers.Unknown)
@@ -227,7 +227,7 @@ func (m *mutant) FindVM(ctx context.Context, vmID string) (providers.VM, error) 
 
 func (m *mutant) CreateVM(ctx context.Context, req providers.CreateVMRequest) (providers.VMRef, providers.TaskRef, error) {
 	if m.is("create twice is refused") {
-		if _, err := m.everything.FindVM(ctx, req.VMID); err == nil {
+		if _, err := m.Provider.FindVM(ctx, req.VMID); err == nil {
 			return "", "", m.fail(providers.AlreadyExists)
 		}
 	}
@@ -240,7 +240,7 @@ func (m *mutant) CreateVM(ctx context.Context, req providers.CreateVMRequest) (p
 	if m.is("create accepts anything") {
 		req.VCPUs, req.MemoryMiB, req.DiskGiB = max(req.VCPUs, 1), max(req.MemoryMiB, 1), max(req.DiskGiB, 1)
 	}
-	ref, task, err := m.everything.CreateVM(ctx, req)
+	ref, task, err := m.Provider.CreateVM(ctx, req)
 	switch {
 	case err == nil && m.is("create starts the VM"):
 		_, err = m.StartVM(ctx, providers.Target{VMID: req.VMID})
@@ -258,11 +258,11 @@ func (m *mutant) CreateVM(ctx context.Context, req providers.CreateVMRequest) (p
 
 func (m *mutant) StartVM(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
 	if m.is("start twice is refused") {
-		if vm, err := m.everything.FindVM(ctx, t.VMID); err == nil && vm.Power == models.PowerRunning {
+		if vm, err := m.Provider.FindVM(ctx, t.VMID); err == nil && vm.Power == models.PowerRunning {
 			return "", m.fail(providers.FailedPrecondition)
 		}
 	}
-	return m.everything.StartVM(ctx, t)
+	return m.Provider.StartVM(ctx, t)
 }
 
 func (m *mutant) StopVM(ctx context.Context, t providers.Target, mode models.PowerMode) (providers.TaskRef, error) {
@@ -276,7 +276,7 @@ func (m *mutant) StopVM(ctx context.Context, t providers.Target, mode models.Pow
 	case m.is("the ref decides and not the mark") && t.Ref != "":
 		t.VMID = m.owner(ctx, t.Ref)
 	}
-	return m.everything.StopVM(ctx, t, mode)
+	return m.Provider.StopVM(ctx, t, mode)
 }
 
 // owner is the VM that bears a ref now.
@@ -293,11 +293,11 @@ func (m *mutant) owner(ctx context.Context, ref providers.VMRef) string {
 func (m *mutant) RebootVM(ctx context.Context, t providers.Target, mode models.PowerMode, token string) (providers.TaskRef, error) {
 	switch {
 	case m.is("reboot stops the VM"):
-		return m.everything.StopVM(ctx, t, models.ModeForce)
+		return m.Provider.StopVM(ctx, t, models.ModeForce)
 	case m.is("reboot starts a VM"):
 		return m.StartVM(ctx, t)
 	}
-	return m.everything.RebootVM(ctx, t, mode, token)
+	return m.Provider.RebootVM(ctx, t, mode, token)
 }
 
 func (m *mutant) PollTask(ctx context.Context, task providers.TaskRef) (providers.TaskStatus, error) {
@@ -307,12 +307,12 @@ func (m *mutant) PollTask(ctx context.Context, task providers.TaskRef) (provider
 	case m.is("an unknown task is done"):
 		return providers.TaskStatus{Done: true}, nil
 	}
-	return m.everything.PollTask(ctx, task)
+	return m.Provider.PollTask(ctx, task)
 }
 
 func (m *mutant) Close() error {
 	if m.is("close does nothing") {
 		return nil
 	}
-	return m.everything.Close()
+	return m.Provider.Close()
 }

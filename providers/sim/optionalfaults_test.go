@@ -16,23 +16,10 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
-// adapter is all that the adapter can do.
-type adapter interface {
-	providers.Provider
-	providers.Suspender
-	providers.Resizer
-	providers.Rebuilder
-	providers.Cloner
-	providers.Snapshotter
-	providers.Migrator
-	providers.DiskAttacher
-	providers.NICAttacher
-	providers.Consoler
-}
-
-func (p *peer) openAll(tb testing.TB) adapter {
+// openAll is open, with all that the adapter can do.
+func (p *peer) openAll(tb testing.TB) *sim.Provider {
 	tb.Helper()
-	a, ok := p.open(tb).(adapter)
+	a, ok := p.open(tb).(*sim.Provider)
 	require.True(tb, ok)
 	return a
 }
@@ -40,7 +27,7 @@ func (p *peer) openAll(tb testing.TB) adapter {
 // optionalLife takes a VM through everything that is optional.
 type optionalLife struct {
 	*life
-	all adapter
+	all *sim.Provider
 	vm  providers.Target
 }
 

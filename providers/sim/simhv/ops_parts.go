@@ -49,7 +49,7 @@ func (r rebuildVM) run(s *Server, p plan) (any, error) {
 			switch {
 			case v.Aside != nil && v.Aside.Token != r.Token:
 				return nil, wrongState("another rebuild has not been finished")
-			case v.Aside != nil && len(v.Disks) > 0:
+			case v.Aside != nil && len(v.Disks) > 0, v.RebuildToken == r.Token:
 				return nil, nil
 			case v.Power != wire.PowerStopped:
 				return nil, wrongState("the VM must be off")

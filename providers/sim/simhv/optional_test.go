@@ -224,6 +224,22 @@ func TestAnInterruptedMigrationHoldsItsRoomUntilItIsAborted(t *testing.T) {
 	require.Equal(t, "node-2", s.vm("id-1").Node)
 }
 
+// TestALateRepeatOfAFinishedRebuildDoesNothing protects what was written since.
+func TestALateRepeatOfAFinishedRebuildDoesNothing(t *testing.T) {
+	s := serve(t, simhv.Options{})
+	s.create("id-1")
+	s.want(200, "", "rebuild_vm", "id-1", rebuildBody("t1", "tiny", 1))
+	s.want(200, "", "finish_rebuild", "id-1", `"token":"t1"`)
+	text := "since"
+	_, err := s.PatchVM(t.Context(), s.native("id-1"), simhv.VMChange{RootData: &text})
+	require.NoError(t, err)
+	s.want(200, "", "rebuild_vm", "id-1", rebuildBody("t1", "tiny", 1))
+	require.Equal(t, "since", s.vm("id-1").RootData)
+	s.want(200, "", "rebuild_vm", "id-1", rebuildBody("t2", "tiny", 1))
+	require.Empty(t, s.vm("id-1").RootData)
+	require.Equal(t, "since", s.vm("id-1").AsideData)
+}
+
 // TestWorkThatWouldMeetOtherWorkIsLocked keeps a clone's source, and what copies
 // disks, from being changed underneath.
 func TestWorkThatWouldMeetOtherWorkIsLocked(t *testing.T) {

@@ -35,11 +35,14 @@ type vmRecord struct {
 	guestRecord                  // where the guest is
 	// Process counts the processes that the guest has run in: each start, wake,
 	// live migration and revert is a new one, and ends the consoles of the old.
-	Process     int       `json:"process,omitempty"`
-	RebootToken string    `json:"reboot_token,omitempty"`
-	RevertToken string    `json:"revert_token,omitempty"`
-	Task        string    `json:"task,omitempty"` // at work on it
-	CreatedAt   time.Time `json:"created_at"`
+	Process     int    `json:"process,omitempty"`
+	RebootToken string `json:"reboot_token,omitempty"`
+	RevertToken string `json:"revert_token,omitempty"`
+	// RebuildToken is the last rebuild that was finished: a late repeat of it must
+	// not rebuild again.
+	RebuildToken string    `json:"rebuild_token,omitempty"`
+	Task         string    `json:"task,omitempty"` // at work on it
+	CreatedAt    time.Time `json:"created_at"`
 }
 
 // rootRecord is a root disk, by its native name, and what it was made from.

@@ -181,7 +181,7 @@ func (r *rfb) key(down bool, sym uint32) {
 	case sym == keyBackspace:
 		r.s.typed(r.c.vm, '\b')
 	case sym >= ' ' && sym <= '~' && !r.control && !r.alt:
-		r.s.typed(r.c.vm, rune(sym)) //nolint:gosec // G115: printable ASCII
+		r.s.typed(r.c.vm, rune(sym))
 	}
 }
 
@@ -256,7 +256,7 @@ func (r *rfb) update(rows []string, painted *[screenRows]string) error {
 	if len(rects) == 0 {
 		return nil
 	}
-	out := []byte{0, 0, 0, byte(len(rects))}
+	out := binary.BigEndian.AppendUint16([]byte{0, 0}, uint16(len(rects))) //nolint:gosec // G115: at most screenRows
 	for _, rect := range rects {
 		for _, n := range []int{rect.Min.X, rect.Min.Y, rect.Dx(), rect.Dy()} {
 			out = binary.BigEndian.AppendUint16(out, uint16(n)) //nolint:gosec // G115: within the screen

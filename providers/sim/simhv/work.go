@@ -158,7 +158,7 @@ func (t *taskRecord) changeParts(v *vmRecord) {
 			v.rootRecord, v.Aside = v.Aside.rootRecord, nil
 		}
 	case wire.OpFinishRebuild:
-		v.Aside = nil
+		v.Aside, v.RebuildToken = nil, t.Arg
 	case wire.OpSnapshotCreate:
 		v.Snapshots = slices.DeleteFunc(v.Snapshots, func(s snapshotRecord) bool { return s.ID == t.Arg }) // an incomplete one
 		v.Snapshots = append(v.Snapshots, v.taken(*t.Snapshot, t.Partial))
