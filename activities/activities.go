@@ -88,6 +88,8 @@ type ProviderInput struct{ ProviderID string }
 type JobInput struct {
 	JobID string
 	VMID  string `json:",omitempty"`
+	// BesideVMID is a VM on whose node the job's is to be; empty for any node.
+	BesideVMID string `json:",omitempty"`
 }
 
 // Timing of a step's dealings with a hypervisor.

@@ -13,6 +13,7 @@ type JobStore interface {
 	BeginJob(ctx context.Context, jobID string) (models.Begun, error)
 	SettleJob(ctx context.Context, s models.Settlement) error
 	PlaceVM(ctx context.Context, jobID, vmID string) (models.Placement, error)
+	PlaceVMBeside(ctx context.Context, jobID, vmID, besideID string) (models.Placement, error)
 	UnplaceVM(ctx context.Context, jobID, vmID string) error
 	ReserveMove(ctx context.Context, jobID, vmID, nodeID string) (models.Placement, error)
 	ReleaseMove(ctx context.Context, jobID, vmID string) error
@@ -38,11 +39,18 @@ func (a *Jobs) SettleJob(ctx context.Context, s models.Settlement) error {
 	return fromStore(a.Store.SettleJob(ctx, s))
 }
 
-// ReserveCapacity chooses a node with room and reserves it for the VM; a VM
-// that has a node keeps it. NO_CAPACITY or IMAGE_NOT_READY end the job. Undone
+// ReserveCapacity chooses a node with room, or takes that of the VM beside
+// which this one is to be, and reserves it for the VM; a VM that has a node
+// keeps it. NO_CAPACITY or IMAGE_NOT_READY end the job. Undone
 // by ReleaseCapacity.
 func (a *Jobs) ReserveCapacity(ctx context.Context, in JobInput) (models.Placement, error) {
-	out, err := a.Store.PlaceVM(ctx, in.JobID, in.VMID)
+	var out models.Placement
+	var err error
+	if in.BesideVMID != "" {
+		out, err = a.Store.PlaceVMBeside(ctx, in.JobID, in.VMID, in.BesideVMID)
+	} else {
+		out, err = a.Store.PlaceVM(ctx, in.JobID, in.VMID)
+	}
 	return out, fromStore(err)
 }
 

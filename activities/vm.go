@@ -156,10 +156,7 @@ func createRequest(bp models.Blueprint) providers.CreateVMRequest {
 		},
 	}
 	for _, n := range bp.NICs {
-		req.NICs = append(req.NICs, providers.NIC{
-			Network: n.Binding, MAC: n.NIC.MAC, IPAddress: n.NIC.IPAddress,
-			PrefixLength: n.PrefixLength, Gateway: n.Gateway, DNSServers: n.DNSServers,
-		})
+		req.NICs = append(req.NICs, nicOf(n))
 	}
 	return req
 }

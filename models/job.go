@@ -19,6 +19,9 @@ var (
 	ErrAddressesExhausted = errors.New("the network has no free address")
 	// ErrAddressInUse: the address that the tenant asked for is another VM's.
 	ErrAddressInUse = errors.New("the address is in use")
+	// ErrTaken: a name, a place or another VM that the job would take anew is not
+	// to be had.
+	ErrTaken = errors.New("what the job needs is taken")
 	// ErrNotHolder: the job does not, or no longer, hold the VM's lock; it must
 	// change nothing of the VM.
 	ErrNotHolder = errors.New("the job does not hold the VM's lock")
@@ -88,7 +91,22 @@ type Settlement struct {
 	SizeUnknown bool `json:",omitempty"`
 	// Release gives the reservation back: the provider was proven clean.
 	Release bool `json:",omitempty"`
+	// Part is what was proven of the snapshot, disk or interface that the job is
+	// about.
+	Part PartTruth `json:",omitempty"`
 }
+
+// PartTruth is what was proven of a part of a VM: a snapshot, a data disk or an
+// interface. Empty is not known.
+type PartTruth string
+
+// What may be proven of a part.
+const (
+	PartPresent   PartTruth = "PRESENT"   // there, whole; a disk or an interface is a device of the VM
+	PartBroken    PartTruth = "BROKEN"    // there, but not whole, or no device
+	PartAbsent    PartTruth = "ABSENT"    // not there
+	PartUntouched PartTruth = "UNTOUCHED" // the run has not touched it: it is what it was
+)
 
 // Blueprint is all that a step needs to make a VM. It holds the tenant's user
 // data, so it never enters a workflow's history.

@@ -247,7 +247,7 @@ type Operation struct {
 // OperationParams are the parameters of all operations. Add fields; never
 // rename or reuse them.
 type OperationParams struct {
-	// Start asks CreateVM to power the VM on.
+	// Start asks CreateVM and CloneVM to power the VM on.
 	Start bool `json:"start,omitempty"`
 	// Mode is how StopVM and RebootVM treat the guest.
 	Mode PowerMode `json:"mode,omitempty"`
@@ -265,13 +265,22 @@ type OperationParams struct {
 	FromImageID string `json:"from_image_id,omitempty"`
 	// SourceVMID is what a clone is made from.
 	SourceVMID string `json:"source_vm_id,omitempty"`
-	// SnapshotID is the snapshot at hand; Memory says that it holds memory.
+	// SnapshotID is the snapshot at hand; Memory says that it holds memory. Start
+	// says of a revert that the VM ran before it.
 	SnapshotID string `json:"snapshot_id,omitempty"`
 	Memory     bool   `json:"memory,omitempty"`
-	// DiskID is the data disk at hand.
-	DiskID string `json:"disk_id,omitempty"`
-	// MAC is the interface at hand.
-	MAC string `json:"mac,omitempty"`
+	// DiskID is the data disk at hand, SizeGiB its size.
+	DiskID  string `json:"disk_id,omitempty"`
+	SizeGiB int    `json:"size_gib,omitempty"`
+	// MAC is the interface at hand, NetworkID what it is attached to, IPAddress
+	// the address that was asked for.
+	MAC       string `json:"mac,omitempty"`
+	NetworkID string `json:"network_id,omitempty"`
+	IPAddress string `json:"ip_address,omitempty"`
+	// Name and Description are those of the snapshot or disk that is made, for
+	// another run of a job that has undone it.
+	Name        string `json:"name,omitempty"`
+	Description string `json:"description,omitempty"`
 	// NodeID is where a migration goes; Live keeps the guest running.
 	NodeID string `json:"node_id,omitempty"`
 	Live   bool   `json:"live,omitempty"`

@@ -28,7 +28,7 @@ import (
 type Store interface {
 	activities.JobStore
 	activities.OpenJobs
-	activities.Blueprints
+	activities.PartRecords
 	activities.InventoryStore
 	ProviderStore
 }
@@ -143,6 +143,7 @@ func newProviderWorker(d Deps, pool *pool, p models.Provider, broken func(error)
 	o.MaxConcurrentActivityTaskPollers = min(d.Config.ProviderPollers, o.MaxConcurrentActivityExecutionSize)
 	w := sdk.New(d.Client, workflows.ProviderQueue(p.ID), o)
 	w.RegisterActivity(&activities.VM{Providers: pool, Store: d.Store})
+	w.RegisterActivity(&activities.Parts{Providers: pool, Store: d.Store})
 	w.RegisterActivity(&activities.Inventory{Providers: pool, Store: d.Store})
 	return w
 }

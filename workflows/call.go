@@ -12,6 +12,7 @@ import (
 // The worker registers the real ones.
 
 func vms() *activities.VM              { return nil }
+func parts() *activities.Parts         { return nil }
 func jobs() *activities.Jobs           { return nil }
 func control() *activities.Control     { return nil }
 func inventory() *activities.Inventory { return nil }

@@ -21,6 +21,14 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflow(ResizeVM)
 	r.RegisterWorkflow(RebuildVM)
 	r.RegisterWorkflow(UpdateVM)
+	r.RegisterWorkflow(CloneVM)
+	r.RegisterWorkflow(CreateSnapshot)
+	r.RegisterWorkflow(RevertSnapshot)
+	r.RegisterWorkflow(DeleteSnapshot)
+	r.RegisterWorkflow(AttachDisk)
+	r.RegisterWorkflow(DetachDisk)
+	r.RegisterWorkflow(AttachNIC)
+	r.RegisterWorkflow(DetachNIC)
 	r.RegisterWorkflow(DeleteVM)
 	r.RegisterWorkflow(ForceDeleteVM)
 	r.RegisterWorkflow(SyncProvider)
@@ -59,8 +67,35 @@ func Start(op models.Operation) (workflow, input any, err error) {
 		return DeleteVM, DeleteVMInput{VMID: op.ResourceID}, nil
 	case models.OpVMForceDelete:
 		return ForceDeleteVM, ForceDeleteVMInput{VMID: op.ResourceID}, nil
+	case models.OpVMClone:
+		return CloneVM, CloneVMInput{VMID: op.ResourceID, SourceVMID: p.SourceVMID, Start: p.Start}, nil
 	case models.OpProviderSync:
 		return SyncProvider, SyncProviderInput{ProviderID: op.ResourceID}, nil
 	}
+	if workflow, input = startPart(op); workflow != nil {
+		return workflow, input, nil
+	}
 	return nil, nil, fmt.Errorf("no workflow carries out %q", op.Kind)
+}
+
+// startPart is Start for the operations on a part of a VM; nil for others.
+func startPart(op models.Operation) (workflow, input any) {
+	p := op.Params
+	switch op.Kind { //nolint:exhaustive // the others are Start's
+	case models.OpSnapshotCreate:
+		return CreateSnapshot, CreateSnapshotInput{VMID: op.ResourceID, SnapshotID: p.SnapshotID, Memory: p.Memory}
+	case models.OpSnapshotRevert:
+		return RevertSnapshot, RevertSnapshotInput{VMID: op.ResourceID, SnapshotID: p.SnapshotID, Memory: p.Memory, Start: p.Start}
+	case models.OpSnapshotDelete:
+		return DeleteSnapshot, DeleteSnapshotInput{VMID: op.ResourceID, SnapshotID: p.SnapshotID}
+	case models.OpDiskAttach:
+		return AttachDisk, AttachDiskInput{VMID: op.ResourceID, DiskID: p.DiskID, SizeGiB: p.SizeGiB}
+	case models.OpDiskDetach:
+		return DetachDisk, DetachDiskInput{VMID: op.ResourceID, DiskID: p.DiskID, SizeGiB: p.SizeGiB}
+	case models.OpNICAttach:
+		return AttachNIC, AttachNICInput{VMID: op.ResourceID, MAC: p.MAC}
+	case models.OpNICDetach:
+		return DetachNIC, DetachNICInput{VMID: op.ResourceID, MAC: p.MAC}
+	}
+	return nil, nil
 }

@@ -43,6 +43,18 @@ const (
 	undoRebuild  = "RevertRebuild"
 	stepFinish   = "FinishRebuild"
 	stepSettle   = "SettleJob"
+
+	stepClone          = "CloneVM"
+	stepSnapshot       = "CreateSnapshot"
+	stepRevert         = "RevertSnapshot"
+	stepDeleteSnapshot = "DeleteSnapshot"
+	stepAttachDisk     = "AttachDisk"
+	undoAttachDisk     = "RemoveDisk"
+	stepDetachDisk     = "DetachDisk"
+	undoDetachDisk     = "ReattachDisk"
+	stepDeleteDisk     = "DeleteDisk"
+	stepAttachNIC      = "AttachNIC"
+	stepDetachNIC      = "DetachNIC"
 )
 
 // Steps is the plan of an operation: the steps of a job that goes well, in
@@ -108,8 +120,52 @@ func Steps(kind models.OperationKind, p models.OperationParams) []Step {
 			Step{Name: stepDestroy, Title: "Destroy the VM and its disks"},
 			Step{Name: stepConfirm, Title: "Confirm that nothing is left"},
 		)
+	case models.OpVMClone:
+		steps := []Step{
+			{Name: stepReserve, Title: "Reserve capacity", Undo: undoReserve, Local: true},
+			{Name: stepClone, Title: "Copy the VM", Undo: undoCreate},
+		}
+		if p.Start {
+			steps = append(steps, Step{Name: stepPowerOn, Title: "Power the VM on", Undo: undoCreate})
+		}
+		return frame(steps...)
 	case models.OpProviderSync:
 		return frame(Step{Name: stepSync, Title: "Connect and read the inventory"})
+	}
+	if steps := partSteps(kind, p); steps != nil {
+		return frame(steps...)
+	}
+	return nil
+}
+
+// partSteps is the plan of an operation on a part of a VM, without its frame;
+// nil for others.
+func partSteps(kind models.OperationKind, p models.OperationParams) []Step {
+	switch kind { //nolint:exhaustive // the others are in Steps
+	case models.OpSnapshotCreate:
+		return []Step{{Name: stepSnapshot, Title: "Take the snapshot", Undo: stepDeleteSnapshot}}
+	case models.OpSnapshotRevert:
+		steps := []Step{{Name: stepRevert, Title: "Revert to the snapshot"}}
+		if !p.Memory {
+			steps = append([]Step{{Name: stepPowerOff, Title: "Power the VM off"}}, steps...)
+			if p.Start {
+				steps = append(steps, Step{Name: stepPowerOn, Title: "Power the VM on"})
+			}
+		}
+		return steps
+	case models.OpSnapshotDelete:
+		return []Step{{Name: stepDeleteSnapshot, Title: "Delete the snapshot"}}
+	case models.OpDiskAttach:
+		return []Step{{Name: stepAttachDisk, Title: "Attach the disk", Undo: undoAttachDisk}}
+	case models.OpDiskDetach:
+		return []Step{
+			{Name: stepDetachDisk, Title: "Detach the disk", Undo: undoDetachDisk},
+			{Name: stepDeleteDisk, Title: "Delete the disk"},
+		}
+	case models.OpNICAttach:
+		return []Step{{Name: stepAttachNIC, Title: "Attach the interface", Undo: stepDetachNIC}}
+	case models.OpNICDetach:
+		return []Step{{Name: stepDetachNIC, Title: "Detach the interface", Undo: stepAttachNIC}}
 	}
 	return nil
 }

@@ -142,6 +142,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	env.RegisterActivity(&activities.Jobs{Store: w.Store})
 	env.RegisterActivity(&activities.Control{Runner: w.runner, Store: w.Store, UndoGrace: 50 * time.Millisecond})
 	env.RegisterActivity(&activities.VM{Providers: one{w.adapter}, Store: w.Store})
+	env.RegisterActivity(&activities.Parts{Providers: one{w.adapter}, Store: w.Store})
 	env.RegisterActivity(&activities.Inventory{Providers: one{w.adapter}, Store: w.Store})
 }
 

@@ -23,6 +23,9 @@ type VMOperation struct {
 	AnyTenant bool
 	// IfMatch is the generation that the caller has seen; nil does not ask.
 	IfMatch *int
+	// find, if not nil, demands what else the request names: where that is not
+	// there the VM's state says nothing.
+	find func(tx *gorm.DB) error
 }
 
 // lockedVM is what an accept looks at before it changes a VM.
@@ -83,6 +86,11 @@ func (s *Store) acceptOnVM(
 		vm, err := s.lockVM(tx, c, in)
 		if err != nil {
 			return models.Operation{}, err
+		}
+		if in.find != nil {
+			if err := in.find(tx); err != nil {
+				return models.Operation{}, err
+			}
 		}
 		if at, err := s.deleteAtWork(tx, vm, in.Kind); err != nil || at.ID != "" {
 			return at, err

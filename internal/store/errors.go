@@ -33,6 +33,12 @@ func (e *StateError) Error() string {
 	return fmt.Sprintf("not allowed while the VM is %s, power %s", e.Status, e.Power)
 }
 
+// PartStateError says that the state of a part of a VM does not allow the
+// operation. Detail is a sentence for who asked.
+type PartStateError struct{ Detail string }
+
+func (e *PartStateError) Error() string { return e.Detail }
+
 // NameConflictError says that the name, or for catalog rows the ID, is taken.
 // Field is "name" or "id".
 type NameConflictError struct{ Field string }

@@ -54,7 +54,8 @@ func (s *Store) lockJob(tx *gorm.DB, jobID string) (heldJob, error) {
 //
 // Idempotent. models.ErrNotFound: no such job, or its VM is deleted. A run that
 // cannot take its reservation anew is open, holds nothing, and gets
-// models.ErrQuotaExceeded, models.ErrAddressesExhausted or models.ErrAddressInUse.
+// models.ErrQuotaExceeded, models.ErrAddressesExhausted, models.ErrAddressInUse or
+// models.ErrTaken.
 func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error) {
 	var begun models.Begun
 	var refused error
@@ -85,12 +86,14 @@ func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error
 			// In a savepoint of its own: a job that is refused what it needs takes
 			// nothing, but its run counts, so that it can be settled as failed.
 			refused = tx.Transaction(func(tx *gorm.DB) error { return s.retake(tx, &job, jobID) })
-			if isRefusal(refused) {
-				return s.countRun(tx, jobID)
-			}
-			if refused != nil {
-				return refused
-			}
+		} else if job.Kind == models.OpVMClone {
+			refused = s.holdSource(tx, jobID, job.Params.SourceVMID)
+		}
+		if isRefusal(refused) {
+			return s.countRun(tx, jobID)
+		}
+		if refused != nil {
+			return refused
 		}
 		begun = models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState, CancelRequested: cancelled}
 		if job.Kind == models.OpVMForceDelete && job.ProviderID != "" {
@@ -115,7 +118,8 @@ func providerOff(tx *gorm.DB, id string) (bool, error) {
 
 // isRefusal reports whether a job cannot have what it would take anew.
 func isRefusal(err error) bool {
-	return errors.Is(err, models.ErrQuotaExceeded) || errors.Is(err, models.ErrAddressesExhausted) || errors.Is(err, models.ErrAddressInUse)
+	return errors.Is(err, models.ErrQuotaExceeded) || errors.Is(err, models.ErrAddressesExhausted) || errors.Is(err, models.ErrAddressInUse) ||
+		errors.Is(err, models.ErrTaken)
 }
 
 // beginProviderJob is BeginJob for a job on a provider, which takes no lock.
@@ -150,6 +154,11 @@ func (s *Store) countRun(tx *gorm.DB, jobID string) error {
 	return err
 }
 
+// makesVM tells the jobs whose VM is their work: undone, there is none.
+func makesVM(kind models.OperationKind) bool {
+	return kind == models.OpVMCreate || kind == models.OpVMClone
+}
+
 // retake takes the free lock for a job that had given it back.
 func (s *Store) retake(tx *gorm.DB, job *heldJob, jobID string) error {
 	switch {
@@ -159,11 +168,20 @@ func (s *Store) retake(tx *gorm.DB, job *heldJob, jobID string) error {
 		}
 	case job.Status == models.VMDeleting, job.Status == models.VMDeleted:
 		return wrap(models.ErrNotFound, "the VM is deleted")
-	case job.Kind == models.OpVMCreate:
+	case makesVM(job.Kind):
 		if job.Status == models.VMError {
 			job.Status = models.VMPending
 		}
 		if err := s.retakeShare(tx, job, jobID); err != nil {
+			return err
+		}
+		if job.Kind == models.OpVMClone {
+			if err := s.holdSource(tx, jobID, job.Params.SourceVMID); err != nil {
+				return err
+			}
+		}
+	default:
+		if err := s.retakePart(tx, jobID); err != nil {
 			return err
 		}
 	}

@@ -52,6 +52,16 @@ type candidateRow struct {
 // models.ErrNotHolder, models.ErrImageNotReady when no node of the zone has the
 // image and the networks, models.ErrNoCapacity.
 func (s *Store) PlaceVM(ctx context.Context, jobID, vmID string) (models.Placement, error) {
+	return s.placeVM(ctx, jobID, vmID, "")
+}
+
+// PlaceVMBeside is PlaceVM on the node of another VM, and no other.
+// models.ErrNoCapacity, too, when that node is not in use.
+func (s *Store) PlaceVMBeside(ctx context.Context, jobID, vmID, besideID string) (models.Placement, error) {
+	return s.placeVM(ctx, jobID, vmID, besideID)
+}
+
+func (s *Store) placeVM(ctx context.Context, jobID, vmID, besideID string) (models.Placement, error) {
 	var out models.Placement
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		var vm placedVM
@@ -72,6 +82,11 @@ func (s *Store) PlaceVM(ctx context.Context, jobID, vmID string) (models.Placeme
 		if err != nil {
 			return err
 		}
+		if besideID != "" {
+			if candidates, err = beside(tx, candidates, besideID); err != nil {
+				return err
+			}
+		}
 		request := placement.Request{VCPUs: vm.VCPUs, MemoryMiB: vm.MemoryMiB}
 		for _, c := range s.scheduler.Rank(request, candidates) {
 			reserved, err := s.reserve(tx, "node_id", vm, c)
@@ -89,6 +104,15 @@ func (s *Store) PlaceVM(ctx context.Context, jobID, vmID string) (models.Placeme
 		return models.Placement{}, err
 	}
 	return out, nil
+}
+
+// beside keeps the candidate that another VM is on.
+func beside(tx *gorm.DB, candidates []placement.Candidate, vmID string) ([]placement.Candidate, error) {
+	var node string
+	if err := scanOne(tx, &node, "read the other VM's node", "SELECT node_id FROM vms WHERE id = ?", vmID); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(candidates, func(c placement.Candidate) bool { return c.NodeID != node }), nil
 }
 
 // UnplaceVM gives the node's room back and keeps the share of the quota. It

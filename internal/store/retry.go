@@ -56,7 +56,7 @@ func (s *Store) relock(tx *gorm.DB, job heldJob, op models.Operation) error {
 		return err
 	}
 	power := desiredPower(op.Kind)
-	if op.Kind == models.OpVMCreate {
+	if makesVM(op.Kind) {
 		power = models.PowerStopped
 		if op.Params.Start {
 			power = models.PowerRunning
@@ -77,7 +77,7 @@ func (job heldJob) refuseRetry() error {
 	switch {
 	case job.CurrentJobID != "":
 		return &BusyError{JobID: job.CurrentJobID}
-	case job.Kind == models.OpVMCreate:
+	case makesVM(job.Kind):
 		if job.Status != models.VMError {
 			return state
 		}

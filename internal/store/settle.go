@@ -37,9 +37,11 @@ func (s *Store) SettleAbandoned(ctx context.Context, jobID string, code models.J
 		out := models.Settlement{JobID: jobID, Outcome: models.OutcomeFailed, ErrorCode: code, ErrorText: text}
 		if job.Run > 0 {
 			out.Power = models.PowerUnknown
+		} else {
+			out.Part = models.PartUntouched
 		}
 		switch job.Kind {
-		case models.OpVMCreate:
+		case models.OpVMCreate, models.OpVMClone:
 			out.Status, out.StatusReason, out.Power = models.VMError, text, models.PowerUnknown
 			if job.ProviderID == "" {
 				out.Power, out.Release = models.PowerNone, true
@@ -49,7 +51,7 @@ func (s *Store) SettleAbandoned(ctx context.Context, jobID string, code models.J
 		case models.OpVMResize:
 			out.SizeUnknown = job.Run > 0
 		case models.OpVMStart, models.OpVMStop, models.OpVMReboot, models.OpVMUpdate, models.OpProviderSync,
-			models.OpVMReset, models.OpVMSuspend, models.OpVMResume, models.OpVMRebuild, models.OpVMClone,
+			models.OpVMReset, models.OpVMSuspend, models.OpVMResume, models.OpVMRebuild,
 			models.OpVMRetry, models.OpVMConsole, models.OpVMMigrate, models.OpSnapshotCreate,
 			models.OpSnapshotRevert, models.OpSnapshotDelete, models.OpDiskAttach, models.OpDiskDetach, models.OpNICAttach,
 			models.OpNICDetach:
@@ -70,6 +72,11 @@ func (s *Store) settle(ctx context.Context, jobID string, decide func(heldJob) m
 		in := decide(job)
 		if n, err := s.writeOutcome(tx, in); err != nil || n == 0 {
 			return err
+		}
+		if job.Kind == models.OpVMClone {
+			if err := s.freeSource(tx, jobID, job.Params.SourceVMID); err != nil {
+				return err
+			}
 		}
 		switch jobID {
 		case job.CurrentJobID:

@@ -18,5 +18,10 @@ func refuseSnapshots(tx *gorm.DB, spec models.OperationSpec, vm lockedVM) error 
 	return &StateError{Status: vm.Status, Power: vm.PowerState, Detail: "the VM has snapshots; delete them first"}
 }
 
-// hasSnapshots reports whether the VM has any snapshot.
-func hasSnapshots(*gorm.DB, string) (bool, error) { return false, nil }
+// hasSnapshots reports whether the VM has snapshots: whatever state one is in,
+// something of it may be on the hypervisor.
+func hasSnapshots(tx *gorm.DB, vmID string) (bool, error) {
+	var has bool
+	err := scanOne(tx, &has, "look for snapshots", "SELECT EXISTS (SELECT 1 FROM snapshots WHERE vm_id = ?)", vmID)
+	return has, err
+}

@@ -38,7 +38,8 @@ func vmResource() output.Resource {
 func (a *App) vmCommand() *cobra.Command {
 	return group("vm", "Virtual machines",
 		a.vmCreate(), a.vmList(), a.vmGet(), a.vmUpdate(), a.vmStart(), a.vmStop(), a.vmReboot(),
-		a.vmSuspend(), a.vmResume(), a.vmReset(), a.vmResize(), a.vmRebuild(), a.vmRetry(), a.vmDelete(), a.vmJobs())
+		a.vmSuspend(), a.vmResume(), a.vmReset(), a.vmResize(), a.vmRebuild(), a.vmRetry(), a.vmDelete(), a.vmJobs(),
+		a.vmClone(), a.vmSnapshotCommand(), a.vmDiskCommand(), a.vmNICCommand())
 }
 
 func (a *App) vmCreate() *cobra.Command {
