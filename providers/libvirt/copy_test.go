@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -60,6 +61,25 @@ func haltCopy(t *testing.T, vmID string) (pid int) {
 		return false
 	}, 20*time.Second, time.Millisecond, "qemu-img copies")
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	return pid
+}
+
+// haltReading is haltCopy for a qemu-img that has its source open by now: it opens
+// the new disk after it.
+func haltReading(t *testing.T, vmID string) (pid int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		pid = haltCopy(t, vmID)
+		files, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "fd", "*"))
+		require.NoError(t, err)
+		for _, file := range files {
+			if path, err := os.Readlink(file); err == nil && strings.Contains(path, vmID) {
+				return true
+			}
+		}
+		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+		return false
+	}, 20*time.Second, time.Millisecond, "qemu-img reads")
 	return pid
 }
 
@@ -262,7 +282,7 @@ func TestCloneHoldsItsSource(t *testing.T) {
 	require.NoError(t, pollUntilDone(t, p, task).Err)
 	_, task, err = p.CloneVM(t.Context(), target(source), clone)
 	require.NoError(t, err)
-	pid := haltCopy(t, clone.VMID)
+	pid := haltReading(t, clone.VMID)
 	_, err = p.StartVM(t.Context(), target(source))
 	requireCode(t, providers.Aborted, err)
 	_, err = p.DeleteVM(t.Context(), target(source))
