@@ -1,10 +1,14 @@
-# The API's reference page, which the binary embeds.
+# The API's reference page and the console pages, which the binary embeds.
 FROM node:22-bookworm-slim AS web
 WORKDIR /src/server/docs/web
 COPY server/docs/web/package.json server/docs/web/package-lock.json server/docs/web/.npmrc ./
 RUN npm ci
-COPY server/docs/web/ ./
-RUN npm run build
+WORKDIR /src/server/console/web
+COPY server/console/web/package.json server/console/web/package-lock.json server/console/web/.npmrc ./
+RUN npm ci
+COPY server/docs/web/ /src/server/docs/web/
+COPY server/console/web/ ./
+RUN npm run build && npm run build --prefix /src/server/docs/web
 
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
@@ -13,6 +17,7 @@ COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 COPY --from=web /src/server/docs/dist server/docs/dist
+COPY --from=web /src/server/console/page/dist server/console/page/dist
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     go build -trimpath -ldflags "-s -w" -o /hcp ./cmd/hcp
 

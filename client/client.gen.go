@@ -41,6 +41,129 @@ func (e CompensationState) Valid() bool {
 	}
 }
 
+// Defines values for ConsoleSessionCloseReason.
+const (
+	AccessRevoked    ConsoleSessionCloseReason = "access_revoked"
+	ClosedByClient   ConsoleSessionCloseReason = "closed_by_client"
+	ClosedByUser     ConsoleSessionCloseReason = "closed_by_user"
+	Expired          ConsoleSessionCloseReason = "expired"
+	Failed           ConsoleSessionCloseReason = "failed"
+	GatewayLost      ConsoleSessionCloseReason = "gateway_lost"
+	HypervisorClosed ConsoleSessionCloseReason = "hypervisor_closed"
+	NotUsed          ConsoleSessionCloseReason = "not_used"
+	TooFast          ConsoleSessionCloseReason = "too_fast"
+	TooSlow          ConsoleSessionCloseReason = "too_slow"
+	VMDeleted        ConsoleSessionCloseReason = "vm_deleted"
+	VMMigrated       ConsoleSessionCloseReason = "vm_migrated"
+	VMStopped        ConsoleSessionCloseReason = "vm_stopped"
+)
+
+// Valid indicates whether the value is a known member of the ConsoleSessionCloseReason enum.
+func (e ConsoleSessionCloseReason) Valid() bool {
+	switch e {
+	case AccessRevoked:
+		return true
+	case ClosedByClient:
+		return true
+	case ClosedByUser:
+		return true
+	case Expired:
+		return true
+	case Failed:
+		return true
+	case GatewayLost:
+		return true
+	case HypervisorClosed:
+		return true
+	case NotUsed:
+		return true
+	case TooFast:
+		return true
+	case TooSlow:
+		return true
+	case VMDeleted:
+		return true
+	case VMMigrated:
+		return true
+	case VMStopped:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ConsoleSessionState.
+const (
+	ConsoleSessionStateCLOSED  ConsoleSessionState = "CLOSED"
+	ConsoleSessionStateOPEN    ConsoleSessionState = "OPEN"
+	ConsoleSessionStatePENDING ConsoleSessionState = "PENDING"
+	ConsoleSessionStateREADY   ConsoleSessionState = "READY"
+)
+
+// Valid indicates whether the value is a known member of the ConsoleSessionState enum.
+func (e ConsoleSessionState) Valid() bool {
+	switch e {
+	case ConsoleSessionStateCLOSED:
+		return true
+	case ConsoleSessionStateOPEN:
+		return true
+	case ConsoleSessionStatePENDING:
+		return true
+	case ConsoleSessionStateREADY:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ConsoleType.
+const (
+	Rdp   ConsoleType = "rdp"
+	Spice ConsoleType = "spice"
+	Vnc   ConsoleType = "vnc"
+	Web   ConsoleType = "web"
+)
+
+// Valid indicates whether the value is a known member of the ConsoleType enum.
+func (e ConsoleType) Valid() bool {
+	switch e {
+	case Rdp:
+		return true
+	case Spice:
+		return true
+	case Vnc:
+		return true
+	case Web:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DiskStatus.
+const (
+	DiskStatusATTACHED  DiskStatus = "ATTACHED"
+	DiskStatusATTACHING DiskStatus = "ATTACHING"
+	DiskStatusDETACHING DiskStatus = "DETACHING"
+	DiskStatusERROR     DiskStatus = "ERROR"
+)
+
+// Valid indicates whether the value is a known member of the DiskStatus enum.
+func (e DiskStatus) Valid() bool {
+	switch e {
+	case DiskStatusATTACHED:
+		return true
+	case DiskStatusATTACHING:
+		return true
+	case DiskStatusDETACHING:
+		return true
+	case DiskStatusERROR:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ExplainRequestPlane.
 const (
 	ExplainRequestPlaneOps    ExplainRequestPlane = "ops"
@@ -140,6 +263,24 @@ func (e JobState) Valid() bool {
 	case JobStateSUCCEEDED:
 		return true
 	case JobStateWAITING:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MigrateVMRequestMode.
+const (
+	Cold MigrateVMRequestMode = "cold"
+	Live MigrateVMRequestMode = "live"
+)
+
+// Valid indicates whether the value is a known member of the MigrateVMRequestMode enum.
+func (e MigrateVMRequestMode) Valid() bool {
+	switch e {
+	case Cold:
+		return true
+	case Live:
 		return true
 	default:
 		return false
@@ -404,6 +545,30 @@ func (e RoleBindingPlane) Valid() bool {
 	}
 }
 
+// Defines values for SnapshotStatus.
+const (
+	SnapshotStatusCREATING SnapshotStatus = "CREATING"
+	SnapshotStatusDELETING SnapshotStatus = "DELETING"
+	SnapshotStatusERROR    SnapshotStatus = "ERROR"
+	SnapshotStatusREADY    SnapshotStatus = "READY"
+)
+
+// Valid indicates whether the value is a known member of the SnapshotStatus enum.
+func (e SnapshotStatus) Valid() bool {
+	switch e {
+	case SnapshotStatusCREATING:
+		return true
+	case SnapshotStatusDELETING:
+		return true
+	case SnapshotStatusERROR:
+		return true
+	case SnapshotStatusREADY:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for StatusState.
 const (
 	StatusStateDEGRADED    StatusState = "DEGRADED"
@@ -473,6 +638,30 @@ func (e StopVMRequestMode) Valid() bool {
 	case StopVMRequestModeGraceful:
 		return true
 	case StopVMRequestModeGracefulThenForce:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VMNetworkStatus.
+const (
+	VMNetworkStatusATTACHED  VMNetworkStatus = "ATTACHED"
+	VMNetworkStatusATTACHING VMNetworkStatus = "ATTACHING"
+	VMNetworkStatusDETACHING VMNetworkStatus = "DETACHING"
+	VMNetworkStatusERROR     VMNetworkStatus = "ERROR"
+)
+
+// Valid indicates whether the value is a known member of the VMNetworkStatus enum.
+func (e VMNetworkStatus) Valid() bool {
+	switch e {
+	case VMNetworkStatusATTACHED:
+		return true
+	case VMNetworkStatusATTACHING:
+		return true
+	case VMNetworkStatusDETACHING:
+		return true
+	case VMNetworkStatusERROR:
 		return true
 	default:
 		return false
@@ -1227,8 +1416,31 @@ type AllocatedAddressList struct {
 	NextPageToken string             `json:"next_page_token"`
 }
 
+// AttachDiskRequest Example: {"name":"data","size_gib":100}
+type AttachDiskRequest struct {
+	Name    Name `json:"name"`
+	SizeGib int  `json:"size_gib"`
+}
+
+// AttachNICRequest Example: {"ip_address":"10.30.0.9","network_id":"back"}
+type AttachNICRequest struct {
+	IPAddress *string `json:"ip_address,omitempty"`
+
+	// NetworkID Opaque.
+	NetworkID ID `json:"network_id"`
+}
+
 // Capability Example: supports_cloud_init
 type Capability = string
+
+// CloneVMRequest Example: {"name":"web-2","start":true}
+type CloneVMRequest struct {
+	Description *Description `json:"description,omitempty"`
+
+	// Name A DNS label; the guest's hostname.
+	Name  VMName `json:"name"`
+	Start *bool  `json:"start,omitempty"`
+}
 
 // Cluster Example: {"created_at":"2026-03-02T08:30:00Z","id":"kvm-1-default","name":"default","provider_id":"kvm-1","zone_id":"eu-1"}
 type Cluster struct {
@@ -1254,6 +1466,56 @@ type Condition struct {
 	Since  time.Time `json:"since"`
 	Type   string    `json:"type"`
 }
+
+// ConsoleAccess Example: {"expires_at":"2026-03-02T08:31:00Z","type":"vnc","url":"https://hcp.example.org/console/hRZ0c9cW3lq2VtZk5mR7xJ8uN1bYpQeA6sDfGhKjLzE"}
+type ConsoleAccess struct {
+	// ExpiresAt When the url is of no use any more if nobody has connected.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Type Example: vnc
+	Type ConsoleType `json:"type"`
+
+	// URL Good for one connection. Whoever has it has the console: treat it as a password.
+	URL string `json:"url"`
+}
+
+// ConsoleSession Example: {"client_address":"192.0.2.17","connected_at":"2026-03-02T08:30:03Z","created_at":"2026-03-02T08:30:00Z","ends_at":"2026-03-02T09:00:03Z","expires_at":"2026-03-02T08:31:00Z","id":"0198f3b1-1c1e-7b34-9d53-2f0c8e4a71b6","job_id":"0198f3b1-1c21-7d02-8a6e-5b9d13c0f4e7","requested_by":"https://login.example.org|ada","state":"OPEN","type":"vnc","vm_id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6"}
+type ConsoleSession struct {
+	ClientAddress *string                    `json:"client_address,omitempty"`
+	CloseReason   *ConsoleSessionCloseReason `json:"close_reason,omitempty"`
+	ClosedAt      *time.Time                 `json:"closed_at,omitempty"`
+	ConnectedAt   *time.Time                 `json:"connected_at,omitempty"`
+	CreatedAt     time.Time                  `json:"created_at"`
+
+	// EndsAt When the connection is closed at the latest.
+	EndsAt      *time.Time `json:"ends_at,omitempty"`
+	ExpiresAt   time.Time  `json:"expires_at"`
+	ID          string     `json:"id"`
+	JobID       string     `json:"job_id"`
+	RequestedBy string     `json:"requested_by"`
+
+	// State PENDING: being prepared. READY: waits for its one connection. OPEN: connected.
+	State ConsoleSessionState `json:"state"`
+
+	// Type Example: vnc
+	Type ConsoleType `json:"type"`
+	VMID string      `json:"vm_id"`
+}
+
+// ConsoleSessionCloseReason defines model for ConsoleSession.CloseReason.
+type ConsoleSessionCloseReason string
+
+// ConsoleSessionState PENDING: being prepared. READY: waits for its one connection. OPEN: connected.
+type ConsoleSessionState string
+
+// ConsoleSessionList defines model for ConsoleSessionList.
+type ConsoleSessionList struct {
+	Items         []ConsoleSession `json:"items"`
+	NextPageToken string           `json:"next_page_token"`
+}
+
+// ConsoleType Example: vnc
+type ConsoleType string
 
 // CreateFlavorRequest Example: {"disk_gib":20,"id":"small","memory_mib":2048,"name":"Small","vcpus":2}
 type CreateFlavorRequest struct {
@@ -1360,6 +1622,15 @@ type CreateServiceAccountRequest struct {
 	Name        Name         `json:"name"`
 }
 
+// CreateSnapshotRequest Example: {"memory":true,"name":"before-upgrade"}
+type CreateSnapshotRequest struct {
+	Description *Description `json:"description,omitempty"`
+
+	// Memory Keep the memory too. Absent: as the VM runs and its provider can.
+	Memory *bool `json:"memory,omitempty"`
+	Name   Name  `json:"name"`
+}
+
 // CreateSubnetRequest Example: {"cidr":"10.20.0.0/24","dns_servers":["10.20.0.2"],"gateway":"10.20.0.1","pool_end":"10.20.0.250","pool_start":"10.20.0.16"}
 type CreateSubnetRequest struct {
 	// Cidr Example: 10.20.0.0/24
@@ -1449,6 +1720,29 @@ type Credentials struct {
 // Description defines model for Description.
 type Description = string
 
+// Disk Example: {"created_at":"2026-03-02T08:30:00Z","id":"0198f3b2-6c1e-7b34-9d53-2f0c8e4a71b6","name":"data","serial":"0198f3b2-6c1e-7b34-9","size_gib":100,"status":"ATTACHED","updated_at":"2026-03-02T08:30:04Z","vm_id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6"}
+type Disk struct {
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+
+	// Serial How the guest sees it where the hypervisor shows it one (/dev/disk/by-id).
+	Serial    string     `json:"serial"`
+	SizeGib   int        `json:"size_gib"`
+	Status    DiskStatus `json:"status"`
+	UpdatedAt time.Time  `json:"updated_at"`
+	VMID      string     `json:"vm_id"`
+}
+
+// DiskStatus defines model for Disk.Status.
+type DiskStatus string
+
+// DiskList defines model for DiskList.
+type DiskList struct {
+	Items         []Disk `json:"items"`
+	NextPageToken string `json:"next_page_token"`
+}
+
 // Duration ISO 8601: hours, minutes and seconds.
 //
 // Example: PT1M30S
@@ -1533,6 +1827,11 @@ type FlavorList struct {
 	NextPageToken string   `json:"next_page_token"`
 }
 
+// ForceDeleteVMRequest Example: {"reason":"The provider burnt down."}
+type ForceDeleteVMRequest struct {
+	Reason string `json:"reason"`
+}
+
 // ID Opaque.
 type ID = string
 
@@ -1589,8 +1888,11 @@ type Job struct {
 	ProjectID       string            `json:"project_id"`
 	RequestID       string            `json:"request_id"`
 	RequestedBy     string            `json:"requested_by"`
-	Resource        JobResource       `json:"resource"`
-	Result          *JobResult        `json:"result,omitempty"`
+
+	// Residue What may be left of the job on the hypervisor or in the records.
+	Residue  *[]JobResidue `json:"residue,omitempty"`
+	Resource JobResource   `json:"resource"`
+	Result   *JobResult    `json:"result,omitempty"`
 
 	// Run Counts the runs of the job.
 	Run       int        `json:"run"`
@@ -1628,6 +1930,15 @@ type JobError struct {
 	Message string `json:"message"`
 }
 
+// JobLeftover defines model for JobLeftover.
+type JobLeftover struct {
+	// Ref The hypervisor's own name of it.
+	Ref string `json:"ref"`
+
+	// Type Example: vm
+	Type string `json:"type"`
+}
+
 // JobList defines model for JobList.
 type JobList struct {
 	Items         []Job  `json:"items"`
@@ -1642,6 +1953,17 @@ type JobProgress struct {
 	StepsTotal  int    `json:"steps_total"`
 }
 
+// JobResidue defines model for JobResidue.
+type JobResidue struct {
+	// Step The step that was not undone.
+	Step *string `json:"step,omitempty"`
+
+	// Type A thing on the hypervisor (vm, disk, snapshot), or a step that was not undone.
+	//
+	// Example: vm
+	Type string `json:"type"`
+}
+
 // JobResource defines model for JobResource.
 type JobResource struct {
 	ID string `json:"id"`
@@ -1652,6 +1974,9 @@ type JobResource struct {
 
 // JobResult defines model for JobResult.
 type JobResult struct {
+	// Console Of a job vm.console, for who asked for it, until it is used.
+	Console *ConsoleAccess `json:"console,omitempty"`
+
 	// NoOp What was asked for held already.
 	NoOp *bool `json:"no_op,omitempty"`
 }
@@ -1728,6 +2053,18 @@ type MemberList struct {
 	Items         []Member `json:"items"`
 	NextPageToken string   `json:"next_page_token"`
 }
+
+// MigrateVMRequest Example: {"node_id":"0198f39b-93c6-7d5e-a1b4-0f6e82d7c9a3"}
+type MigrateVMRequest struct {
+	// Mode Absent: live for a running VM, cold for a stopped one.
+	Mode *MigrateVMRequestMode `json:"mode,omitempty"`
+
+	// NodeID Opaque.
+	NodeID *ID `json:"node_id,omitempty"`
+}
+
+// MigrateVMRequestMode Absent: live for a running VM, cold for a stopped one.
+type MigrateVMRequestMode string
 
 // Name defines model for Name.
 type Name = string
@@ -1817,6 +2154,12 @@ type NodeList struct {
 // OSType defines model for OSType.
 type OSType string
 
+// OpenConsoleRequest Example: {"type":"vnc"}
+type OpenConsoleRequest struct {
+	// Type Absent: the best that the VM has.
+	Type *ConsoleType `json:"type,omitempty"`
+}
+
 // OpsCreateRoleBindingRequest Example: {"display_name":"Ada","principal":{"issuer":"https://login.example.org","subject":"ada"},"role_id":"owner","tenant_id":"acme"}
 type OpsCreateRoleBindingRequest struct {
 	DisplayName *Name `json:"display_name,omitempty"`
@@ -1869,14 +2212,23 @@ type OpsJob struct {
 	FinishedAt   *time.Time        `json:"finished_at,omitempty"`
 	ID           string            `json:"id"`
 
+	// Leftovers The residue that has a name on the hypervisor.
+	Leftovers *[]JobLeftover `json:"leftovers,omitempty"`
+
 	// PreemptsJobID The job that this one cancelled.
 	PreemptsJobID *string     `json:"preempts_job_id,omitempty"`
 	Progress      JobProgress `json:"progress"`
 	ProjectID     string      `json:"project_id"`
-	RequestID     string      `json:"request_id"`
-	RequestedBy   string      `json:"requested_by"`
-	Resource      JobResource `json:"resource"`
-	Result        *JobResult  `json:"result,omitempty"`
+
+	// Reason Why an operator asked for the job.
+	Reason      *string `json:"reason,omitempty"`
+	RequestID   string  `json:"request_id"`
+	RequestedBy string  `json:"requested_by"`
+
+	// Residue What may be left of the job on the hypervisor or in the records.
+	Residue  *[]JobResidue `json:"residue,omitempty"`
+	Resource JobResource   `json:"resource"`
+	Result   *JobResult    `json:"result,omitempty"`
 
 	// Run Counts the runs of the job.
 	Run       int        `json:"run"`
@@ -2163,6 +2515,21 @@ type RebootVMRequest struct {
 // RebootVMRequestMode defines model for RebootVMRequest.Mode.
 type RebootVMRequestMode string
 
+// RebuildVMRequest Example: {"image_id":"debian-13"}
+type RebuildVMRequest struct {
+	// ImageID Opaque.
+	ImageID ID `json:"image_id"`
+}
+
+// ResizeVMRequest Example: {"disk_gib":40,"flavor_id":"large"}
+type ResizeVMRequest struct {
+	// DiskGib Never less than the VM has. Absent: the size of the flavor where that is more.
+	DiskGib *int `json:"disk_gib,omitempty"`
+
+	// FlavorID Opaque.
+	FlavorID *ID `json:"flavor_id,omitempty"`
+}
+
 // Role Example: {"built_in":false,"created_at":"2026-03-02T08:30:00Z","description":"May see VMs and restart them","id":"0198f39e-d2b7-7a80-9c3b-1e57f4a8630d","name":"Restarter","permissions":["vm.read","vm.reboot","job.read"],"plane":"tenant","updated_at":"2026-03-02T08:30:00Z"}
 type Role struct {
 	BuiltIn     bool       `json:"built_in"`
@@ -2273,6 +2640,29 @@ type ServiceAccountList struct {
 // Slug An ID of the operator's choice; without it one is made.
 type Slug = string
 
+// Snapshot Example: {"created_at":"2026-03-02T08:30:00Z","description":"","id":"0198f3b0-6c1e-7b34-9d53-2f0c8e4a71b6","memory":true,"name":"before-upgrade","status":"READY","updated_at":"2026-03-02T08:30:04Z","vm_id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6"}
+type Snapshot struct {
+	CreatedAt   time.Time `json:"created_at"`
+	Description string    `json:"description"`
+	ID          string    `json:"id"`
+
+	// Memory Holds the memory of a running VM.
+	Memory    bool           `json:"memory"`
+	Name      string         `json:"name"`
+	Status    SnapshotStatus `json:"status"`
+	UpdatedAt time.Time      `json:"updated_at"`
+	VMID      string         `json:"vm_id"`
+}
+
+// SnapshotStatus defines model for Snapshot.Status.
+type SnapshotStatus string
+
+// SnapshotList defines model for SnapshotList.
+type SnapshotList struct {
+	Items         []Snapshot `json:"items"`
+	NextPageToken string     `json:"next_page_token"`
+}
+
 // Status Example: {"components":[{"name":"database","state":"OPERATIONAL"},{"name":"temporal","state":"OPERATIONAL"}],"state":"DEGRADED","zones":[{"state":"OPERATIONAL","zone_id":"eu-1"},{"state":"DEGRADED","zone_id":"eu-2"}]}
 type Status struct {
 	Components []StatusComponent `json:"components"`
@@ -2292,10 +2682,11 @@ type StatusState string
 
 // StepCompensation The undoing of a step; a read at verified_at has proved it.
 type StepCompensation struct {
-	Attempt    int               `json:"attempt"`
-	Error      *JobError         `json:"error,omitempty"`
-	State      CompensationState `json:"state"`
-	VerifiedAt *time.Time        `json:"verified_at,omitempty"`
+	Attempt     int               `json:"attempt"`
+	Error       *JobError         `json:"error,omitempty"`
+	NextRetryAt *time.Time        `json:"next_retry_at,omitempty"`
+	State       CompensationState `json:"state"`
+	VerifiedAt  *time.Time        `json:"verified_at,omitempty"`
 }
 
 // StepState defines model for StepState.
@@ -2425,7 +2816,7 @@ type UpdateZoneRequest struct {
 	Name        *Name        `json:"name,omitempty"`
 }
 
-// VM Example: {"addresses":[{"ip":"10.20.0.17","mac":"52:54:00:3a:1f:c2"}],"capabilities":["supports_cloud_init"],"conditions":[],"created_at":"2026-03-02T08:30:00Z","current_job_id":"","delete_protection":true,"description":"The shop's first front end","desired_power_state":"RUNNING","disk_gib":20,"flavor_id":"small","generation":1,"id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6","image_id":"ubuntu-24-04","memory_mib":2048,"metadata":{"owner":"team-shop"},"name":"web-1","networks":[{"ip_address":"10.20.0.17","mac":"52:54:00:3a:1f:c2","network_id":"front"}],"observed_at":"2026-03-02T08:30:12Z","observed_generation":1,"placement":{"zone":"eu-1"},"power_state":"RUNNING","project_id":"shop","ssh_keys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"],"status":"ACTIVE","status_reason":"","tags":{"env":"production"},"updated_at":"2026-03-02T08:30:12Z","vcpus":2}
+// VM Example: {"addresses":[{"ip":"10.20.0.17","mac":"52:54:00:3a:1f:c2"}],"capabilities":["supports_cloud_init"],"conditions":[],"created_at":"2026-03-02T08:30:00Z","current_job_id":"","delete_protection":true,"description":"The shop's first front end","desired_power_state":"RUNNING","disk_gib":20,"flavor_id":"small","generation":1,"id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6","image_id":"ubuntu-24-04","memory_mib":2048,"metadata":{"owner":"team-shop"},"name":"web-1","networks":[{"id":"5254003a1fc2","ip_address":"10.20.0.17","mac":"52:54:00:3a:1f:c2","network_id":"front","status":"ATTACHED"}],"observed_at":"2026-03-02T08:30:12Z","observed_generation":1,"placement":{"zone":"eu-1"},"power_state":"RUNNING","project_id":"shop","ssh_keys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"],"status":"ACTIVE","status_reason":"","tags":{"env":"production"},"updated_at":"2026-03-02T08:30:12Z","vcpus":2}
 type VM struct {
 	Addresses    []Address    `json:"addresses"`
 	Capabilities []Capability `json:"capabilities"`
@@ -2479,11 +2870,17 @@ type VMName = string
 
 // VMNetwork defines model for VMNetwork.
 type VMNetwork struct {
+	ID string `json:"id"`
+
 	// IPAddress The address that is allocated to the interface.
-	IPAddress *string `json:"ip_address,omitempty"`
-	Mac       string  `json:"mac"`
-	NetworkID string  `json:"network_id"`
+	IPAddress *string         `json:"ip_address,omitempty"`
+	Mac       string          `json:"mac"`
+	NetworkID string          `json:"network_id"`
+	Status    VMNetworkStatus `json:"status"`
 }
+
+// VMNetworkStatus defines model for VMNetwork.Status.
+type VMNetworkStatus string
 
 // VMStatus defines model for VMStatus.
 type VMStatus string
@@ -2594,6 +2991,9 @@ type CreatedAfter = time.Time
 // CreatedBefore defines model for createdBefore.
 type CreatedBefore = time.Time
 
+// DiskID Opaque.
+type DiskID = ID
+
 // FlavorID Opaque.
 type FlavorID = ID
 
@@ -2630,6 +3030,9 @@ type Limit = int
 // NetworkID Opaque.
 type NetworkID = ID
 
+// NicID Opaque.
+type NicID = ID
+
 // PageToken defines model for pageToken.
 type PageToken = string
 
@@ -2653,6 +3056,12 @@ type ScopeType string
 
 // ServiceAccountID Opaque.
 type ServiceAccountID = ID
+
+// SessionID Opaque.
+type SessionID = ID
+
+// SnapshotID Opaque.
+type SnapshotID = ID
 
 // SSHKeyID Opaque.
 type SSHKeyID = ID
@@ -2887,6 +3296,12 @@ type OpsCancelJobParams struct {
 
 // OpsRetryJobParams defines parameters for OpsRetryJob.
 type OpsRetryJobParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// OpsRetryJobStepParams defines parameters for OpsRetryJobStep.
+type OpsRetryJobStepParams struct {
 	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
@@ -3207,6 +3622,24 @@ type OpsListVMsParamsSort string
 type OpsGetVMParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsForceDeleteVMParams defines parameters for OpsForceDeleteVM.
+type OpsForceDeleteVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// OpsMigrateVMParams defines parameters for OpsMigrateVM.
+type OpsMigrateVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // OpsListZonesParams defines parameters for OpsListZones.
@@ -3555,6 +3988,48 @@ type UpdateVMParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListConsoleSessionsParams defines parameters for ListConsoleSessions.
+type ListConsoleSessionsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// CloseConsoleSessionParams defines parameters for CloseConsoleSession.
+type CloseConsoleSessionParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListDisksParams defines parameters for ListDisks.
+type ListDisksParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// AttachDiskParams defines parameters for AttachDisk.
+type AttachDiskParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// DetachDiskParams defines parameters for DetachDisk.
+type DetachDiskParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListVMJobsParams defines parameters for ListVMJobs.
 type ListVMJobsParams struct {
 	// Limit Items a page.
@@ -3579,8 +4054,122 @@ type ListVMJobsParamsSort string
 // ListVMJobsParamsOutcome defines parameters for ListVMJobs.
 type ListVMJobsParamsOutcome string
 
+// AttachNICParams defines parameters for AttachNIC.
+type AttachNICParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// DetachNICParams defines parameters for DetachNIC.
+type DetachNICParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListSnapshotsParams defines parameters for ListSnapshots.
+type ListSnapshotsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// CreateSnapshotParams defines parameters for CreateSnapshot.
+type CreateSnapshotParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// DeleteSnapshotParams defines parameters for DeleteSnapshot.
+type DeleteSnapshotParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RevertSnapshotParams defines parameters for RevertSnapshot.
+type RevertSnapshotParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// CloneVMParams defines parameters for CloneVM.
+type CloneVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// OpenVMConsoleParams defines parameters for OpenVMConsole.
+type OpenVMConsoleParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // RebootVMParams defines parameters for RebootVM.
 type RebootVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RebuildVMParams defines parameters for RebuildVM.
+type RebuildVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ResetVMParams defines parameters for ResetVM.
+type ResetVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ResizeVMParams defines parameters for ResizeVM.
+type ResizeVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ResumeVMParams defines parameters for ResumeVM.
+type ResumeVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RetryVMParams defines parameters for RetryVM.
+type RetryVMParams struct {
 	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
@@ -3599,6 +4188,15 @@ type StartVMParams struct {
 
 // StopVMParams defines parameters for StopVM.
 type StopVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// SuspendVMParams defines parameters for SuspendVM.
+type SuspendVMParams struct {
 	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
@@ -3699,6 +4297,9 @@ type OpsCancelJobJSONRequestBody = NoParameters
 // OpsRetryJobJSONRequestBody defines body for OpsRetryJob for application/json ContentType.
 type OpsRetryJobJSONRequestBody = NoParameters
 
+// OpsRetryJobStepJSONRequestBody defines body for OpsRetryJobStep for application/json ContentType.
+type OpsRetryJobStepJSONRequestBody = NoParameters
+
 // OpsCreateNetworkJSONRequestBody defines body for OpsCreateNetwork for application/json ContentType.
 type OpsCreateNetworkJSONRequestBody = CreateNetworkRequest
 
@@ -3732,6 +4333,12 @@ type OpsCreateTenantJSONRequestBody = CreateTenantRequest
 // OpsUpdateTenantJSONRequestBody defines body for OpsUpdateTenant for application/json ContentType.
 type OpsUpdateTenantJSONRequestBody = UpdateTenantRequest
 
+// OpsForceDeleteVMJSONRequestBody defines body for OpsForceDeleteVM for application/json ContentType.
+type OpsForceDeleteVMJSONRequestBody = ForceDeleteVMRequest
+
+// OpsMigrateVMJSONRequestBody defines body for OpsMigrateVM for application/json ContentType.
+type OpsMigrateVMJSONRequestBody = MigrateVMRequest
+
 // OpsCreateZoneJSONRequestBody defines body for OpsCreateZone for application/json ContentType.
 type OpsCreateZoneJSONRequestBody = CreateZoneRequest
 
@@ -3762,14 +4369,50 @@ type CreateVMJSONRequestBody = CreateVMRequest
 // UpdateVMJSONRequestBody defines body for UpdateVM for application/json ContentType.
 type UpdateVMJSONRequestBody = UpdateVMRequest
 
+// AttachDiskJSONRequestBody defines body for AttachDisk for application/json ContentType.
+type AttachDiskJSONRequestBody = AttachDiskRequest
+
+// AttachNICJSONRequestBody defines body for AttachNIC for application/json ContentType.
+type AttachNICJSONRequestBody = AttachNICRequest
+
+// CreateSnapshotJSONRequestBody defines body for CreateSnapshot for application/json ContentType.
+type CreateSnapshotJSONRequestBody = CreateSnapshotRequest
+
+// RevertSnapshotJSONRequestBody defines body for RevertSnapshot for application/json ContentType.
+type RevertSnapshotJSONRequestBody = NoParameters
+
+// CloneVMJSONRequestBody defines body for CloneVM for application/json ContentType.
+type CloneVMJSONRequestBody = CloneVMRequest
+
+// OpenVMConsoleJSONRequestBody defines body for OpenVMConsole for application/json ContentType.
+type OpenVMConsoleJSONRequestBody = OpenConsoleRequest
+
 // RebootVMJSONRequestBody defines body for RebootVM for application/json ContentType.
 type RebootVMJSONRequestBody = RebootVMRequest
+
+// RebuildVMJSONRequestBody defines body for RebuildVM for application/json ContentType.
+type RebuildVMJSONRequestBody = RebuildVMRequest
+
+// ResetVMJSONRequestBody defines body for ResetVM for application/json ContentType.
+type ResetVMJSONRequestBody = NoParameters
+
+// ResizeVMJSONRequestBody defines body for ResizeVM for application/json ContentType.
+type ResizeVMJSONRequestBody = ResizeVMRequest
+
+// ResumeVMJSONRequestBody defines body for ResumeVM for application/json ContentType.
+type ResumeVMJSONRequestBody = NoParameters
+
+// RetryVMJSONRequestBody defines body for RetryVM for application/json ContentType.
+type RetryVMJSONRequestBody = NoParameters
 
 // StartVMJSONRequestBody defines body for StartVM for application/json ContentType.
 type StartVMJSONRequestBody = NoParameters
 
 // StopVMJSONRequestBody defines body for StopVM for application/json ContentType.
 type StopVMJSONRequestBody = StopVMRequest
+
+// SuspendVMJSONRequestBody defines body for SuspendVM for application/json ContentType.
+type SuspendVMJSONRequestBody = NoParameters
 
 // CreateTenantRoleBindingJSONRequestBody defines body for CreateTenantRoleBinding for application/json ContentType.
 type CreateTenantRoleBindingJSONRequestBody = CreateRoleBindingRequest
@@ -4040,7 +4683,7 @@ type ClientInterface interface {
 
 	// OpsAbandonJobWithBody End a job that cannot undo what it did
 	//
-	// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+	// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in it. For one that is WAITING with the reason UNKNOWN_OUTCOME: it ends FAILED with that code.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4049,7 +4692,7 @@ type ClientInterface interface {
 
 	// OpsAbandonJob End a job that cannot undo what it did
 	//
-	// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+	// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in it. For one that is WAITING with the reason UNKNOWN_OUTCOME: it ends FAILED with that code.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4087,6 +4730,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /ops/v1/jobs/{jobId}:retry (the `OpsRetryJob` operationId).
 	OpsRetryJob(ctx context.Context, jobID JobID, params *OpsRetryJobParams, body OpsRetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsRetryJobStepWithBody Try again the step whose outcome is not known
+	//
+	// For a job in state WAITING with the reason UNKNOWN_OUTCOME.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:retry-step (the `OpsRetryJobStep` operationId).
+	OpsRetryJobStepWithBody(ctx context.Context, jobID JobID, params *OpsRetryJobStepParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsRetryJobStep Try again the step whose outcome is not known
+	//
+	// For a job in state WAITING with the reason UNKNOWN_OUTCOME.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:retry-step (the `OpsRetryJobStep` operationId).
+	OpsRetryJobStep(ctx context.Context, jobID JobID, params *OpsRetryJobStepParams, body OpsRetryJobStepJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// OpsListNetworks List networks
 	//
@@ -4382,6 +5043,42 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /ops/v1/vms/{vmId} (the `OpsGetVM` operationId).
 	OpsGetVM(ctx context.Context, vmid VMID, params *OpsGetVMParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsForceDeleteVMWithBody Delete a VM, whatever its provider says
+	//
+	// The job at work is cancelled, and given up if it does not end. The provider is asked to delete the VM for a bounded time; what cannot be proven gone is listed in the result of the job, and the record is deleted.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /ops/v1/vms/{vmId}:force-delete (the `OpsForceDeleteVM` operationId).
+	OpsForceDeleteVMWithBody(ctx context.Context, vmid VMID, params *OpsForceDeleteVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsForceDeleteVM Delete a VM, whatever its provider says
+	//
+	// The job at work is cancelled, and given up if it does not end. The provider is asked to delete the VM for a bounded time; what cannot be proven gone is listed in the result of the job, and the record is deleted.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /ops/v1/vms/{vmId}:force-delete (the `OpsForceDeleteVM` operationId).
+	OpsForceDeleteVM(ctx context.Context, vmid VMID, params *OpsForceDeleteVMParams, body OpsForceDeleteVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsMigrateVMWithBody Move a VM to another node of its provider
+	//
+	// Without a node the scheduler chooses. A running VM moves live, a stopped one cold.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /ops/v1/vms/{vmId}:migrate (the `OpsMigrateVM` operationId).
+	OpsMigrateVMWithBody(ctx context.Context, vmid VMID, params *OpsMigrateVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpsMigrateVM Move a VM to another node of its provider
+	//
+	// Without a node the scheduler chooses. A running VM moves live, a stopped one cold.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /ops/v1/vms/{vmId}:migrate (the `OpsMigrateVM` operationId).
+	OpsMigrateVM(ctx context.Context, vmid VMID, params *OpsMigrateVMParams, body OpsMigrateVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// OpsListZones List zones
 	//
@@ -4700,10 +5397,173 @@ type ClientInterface interface {
 	// Corresponds with PATCH /tenant/v1/projects/{projectId}/vms/{vmId} (the `UpdateVM` operationId).
 	UpdateVM(ctx context.Context, projectID ProjectID, vmid VMID, params *UpdateVMParams, body UpdateVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListConsoleSessions List the console sessions of a VM
+	//
+	// Newest first: who, when, from where, and how it ended.
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/console-sessions (the `ListConsoleSessions` operationId).
+	ListConsoleSessions(ctx context.Context, projectID ProjectID, vmid VMID, params *ListConsoleSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CloseConsoleSession Close a console session
+	//
+	// The connection ends within 2 seconds. A session that has ended answers its job.
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/console-sessions/{sessionId} (the `CloseConsoleSession` operationId).
+	CloseConsoleSession(ctx context.Context, projectID ProjectID, vmid VMID, sessionID SessionID, params *CloseConsoleSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListDisks List the data disks of a VM
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/disks (the `ListDisks` operationId).
+	ListDisks(ctx context.Context, projectID ProjectID, vmid VMID, params *ListDisksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AttachDiskWithBody Attach a new data disk
+	//
+	// The disk is blank. The resource_id is that of the disk.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/disks (the `AttachDisk` operationId).
+	AttachDiskWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachDiskParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AttachDisk Attach a new data disk
+	//
+	// The disk is blank. The resource_id is that of the disk.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/disks (the `AttachDisk` operationId).
+	AttachDisk(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachDiskParams, body AttachDiskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DetachDisk Detach a data disk and delete it
+	//
+	// What is on it is lost. A guest that does not let go of it in time keeps it, and the job fails with GUEST_TIMEOUT.
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/disks/{diskId} (the `DetachDisk` operationId).
+	DetachDisk(ctx context.Context, projectID ProjectID, vmid VMID, diskID DiskID, params *DetachDiskParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDisk Read a data disk
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/disks/{diskId} (the `GetDisk` operationId).
+	GetDisk(ctx context.Context, projectID ProjectID, vmid VMID, diskID DiskID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListVMJobs List the jobs of a VM
 	//
 	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/jobs (the `ListVMJobs` operationId).
 	ListVMJobs(ctx context.Context, projectID ProjectID, vmid VMID, params *ListVMJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AttachNICWithBody Attach a network
+	//
+	// The interface gets an address of the network if it has subnets. The resource_id is that of the interface.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/nics (the `AttachNIC` operationId).
+	AttachNICWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachNICParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AttachNIC Attach a network
+	//
+	// The interface gets an address of the network if it has subnets. The resource_id is that of the interface.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/nics (the `AttachNIC` operationId).
+	AttachNIC(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachNICParams, body AttachNICJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DetachNIC Detach a network
+	//
+	// Its address is given back.
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/nics/{nicId} (the `DetachNIC` operationId).
+	DetachNIC(ctx context.Context, projectID ProjectID, vmid VMID, nicID NicID, params *DetachNICParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSnapshots List the snapshots of a VM
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots (the `ListSnapshots` operationId).
+	ListSnapshots(ctx context.Context, projectID ProjectID, vmid VMID, params *ListSnapshotsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSnapshotWithBody Take a snapshot of a VM
+	//
+	// The resource_id is that of the snapshot.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots (the `CreateSnapshot` operationId).
+	CreateSnapshotWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *CreateSnapshotParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateSnapshot Take a snapshot of a VM
+	//
+	// The resource_id is that of the snapshot.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots (the `CreateSnapshot` operationId).
+	CreateSnapshot(ctx context.Context, projectID ProjectID, vmid VMID, params *CreateSnapshotParams, body CreateSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteSnapshot Delete a snapshot
+	//
+	// The VM and its other snapshots stay as they are.
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId} (the `DeleteSnapshot` operationId).
+	DeleteSnapshot(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *DeleteSnapshotParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSnapshot Read a snapshot
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId} (the `GetSnapshot` operationId).
+	GetSnapshot(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevertSnapshotWithBody Take a VM back to a snapshot
+	//
+	// Afterwards the VM runs if the snapshot has memory, or if it ran before.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId}:revert (the `RevertSnapshot` operationId).
+	RevertSnapshotWithBody(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *RevertSnapshotParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevertSnapshot Take a VM back to a snapshot
+	//
+	// Afterwards the VM runs if the snapshot has memory, or if it ran before.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId}:revert (the `RevertSnapshot` operationId).
+	RevertSnapshot(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *RevertSnapshotParams, body RevertSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CloneVMWithBody Make a VM from a stopped one
+	//
+	// The new VM has a copy of the root disk, an identity and addresses of its own. Snapshots and data disks are not copied. The resource_id is that of the new VM.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:clone (the `CloneVM` operationId).
+	CloneVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *CloneVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CloneVM Make a VM from a stopped one
+	//
+	// The new VM has a copy of the root disk, an identity and addresses of its own. Snapshots and data disks are not copied. The resource_id is that of the new VM.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:clone (the `CloneVM` operationId).
+	CloneVM(ctx context.Context, projectID ProjectID, vmid VMID, params *CloneVMParams, body CloneVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpenVMConsoleWithBody Open a console of a running VM
+	//
+	// The url is good for one connection within 60 seconds. Of type vnc and web it is a page; of type rdp and spice a file for a client of that kind. Where the console is not ready within 10 seconds the answer is 202, and the job bears the result.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:console (the `OpenVMConsole` operationId).
+	OpenVMConsoleWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *OpenVMConsoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpenVMConsole Open a console of a running VM
+	//
+	// The url is good for one connection within 60 seconds. Of type vnc and web it is a page; of type rdp and spice a file for a client of that kind. Where the console is not ready within 10 seconds the answer is 202, and the job bears the result.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:console (the `OpenVMConsole` operationId).
+	OpenVMConsole(ctx context.Context, projectID ProjectID, vmid VMID, params *OpenVMConsoleParams, body OpenVMConsoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RebootVMWithBody Reboot a running VM
 	//
@@ -4718,6 +5578,92 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:reboot (the `RebootVM` operationId).
 	RebootVM(ctx context.Context, projectID ProjectID, vmid VMID, params *RebootVMParams, body RebootVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RebuildVMWithBody Give a stopped VM a new root disk from an image
+	//
+	// What is on the root disk is lost; addresses, interfaces and data disks stay.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:rebuild (the `RebuildVM` operationId).
+	RebuildVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *RebuildVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RebuildVM Give a stopped VM a new root disk from an image
+	//
+	// What is on the root disk is lost; addresses, interfaces and data disks stay.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:rebuild (the `RebuildVM` operationId).
+	RebuildVM(ctx context.Context, projectID ProjectID, vmid VMID, params *RebuildVMParams, body RebuildVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResetVMWithBody Reset a running VM
+	//
+	// As its reset button does; the guest is not asked.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:reset (the `ResetVM` operationId).
+	ResetVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *ResetVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResetVM Reset a running VM
+	//
+	// As its reset button does; the guest is not asked.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:reset (the `ResetVM` operationId).
+	ResetVM(ctx context.Context, projectID ProjectID, vmid VMID, params *ResetVMParams, body ResetVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResizeVMWithBody Give a VM another size
+	//
+	// A stopped VM takes any size whose disk is not smaller. A running one takes more of each where its capabilities include supports_hot_resize.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resize (the `ResizeVM` operationId).
+	ResizeVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *ResizeVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResizeVM Give a VM another size
+	//
+	// A stopped VM takes any size whose disk is not smaller. A running one takes more of each where its capabilities include supports_hot_resize.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resize (the `ResizeVM` operationId).
+	ResizeVM(ctx context.Context, projectID ProjectID, vmid VMID, params *ResizeVMParams, body ResizeVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeVMWithBody Resume a suspended or paused VM
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resume (the `ResumeVM` operationId).
+	ResumeVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *ResumeVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeVM Resume a suspended or paused VM
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resume (the `ResumeVM` operationId).
+	ResumeVM(ctx context.Context, projectID ProjectID, vmid VMID, params *ResumeVMParams, body ResumeVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryVMWithBody Run the failed create of a VM again
+	//
+	// The job is the one that failed; its run counts up.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:retry (the `RetryVM` operationId).
+	RetryVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *RetryVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryVM Run the failed create of a VM again
+	//
+	// The job is the one that failed; its run counts up.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:retry (the `RetryVM` operationId).
+	RetryVM(ctx context.Context, projectID ProjectID, vmid VMID, params *RetryVMParams, body RetryVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StartVMWithBody Power a VM on
 	//
@@ -4750,6 +5696,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:stop (the `StopVM` operationId).
 	StopVM(ctx context.Context, projectID ProjectID, vmid VMID, params *StopVMParams, body StopVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuspendVMWithBody Suspend a running VM
+	//
+	// Its memory is kept, and its CPUs stand still until it is resumed.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:suspend (the `SuspendVM` operationId).
+	SuspendVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *SuspendVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SuspendVM Suspend a running VM
+	//
+	// Its memory is kept, and its CPUs stand still until it is resumed.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:suspend (the `SuspendVM` operationId).
+	SuspendVM(ctx context.Context, projectID ProjectID, vmid VMID, params *SuspendVMParams, body SuspendVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetTenantQuota Read what the tenant may use and uses
 	//
@@ -5331,7 +6295,7 @@ func (c *Client) OpsStreamJobEvents(ctx context.Context, jobID JobID, params *Op
 
 // OpsAbandonJobWithBody End a job that cannot undo what it did
 //
-// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in it. For one that is WAITING with the reason UNKNOWN_OUTCOME: it ends FAILED with that code.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5350,7 +6314,7 @@ func (c *Client) OpsAbandonJobWithBody(ctx context.Context, jobID JobID, params 
 
 // OpsAbandonJob End a job that cannot undo what it did
 //
-// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in it. For one that is WAITING with the reason UNKNOWN_OUTCOME: it ends FAILED with that code.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5429,6 +6393,44 @@ func (c *Client) OpsRetryJobWithBody(ctx context.Context, jobID JobID, params *O
 // Corresponds with POST /ops/v1/jobs/{jobId}:retry (the `OpsRetryJob` operationId).
 func (c *Client) OpsRetryJob(ctx context.Context, jobID JobID, params *OpsRetryJobParams, body OpsRetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewOpsRetryJobRequest(c.Server, jobID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsRetryJobStepWithBody Try again the step whose outcome is not known
+//
+// For a job in state WAITING with the reason UNKNOWN_OUTCOME.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:retry-step (the `OpsRetryJobStep` operationId).
+func (c *Client) OpsRetryJobStepWithBody(ctx context.Context, jobID JobID, params *OpsRetryJobStepParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsRetryJobStepRequestWithBody(c.Server, jobID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsRetryJobStep Try again the step whose outcome is not known
+//
+// For a job in state WAITING with the reason UNKNOWN_OUTCOME.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:retry-step (the `OpsRetryJobStep` operationId).
+func (c *Client) OpsRetryJobStep(ctx context.Context, jobID JobID, params *OpsRetryJobStepParams, body OpsRetryJobStepJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsRetryJobStepRequest(c.Server, jobID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6174,6 +7176,82 @@ func (c *Client) OpsListVMs(ctx context.Context, params *OpsListVMsParams, reqEd
 // Corresponds with GET /ops/v1/vms/{vmId} (the `OpsGetVM` operationId).
 func (c *Client) OpsGetVM(ctx context.Context, vmid VMID, params *OpsGetVMParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewOpsGetVMRequest(c.Server, vmid, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsForceDeleteVMWithBody Delete a VM, whatever its provider says
+//
+// The job at work is cancelled, and given up if it does not end. The provider is asked to delete the VM for a bounded time; what cannot be proven gone is listed in the result of the job, and the record is deleted.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /ops/v1/vms/{vmId}:force-delete (the `OpsForceDeleteVM` operationId).
+func (c *Client) OpsForceDeleteVMWithBody(ctx context.Context, vmid VMID, params *OpsForceDeleteVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsForceDeleteVMRequestWithBody(c.Server, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsForceDeleteVM Delete a VM, whatever its provider says
+//
+// The job at work is cancelled, and given up if it does not end. The provider is asked to delete the VM for a bounded time; what cannot be proven gone is listed in the result of the job, and the record is deleted.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /ops/v1/vms/{vmId}:force-delete (the `OpsForceDeleteVM` operationId).
+func (c *Client) OpsForceDeleteVM(ctx context.Context, vmid VMID, params *OpsForceDeleteVMParams, body OpsForceDeleteVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsForceDeleteVMRequest(c.Server, vmid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsMigrateVMWithBody Move a VM to another node of its provider
+//
+// Without a node the scheduler chooses. A running VM moves live, a stopped one cold.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /ops/v1/vms/{vmId}:migrate (the `OpsMigrateVM` operationId).
+func (c *Client) OpsMigrateVMWithBody(ctx context.Context, vmid VMID, params *OpsMigrateVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsMigrateVMRequestWithBody(c.Server, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpsMigrateVM Move a VM to another node of its provider
+//
+// Without a node the scheduler chooses. A running VM moves live, a stopped one cold.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /ops/v1/vms/{vmId}:migrate (the `OpsMigrateVM` operationId).
+func (c *Client) OpsMigrateVM(ctx context.Context, vmid VMID, params *OpsMigrateVMParams, body OpsMigrateVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpsMigrateVMRequest(c.Server, vmid, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6971,11 +8049,384 @@ func (c *Client) UpdateVM(ctx context.Context, projectID ProjectID, vmid VMID, p
 	return c.Client.Do(req)
 }
 
+// ListConsoleSessions List the console sessions of a VM
+//
+// Newest first: who, when, from where, and how it ended.
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/console-sessions (the `ListConsoleSessions` operationId).
+func (c *Client) ListConsoleSessions(ctx context.Context, projectID ProjectID, vmid VMID, params *ListConsoleSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListConsoleSessionsRequest(c.Server, projectID, vmid, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CloseConsoleSession Close a console session
+//
+// The connection ends within 2 seconds. A session that has ended answers its job.
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/console-sessions/{sessionId} (the `CloseConsoleSession` operationId).
+func (c *Client) CloseConsoleSession(ctx context.Context, projectID ProjectID, vmid VMID, sessionID SessionID, params *CloseConsoleSessionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCloseConsoleSessionRequest(c.Server, projectID, vmid, sessionID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDisks List the data disks of a VM
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/disks (the `ListDisks` operationId).
+func (c *Client) ListDisks(ctx context.Context, projectID ProjectID, vmid VMID, params *ListDisksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDisksRequest(c.Server, projectID, vmid, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AttachDiskWithBody Attach a new data disk
+//
+// The disk is blank. The resource_id is that of the disk.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/disks (the `AttachDisk` operationId).
+func (c *Client) AttachDiskWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachDiskParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAttachDiskRequestWithBody(c.Server, projectID, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AttachDisk Attach a new data disk
+//
+// The disk is blank. The resource_id is that of the disk.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/disks (the `AttachDisk` operationId).
+func (c *Client) AttachDisk(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachDiskParams, body AttachDiskJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAttachDiskRequest(c.Server, projectID, vmid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DetachDisk Detach a data disk and delete it
+//
+// What is on it is lost. A guest that does not let go of it in time keeps it, and the job fails with GUEST_TIMEOUT.
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/disks/{diskId} (the `DetachDisk` operationId).
+func (c *Client) DetachDisk(ctx context.Context, projectID ProjectID, vmid VMID, diskID DiskID, params *DetachDiskParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDetachDiskRequest(c.Server, projectID, vmid, diskID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDisk Read a data disk
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/disks/{diskId} (the `GetDisk` operationId).
+func (c *Client) GetDisk(ctx context.Context, projectID ProjectID, vmid VMID, diskID DiskID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDiskRequest(c.Server, projectID, vmid, diskID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListVMJobs List the jobs of a VM
 //
 // Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/jobs (the `ListVMJobs` operationId).
 func (c *Client) ListVMJobs(ctx context.Context, projectID ProjectID, vmid VMID, params *ListVMJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListVMJobsRequest(c.Server, projectID, vmid, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AttachNICWithBody Attach a network
+//
+// The interface gets an address of the network if it has subnets. The resource_id is that of the interface.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/nics (the `AttachNIC` operationId).
+func (c *Client) AttachNICWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachNICParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAttachNICRequestWithBody(c.Server, projectID, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AttachNIC Attach a network
+//
+// The interface gets an address of the network if it has subnets. The resource_id is that of the interface.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/nics (the `AttachNIC` operationId).
+func (c *Client) AttachNIC(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachNICParams, body AttachNICJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAttachNICRequest(c.Server, projectID, vmid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DetachNIC Detach a network
+//
+// Its address is given back.
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/nics/{nicId} (the `DetachNIC` operationId).
+func (c *Client) DetachNIC(ctx context.Context, projectID ProjectID, vmid VMID, nicID NicID, params *DetachNICParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDetachNICRequest(c.Server, projectID, vmid, nicID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSnapshots List the snapshots of a VM
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots (the `ListSnapshots` operationId).
+func (c *Client) ListSnapshots(ctx context.Context, projectID ProjectID, vmid VMID, params *ListSnapshotsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSnapshotsRequest(c.Server, projectID, vmid, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSnapshotWithBody Take a snapshot of a VM
+//
+// The resource_id is that of the snapshot.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots (the `CreateSnapshot` operationId).
+func (c *Client) CreateSnapshotWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *CreateSnapshotParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSnapshotRequestWithBody(c.Server, projectID, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateSnapshot Take a snapshot of a VM
+//
+// The resource_id is that of the snapshot.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots (the `CreateSnapshot` operationId).
+func (c *Client) CreateSnapshot(ctx context.Context, projectID ProjectID, vmid VMID, params *CreateSnapshotParams, body CreateSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateSnapshotRequest(c.Server, projectID, vmid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteSnapshot Delete a snapshot
+//
+// The VM and its other snapshots stay as they are.
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId} (the `DeleteSnapshot` operationId).
+func (c *Client) DeleteSnapshot(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *DeleteSnapshotParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteSnapshotRequest(c.Server, projectID, vmid, snapshotID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSnapshot Read a snapshot
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId} (the `GetSnapshot` operationId).
+func (c *Client) GetSnapshot(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSnapshotRequest(c.Server, projectID, vmid, snapshotID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevertSnapshotWithBody Take a VM back to a snapshot
+//
+// Afterwards the VM runs if the snapshot has memory, or if it ran before.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId}:revert (the `RevertSnapshot` operationId).
+func (c *Client) RevertSnapshotWithBody(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *RevertSnapshotParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevertSnapshotRequestWithBody(c.Server, projectID, vmid, snapshotID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevertSnapshot Take a VM back to a snapshot
+//
+// Afterwards the VM runs if the snapshot has memory, or if it ran before.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId}:revert (the `RevertSnapshot` operationId).
+func (c *Client) RevertSnapshot(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *RevertSnapshotParams, body RevertSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevertSnapshotRequest(c.Server, projectID, vmid, snapshotID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CloneVMWithBody Make a VM from a stopped one
+//
+// The new VM has a copy of the root disk, an identity and addresses of its own. Snapshots and data disks are not copied. The resource_id is that of the new VM.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:clone (the `CloneVM` operationId).
+func (c *Client) CloneVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *CloneVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCloneVMRequestWithBody(c.Server, projectID, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CloneVM Make a VM from a stopped one
+//
+// The new VM has a copy of the root disk, an identity and addresses of its own. Snapshots and data disks are not copied. The resource_id is that of the new VM.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:clone (the `CloneVM` operationId).
+func (c *Client) CloneVM(ctx context.Context, projectID ProjectID, vmid VMID, params *CloneVMParams, body CloneVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCloneVMRequest(c.Server, projectID, vmid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpenVMConsoleWithBody Open a console of a running VM
+//
+// The url is good for one connection within 60 seconds. Of type vnc and web it is a page; of type rdp and spice a file for a client of that kind. Where the console is not ready within 10 seconds the answer is 202, and the job bears the result.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:console (the `OpenVMConsole` operationId).
+func (c *Client) OpenVMConsoleWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *OpenVMConsoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpenVMConsoleRequestWithBody(c.Server, projectID, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpenVMConsole Open a console of a running VM
+//
+// The url is good for one connection within 60 seconds. Of type vnc and web it is a page; of type rdp and spice a file for a client of that kind. Where the console is not ready within 10 seconds the answer is 202, and the job bears the result.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:console (the `OpenVMConsole` operationId).
+func (c *Client) OpenVMConsole(ctx context.Context, projectID ProjectID, vmid VMID, params *OpenVMConsoleParams, body OpenVMConsoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpenVMConsoleRequest(c.Server, projectID, vmid, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7010,6 +8461,192 @@ func (c *Client) RebootVMWithBody(ctx context.Context, projectID ProjectID, vmid
 // Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:reboot (the `RebootVM` operationId).
 func (c *Client) RebootVM(ctx context.Context, projectID ProjectID, vmid VMID, params *RebootVMParams, body RebootVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRebootVMRequest(c.Server, projectID, vmid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RebuildVMWithBody Give a stopped VM a new root disk from an image
+//
+// What is on the root disk is lost; addresses, interfaces and data disks stay.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:rebuild (the `RebuildVM` operationId).
+func (c *Client) RebuildVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *RebuildVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRebuildVMRequestWithBody(c.Server, projectID, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RebuildVM Give a stopped VM a new root disk from an image
+//
+// What is on the root disk is lost; addresses, interfaces and data disks stay.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:rebuild (the `RebuildVM` operationId).
+func (c *Client) RebuildVM(ctx context.Context, projectID ProjectID, vmid VMID, params *RebuildVMParams, body RebuildVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRebuildVMRequest(c.Server, projectID, vmid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResetVMWithBody Reset a running VM
+//
+// As its reset button does; the guest is not asked.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:reset (the `ResetVM` operationId).
+func (c *Client) ResetVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *ResetVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetVMRequestWithBody(c.Server, projectID, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResetVM Reset a running VM
+//
+// As its reset button does; the guest is not asked.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:reset (the `ResetVM` operationId).
+func (c *Client) ResetVM(ctx context.Context, projectID ProjectID, vmid VMID, params *ResetVMParams, body ResetVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetVMRequest(c.Server, projectID, vmid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResizeVMWithBody Give a VM another size
+//
+// A stopped VM takes any size whose disk is not smaller. A running one takes more of each where its capabilities include supports_hot_resize.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resize (the `ResizeVM` operationId).
+func (c *Client) ResizeVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *ResizeVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResizeVMRequestWithBody(c.Server, projectID, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResizeVM Give a VM another size
+//
+// A stopped VM takes any size whose disk is not smaller. A running one takes more of each where its capabilities include supports_hot_resize.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resize (the `ResizeVM` operationId).
+func (c *Client) ResizeVM(ctx context.Context, projectID ProjectID, vmid VMID, params *ResizeVMParams, body ResizeVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResizeVMRequest(c.Server, projectID, vmid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeVMWithBody Resume a suspended or paused VM
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resume (the `ResumeVM` operationId).
+func (c *Client) ResumeVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *ResumeVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeVMRequestWithBody(c.Server, projectID, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeVM Resume a suspended or paused VM
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resume (the `ResumeVM` operationId).
+func (c *Client) ResumeVM(ctx context.Context, projectID ProjectID, vmid VMID, params *ResumeVMParams, body ResumeVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeVMRequest(c.Server, projectID, vmid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryVMWithBody Run the failed create of a VM again
+//
+// The job is the one that failed; its run counts up.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:retry (the `RetryVM` operationId).
+func (c *Client) RetryVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *RetryVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryVMRequestWithBody(c.Server, projectID, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryVM Run the failed create of a VM again
+//
+// The job is the one that failed; its run counts up.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:retry (the `RetryVM` operationId).
+func (c *Client) RetryVM(ctx context.Context, projectID ProjectID, vmid VMID, params *RetryVMParams, body RetryVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryVMRequest(c.Server, projectID, vmid, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7082,6 +8719,44 @@ func (c *Client) StopVMWithBody(ctx context.Context, projectID ProjectID, vmid V
 // Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:stop (the `StopVM` operationId).
 func (c *Client) StopVM(ctx context.Context, projectID ProjectID, vmid VMID, params *StopVMParams, body StopVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStopVMRequest(c.Server, projectID, vmid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuspendVMWithBody Suspend a running VM
+//
+// Its memory is kept, and its CPUs stand still until it is resumed.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:suspend (the `SuspendVM` operationId).
+func (c *Client) SuspendVMWithBody(ctx context.Context, projectID ProjectID, vmid VMID, params *SuspendVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuspendVMRequestWithBody(c.Server, projectID, vmid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SuspendVM Suspend a running VM
+//
+// Its memory is kept, and its CPUs stand still until it is resumed.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:suspend (the `SuspendVM` operationId).
+func (c *Client) SuspendVM(ctx context.Context, projectID ProjectID, vmid VMID, params *SuspendVMParams, body SuspendVMJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSuspendVMRequest(c.Server, projectID, vmid, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -8925,6 +10600,68 @@ func NewOpsRetryJobRequestWithBody(server string, jobID JobID, params *OpsRetryJ
 	}
 
 	operationPath := fmt.Sprintf("/ops/v1/jobs/%s:retry", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsRetryJobStepRequest calls the generic OpsRetryJobStep builder with application/json body
+func NewOpsRetryJobStepRequest(server string, jobID JobID, params *OpsRetryJobStepParams, body OpsRetryJobStepJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsRetryJobStepRequestWithBody(server, jobID, params, "application/json", bodyReader)
+}
+
+// NewOpsRetryJobStepRequestWithBody constructs an http.Request for the OpsRetryJobStep method, with any body, and a specified content type
+func NewOpsRetryJobStepRequestWithBody(server string, jobID JobID, params *OpsRetryJobStepParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "jobId", jobID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/jobs/%s:retry-step", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -11258,6 +12995,152 @@ func NewOpsGetVMRequest(server string, vmid VMID, params *OpsGetVMParams) (*http
 			}
 
 			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsForceDeleteVMRequest calls the generic OpsForceDeleteVM builder with application/json body
+func NewOpsForceDeleteVMRequest(server string, vmid VMID, params *OpsForceDeleteVMParams, body OpsForceDeleteVMJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsForceDeleteVMRequestWithBody(server, vmid, params, "application/json", bodyReader)
+}
+
+// NewOpsForceDeleteVMRequestWithBody constructs an http.Request for the OpsForceDeleteVM method, with any body, and a specified content type
+func NewOpsForceDeleteVMRequestWithBody(server string, vmid VMID, params *OpsForceDeleteVMParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/vms/%s:force-delete", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpsMigrateVMRequest calls the generic OpsMigrateVM builder with application/json body
+func NewOpsMigrateVMRequest(server string, vmid VMID, params *OpsMigrateVMParams, body OpsMigrateVMJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpsMigrateVMRequestWithBody(server, vmid, params, "application/json", bodyReader)
+}
+
+// NewOpsMigrateVMRequestWithBody constructs an http.Request for the OpsMigrateVM method, with any body, and a specified content type
+func NewOpsMigrateVMRequestWithBody(server string, vmid VMID, params *OpsMigrateVMParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/ops/v1/vms/%s:migrate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
 		}
 
 	}
@@ -13878,6 +15761,431 @@ func NewUpdateVMRequestWithBody(server string, projectID ProjectID, vmid VMID, p
 	return req, nil
 }
 
+// NewListConsoleSessionsRequest constructs an http.Request for the ListConsoleSessions method
+func NewListConsoleSessionsRequest(server string, projectID ProjectID, vmid VMID, params *ListConsoleSessionsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s/console-sessions", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCloseConsoleSessionRequest constructs an http.Request for the CloseConsoleSession method
+func NewCloseConsoleSessionRequest(server string, projectID ProjectID, vmid VMID, sessionID SessionID, params *CloseConsoleSessionParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "sessionId", sessionID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s/console-sessions/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListDisksRequest constructs an http.Request for the ListDisks method
+func NewListDisksRequest(server string, projectID ProjectID, vmid VMID, params *ListDisksParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s/disks", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAttachDiskRequest calls the generic AttachDisk builder with application/json body
+func NewAttachDiskRequest(server string, projectID ProjectID, vmid VMID, params *AttachDiskParams, body AttachDiskJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAttachDiskRequestWithBody(server, projectID, vmid, params, "application/json", bodyReader)
+}
+
+// NewAttachDiskRequestWithBody constructs an http.Request for the AttachDisk method, with any body, and a specified content type
+func NewAttachDiskRequestWithBody(server string, projectID ProjectID, vmid VMID, params *AttachDiskParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s/disks", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDetachDiskRequest constructs an http.Request for the DetachDisk method
+func NewDetachDiskRequest(server string, projectID ProjectID, vmid VMID, diskID DiskID, params *DetachDiskParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "diskId", diskID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s/disks/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetDiskRequest constructs an http.Request for the GetDisk method
+func NewGetDiskRequest(server string, projectID ProjectID, vmid VMID, diskID DiskID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "diskId", diskID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s/disks/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListVMJobsRequest constructs an http.Request for the ListVMJobs method
 func NewListVMJobsRequest(server string, projectID ProjectID, vmid VMID, params *ListVMJobsParams) (*http.Request, error) {
 	var err error
@@ -13994,6 +16302,678 @@ func NewListVMJobsRequest(server string, projectID ProjectID, vmid VMID, params 
 	return req, nil
 }
 
+// NewAttachNICRequest calls the generic AttachNIC builder with application/json body
+func NewAttachNICRequest(server string, projectID ProjectID, vmid VMID, params *AttachNICParams, body AttachNICJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAttachNICRequestWithBody(server, projectID, vmid, params, "application/json", bodyReader)
+}
+
+// NewAttachNICRequestWithBody constructs an http.Request for the AttachNIC method, with any body, and a specified content type
+func NewAttachNICRequestWithBody(server string, projectID ProjectID, vmid VMID, params *AttachNICParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s/nics", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDetachNICRequest constructs an http.Request for the DetachNIC method
+func NewDetachNICRequest(server string, projectID ProjectID, vmid VMID, nicID NicID, params *DetachNICParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "nicId", nicID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s/nics/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListSnapshotsRequest constructs an http.Request for the ListSnapshots method
+func NewListSnapshotsRequest(server string, projectID ProjectID, vmid VMID, params *ListSnapshotsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s/snapshots", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageToken != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_token", *params.PageToken, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateSnapshotRequest calls the generic CreateSnapshot builder with application/json body
+func NewCreateSnapshotRequest(server string, projectID ProjectID, vmid VMID, params *CreateSnapshotParams, body CreateSnapshotJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateSnapshotRequestWithBody(server, projectID, vmid, params, "application/json", bodyReader)
+}
+
+// NewCreateSnapshotRequestWithBody constructs an http.Request for the CreateSnapshot method, with any body, and a specified content type
+func NewCreateSnapshotRequestWithBody(server string, projectID ProjectID, vmid VMID, params *CreateSnapshotParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s/snapshots", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteSnapshotRequest constructs an http.Request for the DeleteSnapshot method
+func NewDeleteSnapshotRequest(server string, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *DeleteSnapshotParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "snapshotId", snapshotID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s/snapshots/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetSnapshotRequest constructs an http.Request for the GetSnapshot method
+func NewGetSnapshotRequest(server string, projectID ProjectID, vmid VMID, snapshotID SnapshotID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "snapshotId", snapshotID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s/snapshots/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRevertSnapshotRequest calls the generic RevertSnapshot builder with application/json body
+func NewRevertSnapshotRequest(server string, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *RevertSnapshotParams, body RevertSnapshotJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRevertSnapshotRequestWithBody(server, projectID, vmid, snapshotID, params, "application/json", bodyReader)
+}
+
+// NewRevertSnapshotRequestWithBody constructs an http.Request for the RevertSnapshot method, with any body, and a specified content type
+func NewRevertSnapshotRequestWithBody(server string, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *RevertSnapshotParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "snapshotId", snapshotID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s/snapshots/%s:revert", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCloneVMRequest calls the generic CloneVM builder with application/json body
+func NewCloneVMRequest(server string, projectID ProjectID, vmid VMID, params *CloneVMParams, body CloneVMJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCloneVMRequestWithBody(server, projectID, vmid, params, "application/json", bodyReader)
+}
+
+// NewCloneVMRequestWithBody constructs an http.Request for the CloneVM method, with any body, and a specified content type
+func NewCloneVMRequestWithBody(server string, projectID ProjectID, vmid VMID, params *CloneVMParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s:clone", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewOpenVMConsoleRequest calls the generic OpenVMConsole builder with application/json body
+func NewOpenVMConsoleRequest(server string, projectID ProjectID, vmid VMID, params *OpenVMConsoleParams, body OpenVMConsoleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpenVMConsoleRequestWithBody(server, projectID, vmid, params, "application/json", bodyReader)
+}
+
+// NewOpenVMConsoleRequestWithBody constructs an http.Request for the OpenVMConsole method, with any body, and a specified content type
+func NewOpenVMConsoleRequestWithBody(server string, projectID ProjectID, vmid VMID, params *OpenVMConsoleParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s:console", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewRebootVMRequest calls the generic RebootVM builder with application/json body
 func NewRebootVMRequest(server string, projectID ProjectID, vmid VMID, params *RebootVMParams, body RebootVMJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -14029,6 +17009,406 @@ func NewRebootVMRequestWithBody(server string, projectID ProjectID, vmid VMID, p
 	}
 
 	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s:reboot", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRebuildVMRequest calls the generic RebuildVM builder with application/json body
+func NewRebuildVMRequest(server string, projectID ProjectID, vmid VMID, params *RebuildVMParams, body RebuildVMJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRebuildVMRequestWithBody(server, projectID, vmid, params, "application/json", bodyReader)
+}
+
+// NewRebuildVMRequestWithBody constructs an http.Request for the RebuildVM method, with any body, and a specified content type
+func NewRebuildVMRequestWithBody(server string, projectID ProjectID, vmid VMID, params *RebuildVMParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s:rebuild", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewResetVMRequest calls the generic ResetVM builder with application/json body
+func NewResetVMRequest(server string, projectID ProjectID, vmid VMID, params *ResetVMParams, body ResetVMJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewResetVMRequestWithBody(server, projectID, vmid, params, "application/json", bodyReader)
+}
+
+// NewResetVMRequestWithBody constructs an http.Request for the ResetVM method, with any body, and a specified content type
+func NewResetVMRequestWithBody(server string, projectID ProjectID, vmid VMID, params *ResetVMParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s:reset", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewResizeVMRequest calls the generic ResizeVM builder with application/json body
+func NewResizeVMRequest(server string, projectID ProjectID, vmid VMID, params *ResizeVMParams, body ResizeVMJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewResizeVMRequestWithBody(server, projectID, vmid, params, "application/json", bodyReader)
+}
+
+// NewResizeVMRequestWithBody constructs an http.Request for the ResizeVM method, with any body, and a specified content type
+func NewResizeVMRequestWithBody(server string, projectID ProjectID, vmid VMID, params *ResizeVMParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s:resize", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewResumeVMRequest calls the generic ResumeVM builder with application/json body
+func NewResumeVMRequest(server string, projectID ProjectID, vmid VMID, params *ResumeVMParams, body ResumeVMJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewResumeVMRequestWithBody(server, projectID, vmid, params, "application/json", bodyReader)
+}
+
+// NewResumeVMRequestWithBody constructs an http.Request for the ResumeVM method, with any body, and a specified content type
+func NewResumeVMRequestWithBody(server string, projectID ProjectID, vmid VMID, params *ResumeVMParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s:resume", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetryVMRequest calls the generic RetryVM builder with application/json body
+func NewRetryVMRequest(server string, projectID ProjectID, vmid VMID, params *RetryVMParams, body RetryVMJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRetryVMRequestWithBody(server, projectID, vmid, params, "application/json", bodyReader)
+}
+
+// NewRetryVMRequestWithBody constructs an http.Request for the RetryVM method, with any body, and a specified content type
+func NewRetryVMRequestWithBody(server string, projectID ProjectID, vmid VMID, params *RetryVMParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s:retry", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -14189,6 +17569,86 @@ func NewStopVMRequestWithBody(server string, projectID ProjectID, vmid VMID, par
 	}
 
 	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s:stop", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSuspendVMRequest calls the generic SuspendVM builder with application/json body
+func NewSuspendVMRequest(server string, projectID ProjectID, vmid VMID, params *SuspendVMParams, body SuspendVMJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSuspendVMRequestWithBody(server, projectID, vmid, params, "application/json", bodyReader)
+}
+
+// NewSuspendVMRequestWithBody constructs an http.Request for the SuspendVM method, with any body, and a specified content type
+func NewSuspendVMRequestWithBody(server string, projectID ProjectID, vmid VMID, params *SuspendVMParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "projectId", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "vmId", vmid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tenant/v1/projects/%s/vms/%s:suspend", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -15064,7 +18524,7 @@ type ClientWithResponsesInterface interface {
 
 	// OpsAbandonJobWithBodyWithResponse End a job that cannot undo what it did
 	//
-	// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+	// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in it. For one that is WAITING with the reason UNKNOWN_OUTCOME: it ends FAILED with that code.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15073,7 +18533,7 @@ type ClientWithResponsesInterface interface {
 
 	// OpsAbandonJobWithResponse End a job that cannot undo what it did
 	//
-	// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+	// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in it. For one that is WAITING with the reason UNKNOWN_OUTCOME: it ends FAILED with that code.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15111,6 +18571,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /ops/v1/jobs/{jobId}:retry (the `OpsRetryJob` operationId).
 	OpsRetryJobWithResponse(ctx context.Context, jobID JobID, params *OpsRetryJobParams, body OpsRetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsRetryJobResponse, error)
+
+	// OpsRetryJobStepWithBodyWithResponse Try again the step whose outcome is not known
+	//
+	// For a job in state WAITING with the reason UNKNOWN_OUTCOME.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:retry-step (the `OpsRetryJobStep` operationId).
+	OpsRetryJobStepWithBodyWithResponse(ctx context.Context, jobID JobID, params *OpsRetryJobStepParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsRetryJobStepResponse, error)
+
+	// OpsRetryJobStepWithResponse Try again the step whose outcome is not known
+	//
+	// For a job in state WAITING with the reason UNKNOWN_OUTCOME.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/jobs/{jobId}:retry-step (the `OpsRetryJobStep` operationId).
+	OpsRetryJobStepWithResponse(ctx context.Context, jobID JobID, params *OpsRetryJobStepParams, body OpsRetryJobStepJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsRetryJobStepResponse, error)
 
 	// OpsListNetworksWithResponse List networks
 	//
@@ -15452,6 +18930,42 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /ops/v1/vms/{vmId} (the `OpsGetVM` operationId).
 	OpsGetVMWithResponse(ctx context.Context, vmid VMID, params *OpsGetVMParams, reqEditors ...RequestEditorFn) (*OpsGetVMResponse, error)
+
+	// OpsForceDeleteVMWithBodyWithResponse Delete a VM, whatever its provider says
+	//
+	// The job at work is cancelled, and given up if it does not end. The provider is asked to delete the VM for a bounded time; what cannot be proven gone is listed in the result of the job, and the record is deleted.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/vms/{vmId}:force-delete (the `OpsForceDeleteVM` operationId).
+	OpsForceDeleteVMWithBodyWithResponse(ctx context.Context, vmid VMID, params *OpsForceDeleteVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsForceDeleteVMResponse, error)
+
+	// OpsForceDeleteVMWithResponse Delete a VM, whatever its provider says
+	//
+	// The job at work is cancelled, and given up if it does not end. The provider is asked to delete the VM for a bounded time; what cannot be proven gone is listed in the result of the job, and the record is deleted.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/vms/{vmId}:force-delete (the `OpsForceDeleteVM` operationId).
+	OpsForceDeleteVMWithResponse(ctx context.Context, vmid VMID, params *OpsForceDeleteVMParams, body OpsForceDeleteVMJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsForceDeleteVMResponse, error)
+
+	// OpsMigrateVMWithBodyWithResponse Move a VM to another node of its provider
+	//
+	// Without a node the scheduler chooses. A running VM moves live, a stopped one cold.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/vms/{vmId}:migrate (the `OpsMigrateVM` operationId).
+	OpsMigrateVMWithBodyWithResponse(ctx context.Context, vmid VMID, params *OpsMigrateVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsMigrateVMResponse, error)
+
+	// OpsMigrateVMWithResponse Move a VM to another node of its provider
+	//
+	// Without a node the scheduler chooses. A running VM moves live, a stopped one cold.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /ops/v1/vms/{vmId}:migrate (the `OpsMigrateVM` operationId).
+	OpsMigrateVMWithResponse(ctx context.Context, vmid VMID, params *OpsMigrateVMParams, body OpsMigrateVMJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsMigrateVMResponse, error)
 
 	// OpsListZonesWithResponse List zones
 	//
@@ -15824,12 +19338,193 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /tenant/v1/projects/{projectId}/vms/{vmId} (the `UpdateVM` operationId).
 	UpdateVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *UpdateVMParams, body UpdateVMJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateVMResponse, error)
 
+	// ListConsoleSessionsWithResponse List the console sessions of a VM
+	//
+	// Newest first: who, when, from where, and how it ended.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/console-sessions (the `ListConsoleSessions` operationId).
+	ListConsoleSessionsWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ListConsoleSessionsParams, reqEditors ...RequestEditorFn) (*ListConsoleSessionsResponse, error)
+
+	// CloseConsoleSessionWithResponse Close a console session
+	//
+	// The connection ends within 2 seconds. A session that has ended answers its job.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/console-sessions/{sessionId} (the `CloseConsoleSession` operationId).
+	CloseConsoleSessionWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, sessionID SessionID, params *CloseConsoleSessionParams, reqEditors ...RequestEditorFn) (*CloseConsoleSessionResponse, error)
+
+	// ListDisksWithResponse List the data disks of a VM
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/disks (the `ListDisks` operationId).
+	ListDisksWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ListDisksParams, reqEditors ...RequestEditorFn) (*ListDisksResponse, error)
+
+	// AttachDiskWithBodyWithResponse Attach a new data disk
+	//
+	// The disk is blank. The resource_id is that of the disk.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/disks (the `AttachDisk` operationId).
+	AttachDiskWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachDiskParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AttachDiskResponse, error)
+
+	// AttachDiskWithResponse Attach a new data disk
+	//
+	// The disk is blank. The resource_id is that of the disk.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/disks (the `AttachDisk` operationId).
+	AttachDiskWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachDiskParams, body AttachDiskJSONRequestBody, reqEditors ...RequestEditorFn) (*AttachDiskResponse, error)
+
+	// DetachDiskWithResponse Detach a data disk and delete it
+	//
+	// What is on it is lost. A guest that does not let go of it in time keeps it, and the job fails with GUEST_TIMEOUT.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/disks/{diskId} (the `DetachDisk` operationId).
+	DetachDiskWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, diskID DiskID, params *DetachDiskParams, reqEditors ...RequestEditorFn) (*DetachDiskResponse, error)
+
+	// GetDiskWithResponse Read a data disk
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/disks/{diskId} (the `GetDisk` operationId).
+	GetDiskWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, diskID DiskID, reqEditors ...RequestEditorFn) (*GetDiskResponse, error)
+
 	// ListVMJobsWithResponse List the jobs of a VM
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/jobs (the `ListVMJobs` operationId).
 	ListVMJobsWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ListVMJobsParams, reqEditors ...RequestEditorFn) (*ListVMJobsResponse, error)
+
+	// AttachNICWithBodyWithResponse Attach a network
+	//
+	// The interface gets an address of the network if it has subnets. The resource_id is that of the interface.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/nics (the `AttachNIC` operationId).
+	AttachNICWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachNICParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AttachNICResponse, error)
+
+	// AttachNICWithResponse Attach a network
+	//
+	// The interface gets an address of the network if it has subnets. The resource_id is that of the interface.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/nics (the `AttachNIC` operationId).
+	AttachNICWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachNICParams, body AttachNICJSONRequestBody, reqEditors ...RequestEditorFn) (*AttachNICResponse, error)
+
+	// DetachNICWithResponse Detach a network
+	//
+	// Its address is given back.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/nics/{nicId} (the `DetachNIC` operationId).
+	DetachNICWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, nicID NicID, params *DetachNICParams, reqEditors ...RequestEditorFn) (*DetachNICResponse, error)
+
+	// ListSnapshotsWithResponse List the snapshots of a VM
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots (the `ListSnapshots` operationId).
+	ListSnapshotsWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ListSnapshotsParams, reqEditors ...RequestEditorFn) (*ListSnapshotsResponse, error)
+
+	// CreateSnapshotWithBodyWithResponse Take a snapshot of a VM
+	//
+	// The resource_id is that of the snapshot.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots (the `CreateSnapshot` operationId).
+	CreateSnapshotWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *CreateSnapshotParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSnapshotResponse, error)
+
+	// CreateSnapshotWithResponse Take a snapshot of a VM
+	//
+	// The resource_id is that of the snapshot.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots (the `CreateSnapshot` operationId).
+	CreateSnapshotWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *CreateSnapshotParams, body CreateSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSnapshotResponse, error)
+
+	// DeleteSnapshotWithResponse Delete a snapshot
+	//
+	// The VM and its other snapshots stay as they are.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId} (the `DeleteSnapshot` operationId).
+	DeleteSnapshotWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *DeleteSnapshotParams, reqEditors ...RequestEditorFn) (*DeleteSnapshotResponse, error)
+
+	// GetSnapshotWithResponse Read a snapshot
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId} (the `GetSnapshot` operationId).
+	GetSnapshotWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, reqEditors ...RequestEditorFn) (*GetSnapshotResponse, error)
+
+	// RevertSnapshotWithBodyWithResponse Take a VM back to a snapshot
+	//
+	// Afterwards the VM runs if the snapshot has memory, or if it ran before.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId}:revert (the `RevertSnapshot` operationId).
+	RevertSnapshotWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *RevertSnapshotParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevertSnapshotResponse, error)
+
+	// RevertSnapshotWithResponse Take a VM back to a snapshot
+	//
+	// Afterwards the VM runs if the snapshot has memory, or if it ran before.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId}:revert (the `RevertSnapshot` operationId).
+	RevertSnapshotWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *RevertSnapshotParams, body RevertSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*RevertSnapshotResponse, error)
+
+	// CloneVMWithBodyWithResponse Make a VM from a stopped one
+	//
+	// The new VM has a copy of the root disk, an identity and addresses of its own. Snapshots and data disks are not copied. The resource_id is that of the new VM.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:clone (the `CloneVM` operationId).
+	CloneVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *CloneVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CloneVMResponse, error)
+
+	// CloneVMWithResponse Make a VM from a stopped one
+	//
+	// The new VM has a copy of the root disk, an identity and addresses of its own. Snapshots and data disks are not copied. The resource_id is that of the new VM.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:clone (the `CloneVM` operationId).
+	CloneVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *CloneVMParams, body CloneVMJSONRequestBody, reqEditors ...RequestEditorFn) (*CloneVMResponse, error)
+
+	// OpenVMConsoleWithBodyWithResponse Open a console of a running VM
+	//
+	// The url is good for one connection within 60 seconds. Of type vnc and web it is a page; of type rdp and spice a file for a client of that kind. Where the console is not ready within 10 seconds the answer is 202, and the job bears the result.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:console (the `OpenVMConsole` operationId).
+	OpenVMConsoleWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *OpenVMConsoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpenVMConsoleResponse, error)
+
+	// OpenVMConsoleWithResponse Open a console of a running VM
+	//
+	// The url is good for one connection within 60 seconds. Of type vnc and web it is a page; of type rdp and spice a file for a client of that kind. Where the console is not ready within 10 seconds the answer is 202, and the job bears the result.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:console (the `OpenVMConsole` operationId).
+	OpenVMConsoleWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *OpenVMConsoleParams, body OpenVMConsoleJSONRequestBody, reqEditors ...RequestEditorFn) (*OpenVMConsoleResponse, error)
 
 	// RebootVMWithBodyWithResponse Reboot a running VM
 	//
@@ -15844,6 +19539,92 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:reboot (the `RebootVM` operationId).
 	RebootVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *RebootVMParams, body RebootVMJSONRequestBody, reqEditors ...RequestEditorFn) (*RebootVMResponse, error)
+
+	// RebuildVMWithBodyWithResponse Give a stopped VM a new root disk from an image
+	//
+	// What is on the root disk is lost; addresses, interfaces and data disks stay.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:rebuild (the `RebuildVM` operationId).
+	RebuildVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *RebuildVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RebuildVMResponse, error)
+
+	// RebuildVMWithResponse Give a stopped VM a new root disk from an image
+	//
+	// What is on the root disk is lost; addresses, interfaces and data disks stay.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:rebuild (the `RebuildVM` operationId).
+	RebuildVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *RebuildVMParams, body RebuildVMJSONRequestBody, reqEditors ...RequestEditorFn) (*RebuildVMResponse, error)
+
+	// ResetVMWithBodyWithResponse Reset a running VM
+	//
+	// As its reset button does; the guest is not asked.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:reset (the `ResetVM` operationId).
+	ResetVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ResetVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResetVMResponse, error)
+
+	// ResetVMWithResponse Reset a running VM
+	//
+	// As its reset button does; the guest is not asked.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:reset (the `ResetVM` operationId).
+	ResetVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ResetVMParams, body ResetVMJSONRequestBody, reqEditors ...RequestEditorFn) (*ResetVMResponse, error)
+
+	// ResizeVMWithBodyWithResponse Give a VM another size
+	//
+	// A stopped VM takes any size whose disk is not smaller. A running one takes more of each where its capabilities include supports_hot_resize.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resize (the `ResizeVM` operationId).
+	ResizeVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ResizeVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResizeVMResponse, error)
+
+	// ResizeVMWithResponse Give a VM another size
+	//
+	// A stopped VM takes any size whose disk is not smaller. A running one takes more of each where its capabilities include supports_hot_resize.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resize (the `ResizeVM` operationId).
+	ResizeVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ResizeVMParams, body ResizeVMJSONRequestBody, reqEditors ...RequestEditorFn) (*ResizeVMResponse, error)
+
+	// ResumeVMWithBodyWithResponse Resume a suspended or paused VM
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resume (the `ResumeVM` operationId).
+	ResumeVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ResumeVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResumeVMResponse, error)
+
+	// ResumeVMWithResponse Resume a suspended or paused VM
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resume (the `ResumeVM` operationId).
+	ResumeVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ResumeVMParams, body ResumeVMJSONRequestBody, reqEditors ...RequestEditorFn) (*ResumeVMResponse, error)
+
+	// RetryVMWithBodyWithResponse Run the failed create of a VM again
+	//
+	// The job is the one that failed; its run counts up.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:retry (the `RetryVM` operationId).
+	RetryVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *RetryVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryVMResponse, error)
+
+	// RetryVMWithResponse Run the failed create of a VM again
+	//
+	// The job is the one that failed; its run counts up.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:retry (the `RetryVM` operationId).
+	RetryVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *RetryVMParams, body RetryVMJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryVMResponse, error)
 
 	// StartVMWithBodyWithResponse Power a VM on
 	//
@@ -15876,6 +19657,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:stop (the `StopVM` operationId).
 	StopVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *StopVMParams, body StopVMJSONRequestBody, reqEditors ...RequestEditorFn) (*StopVMResponse, error)
+
+	// SuspendVMWithBodyWithResponse Suspend a running VM
+	//
+	// Its memory is kept, and its CPUs stand still until it is resumed.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:suspend (the `SuspendVM` operationId).
+	SuspendVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *SuspendVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuspendVMResponse, error)
+
+	// SuspendVMWithResponse Suspend a running VM
+	//
+	// Its memory is kept, and its CPUs stand still until it is resumed.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:suspend (the `SuspendVM` operationId).
+	SuspendVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *SuspendVMParams, body SuspendVMJSONRequestBody, reqEditors ...RequestEditorFn) (*SuspendVMResponse, error)
 
 	// GetTenantQuotaWithResponse Read what the tenant may use and uses
 	//
@@ -17405,6 +21204,63 @@ func (r OpsRetryJobResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r OpsRetryJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsRetryJobStepResponse202Headers the declared response headers of an HTTP 202 response for OpsRetryJobStep
+type OpsRetryJobStepResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpsRetryJobStepResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *OpsRetryJobStepResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r OpsRetryJobStepResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsRetryJobStepResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsRetryJobStepResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsRetryJobStepResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsRetryJobStepResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsRetryJobStepResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -19244,6 +23100,120 @@ func (r OpsGetVMResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r OpsGetVMResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsForceDeleteVMResponse202Headers the declared response headers of an HTTP 202 response for OpsForceDeleteVM
+type OpsForceDeleteVMResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpsForceDeleteVMResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *OpsForceDeleteVMResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r OpsForceDeleteVMResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsForceDeleteVMResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsForceDeleteVMResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsForceDeleteVMResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsForceDeleteVMResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsForceDeleteVMResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpsMigrateVMResponse202Headers the declared response headers of an HTTP 202 response for OpsMigrateVM
+type OpsMigrateVMResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpsMigrateVMResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *OpsMigrateVMResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r OpsMigrateVMResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpsMigrateVMResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpsMigrateVMResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpsMigrateVMResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpsMigrateVMResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpsMigrateVMResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -21214,6 +25184,321 @@ func (r UpdateVMResponse) ContentType() string {
 	return ""
 }
 
+type ListConsoleSessionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConsoleSessionList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListConsoleSessionsResponse) GetJSON200() *ConsoleSessionList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListConsoleSessionsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListConsoleSessionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListConsoleSessionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListConsoleSessionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListConsoleSessionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CloseConsoleSessionResponse202Headers the declared response headers of an HTTP 202 response for CloseConsoleSession
+type CloseConsoleSessionResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type CloseConsoleSessionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *CloseConsoleSessionResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CloseConsoleSessionResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CloseConsoleSessionResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CloseConsoleSessionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CloseConsoleSessionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CloseConsoleSessionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CloseConsoleSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListDisksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DiskList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDisksResponse) GetJSON200() *DiskList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDisksResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDisksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDisksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDisksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDisksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AttachDiskResponse202Headers the declared response headers of an HTTP 202 response for AttachDisk
+type AttachDiskResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type AttachDiskResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *AttachDiskResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r AttachDiskResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AttachDiskResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AttachDiskResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AttachDiskResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AttachDiskResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AttachDiskResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DetachDiskResponse202Headers the declared response headers of an HTTP 202 response for DetachDisk
+type DetachDiskResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type DetachDiskResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *DetachDiskResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r DetachDiskResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DetachDiskResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DetachDiskResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DetachDiskResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DetachDiskResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DetachDiskResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetDiskResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Disk
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDiskResponse) GetJSON200() *Disk {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDiskResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDiskResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDiskResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDiskResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDiskResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListVMJobsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -21256,6 +25541,515 @@ func (r ListVMJobsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListVMJobsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AttachNICResponse202Headers the declared response headers of an HTTP 202 response for AttachNIC
+type AttachNICResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type AttachNICResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *AttachNICResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r AttachNICResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AttachNICResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AttachNICResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AttachNICResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AttachNICResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AttachNICResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DetachNICResponse202Headers the declared response headers of an HTTP 202 response for DetachNIC
+type DetachNICResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type DetachNICResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *DetachNICResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r DetachNICResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DetachNICResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DetachNICResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DetachNICResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DetachNICResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DetachNICResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListSnapshotsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SnapshotList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSnapshotsResponse) GetJSON200() *SnapshotList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListSnapshotsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSnapshotsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSnapshotsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSnapshotsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSnapshotsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateSnapshotResponse202Headers the declared response headers of an HTTP 202 response for CreateSnapshot
+type CreateSnapshotResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type CreateSnapshotResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *CreateSnapshotResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CreateSnapshotResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateSnapshotResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateSnapshotResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateSnapshotResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateSnapshotResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateSnapshotResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteSnapshotResponse202Headers the declared response headers of an HTTP 202 response for DeleteSnapshot
+type DeleteSnapshotResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type DeleteSnapshotResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *DeleteSnapshotResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r DeleteSnapshotResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteSnapshotResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteSnapshotResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteSnapshotResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteSnapshotResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteSnapshotResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetSnapshotResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Snapshot
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSnapshotResponse) GetJSON200() *Snapshot {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSnapshotResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSnapshotResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSnapshotResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSnapshotResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSnapshotResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevertSnapshotResponse202Headers the declared response headers of an HTTP 202 response for RevertSnapshot
+type RevertSnapshotResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type RevertSnapshotResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *RevertSnapshotResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RevertSnapshotResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevertSnapshotResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevertSnapshotResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevertSnapshotResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevertSnapshotResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevertSnapshotResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CloneVMResponse202Headers the declared response headers of an HTTP 202 response for CloneVM
+type CloneVMResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type CloneVMResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *CloneVMResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CloneVMResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CloneVMResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CloneVMResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CloneVMResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CloneVMResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CloneVMResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// OpenVMConsoleResponse200Headers the declared response headers of an HTTP 200 response for OpenVMConsole
+type OpenVMConsoleResponse200Headers struct {
+	IdempotencyReplayed *string
+}
+
+// OpenVMConsoleResponse202Headers the declared response headers of an HTTP 202 response for OpenVMConsole
+type OpenVMConsoleResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpenVMConsoleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ConsoleAccess
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *OpenVMConsoleResponse200Headers
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *OpenVMConsoleResponse202Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpenVMConsoleResponse) GetJSON200() *ConsoleAccess {
+	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r OpenVMConsoleResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpenVMConsoleResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpenVMConsoleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpenVMConsoleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpenVMConsoleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpenVMConsoleResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -21313,6 +26107,291 @@ func (r RebootVMResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RebootVMResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RebuildVMResponse202Headers the declared response headers of an HTTP 202 response for RebuildVM
+type RebuildVMResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type RebuildVMResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *RebuildVMResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RebuildVMResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RebuildVMResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RebuildVMResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RebuildVMResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RebuildVMResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RebuildVMResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResetVMResponse202Headers the declared response headers of an HTTP 202 response for ResetVM
+type ResetVMResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type ResetVMResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *ResetVMResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ResetVMResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResetVMResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResetVMResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResetVMResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResetVMResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResetVMResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResizeVMResponse202Headers the declared response headers of an HTTP 202 response for ResizeVM
+type ResizeVMResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type ResizeVMResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *ResizeVMResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ResizeVMResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResizeVMResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResizeVMResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResizeVMResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResizeVMResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResizeVMResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResumeVMResponse202Headers the declared response headers of an HTTP 202 response for ResumeVM
+type ResumeVMResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type ResumeVMResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *ResumeVMResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ResumeVMResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResumeVMResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumeVMResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumeVMResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumeVMResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumeVMResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetryVMResponse202Headers the declared response headers of an HTTP 202 response for RetryVM
+type RetryVMResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type RetryVMResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *RetryVMResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RetryVMResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetryVMResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryVMResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryVMResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryVMResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryVMResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -21427,6 +26506,63 @@ func (r StopVMResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StopVMResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SuspendVMResponse202Headers the declared response headers of an HTTP 202 response for SuspendVM
+type SuspendVMResponse202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type SuspendVMResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Accepted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *SuspendVMResponse202Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r SuspendVMResponse) GetJSON202() *Accepted {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SuspendVMResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SuspendVMResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SuspendVMResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SuspendVMResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SuspendVMResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -22373,7 +27509,7 @@ func (c *ClientWithResponses) OpsStreamJobEventsWithResponse(ctx context.Context
 
 // OpsAbandonJobWithBodyWithResponse End a job that cannot undo what it did
 //
-// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in it. For one that is WAITING with the reason UNKNOWN_OUTCOME: it ends FAILED with that code.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -22388,7 +27524,7 @@ func (c *ClientWithResponses) OpsAbandonJobWithBodyWithResponse(ctx context.Cont
 
 // OpsAbandonJobWithResponse End a job that cannot undo what it did
 //
-// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in its steps.
+// For a job in state COMPENSATING: it ends FAILED with COMPENSATION_INCOMPLETE, and what may be left is listed in it. For one that is WAITING with the reason UNKNOWN_OUTCOME: it ends FAILED with that code.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -22455,6 +27591,36 @@ func (c *ClientWithResponses) OpsRetryJobWithResponse(ctx context.Context, jobID
 		return nil, err
 	}
 	return ParseOpsRetryJobResponse(rsp)
+}
+
+// OpsRetryJobStepWithBodyWithResponse Try again the step whose outcome is not known
+//
+// For a job in state WAITING with the reason UNKNOWN_OUTCOME.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:retry-step (the `OpsRetryJobStep` operationId).
+func (c *ClientWithResponses) OpsRetryJobStepWithBodyWithResponse(ctx context.Context, jobID JobID, params *OpsRetryJobStepParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsRetryJobStepResponse, error) {
+	rsp, err := c.OpsRetryJobStepWithBody(ctx, jobID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsRetryJobStepResponse(rsp)
+}
+
+// OpsRetryJobStepWithResponse Try again the step whose outcome is not known
+//
+// For a job in state WAITING with the reason UNKNOWN_OUTCOME.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/jobs/{jobId}:retry-step (the `OpsRetryJobStep` operationId).
+func (c *ClientWithResponses) OpsRetryJobStepWithResponse(ctx context.Context, jobID JobID, params *OpsRetryJobStepParams, body OpsRetryJobStepJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsRetryJobStepResponse, error) {
+	rsp, err := c.OpsRetryJobStep(ctx, jobID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsRetryJobStepResponse(rsp)
 }
 
 // OpsListNetworksWithResponse List networks
@@ -23066,6 +28232,66 @@ func (c *ClientWithResponses) OpsGetVMWithResponse(ctx context.Context, vmid VMI
 		return nil, err
 	}
 	return ParseOpsGetVMResponse(rsp)
+}
+
+// OpsForceDeleteVMWithBodyWithResponse Delete a VM, whatever its provider says
+//
+// The job at work is cancelled, and given up if it does not end. The provider is asked to delete the VM for a bounded time; what cannot be proven gone is listed in the result of the job, and the record is deleted.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/vms/{vmId}:force-delete (the `OpsForceDeleteVM` operationId).
+func (c *ClientWithResponses) OpsForceDeleteVMWithBodyWithResponse(ctx context.Context, vmid VMID, params *OpsForceDeleteVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsForceDeleteVMResponse, error) {
+	rsp, err := c.OpsForceDeleteVMWithBody(ctx, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsForceDeleteVMResponse(rsp)
+}
+
+// OpsForceDeleteVMWithResponse Delete a VM, whatever its provider says
+//
+// The job at work is cancelled, and given up if it does not end. The provider is asked to delete the VM for a bounded time; what cannot be proven gone is listed in the result of the job, and the record is deleted.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/vms/{vmId}:force-delete (the `OpsForceDeleteVM` operationId).
+func (c *ClientWithResponses) OpsForceDeleteVMWithResponse(ctx context.Context, vmid VMID, params *OpsForceDeleteVMParams, body OpsForceDeleteVMJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsForceDeleteVMResponse, error) {
+	rsp, err := c.OpsForceDeleteVM(ctx, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsForceDeleteVMResponse(rsp)
+}
+
+// OpsMigrateVMWithBodyWithResponse Move a VM to another node of its provider
+//
+// Without a node the scheduler chooses. A running VM moves live, a stopped one cold.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/vms/{vmId}:migrate (the `OpsMigrateVM` operationId).
+func (c *ClientWithResponses) OpsMigrateVMWithBodyWithResponse(ctx context.Context, vmid VMID, params *OpsMigrateVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpsMigrateVMResponse, error) {
+	rsp, err := c.OpsMigrateVMWithBody(ctx, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsMigrateVMResponse(rsp)
+}
+
+// OpsMigrateVMWithResponse Move a VM to another node of its provider
+//
+// Without a node the scheduler chooses. A running VM moves live, a stopped one cold.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /ops/v1/vms/{vmId}:migrate (the `OpsMigrateVM` operationId).
+func (c *ClientWithResponses) OpsMigrateVMWithResponse(ctx context.Context, vmid VMID, params *OpsMigrateVMParams, body OpsMigrateVMJSONRequestBody, reqEditors ...RequestEditorFn) (*OpsMigrateVMResponse, error) {
+	rsp, err := c.OpsMigrateVM(ctx, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpsMigrateVMResponse(rsp)
 }
 
 // OpsListZonesWithResponse List zones
@@ -23721,6 +28947,107 @@ func (c *ClientWithResponses) UpdateVMWithResponse(ctx context.Context, projectI
 	return ParseUpdateVMResponse(rsp)
 }
 
+// ListConsoleSessionsWithResponse List the console sessions of a VM
+//
+// Newest first: who, when, from where, and how it ended.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/console-sessions (the `ListConsoleSessions` operationId).
+func (c *ClientWithResponses) ListConsoleSessionsWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ListConsoleSessionsParams, reqEditors ...RequestEditorFn) (*ListConsoleSessionsResponse, error) {
+	rsp, err := c.ListConsoleSessions(ctx, projectID, vmid, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListConsoleSessionsResponse(rsp)
+}
+
+// CloseConsoleSessionWithResponse Close a console session
+//
+// The connection ends within 2 seconds. A session that has ended answers its job.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/console-sessions/{sessionId} (the `CloseConsoleSession` operationId).
+func (c *ClientWithResponses) CloseConsoleSessionWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, sessionID SessionID, params *CloseConsoleSessionParams, reqEditors ...RequestEditorFn) (*CloseConsoleSessionResponse, error) {
+	rsp, err := c.CloseConsoleSession(ctx, projectID, vmid, sessionID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCloseConsoleSessionResponse(rsp)
+}
+
+// ListDisksWithResponse List the data disks of a VM
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/disks (the `ListDisks` operationId).
+func (c *ClientWithResponses) ListDisksWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ListDisksParams, reqEditors ...RequestEditorFn) (*ListDisksResponse, error) {
+	rsp, err := c.ListDisks(ctx, projectID, vmid, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDisksResponse(rsp)
+}
+
+// AttachDiskWithBodyWithResponse Attach a new data disk
+//
+// The disk is blank. The resource_id is that of the disk.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/disks (the `AttachDisk` operationId).
+func (c *ClientWithResponses) AttachDiskWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachDiskParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AttachDiskResponse, error) {
+	rsp, err := c.AttachDiskWithBody(ctx, projectID, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAttachDiskResponse(rsp)
+}
+
+// AttachDiskWithResponse Attach a new data disk
+//
+// The disk is blank. The resource_id is that of the disk.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/disks (the `AttachDisk` operationId).
+func (c *ClientWithResponses) AttachDiskWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachDiskParams, body AttachDiskJSONRequestBody, reqEditors ...RequestEditorFn) (*AttachDiskResponse, error) {
+	rsp, err := c.AttachDisk(ctx, projectID, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAttachDiskResponse(rsp)
+}
+
+// DetachDiskWithResponse Detach a data disk and delete it
+//
+// What is on it is lost. A guest that does not let go of it in time keeps it, and the job fails with GUEST_TIMEOUT.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/disks/{diskId} (the `DetachDisk` operationId).
+func (c *ClientWithResponses) DetachDiskWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, diskID DiskID, params *DetachDiskParams, reqEditors ...RequestEditorFn) (*DetachDiskResponse, error) {
+	rsp, err := c.DetachDisk(ctx, projectID, vmid, diskID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDetachDiskResponse(rsp)
+}
+
+// GetDiskWithResponse Read a data disk
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/disks/{diskId} (the `GetDisk` operationId).
+func (c *ClientWithResponses) GetDiskWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, diskID DiskID, reqEditors ...RequestEditorFn) (*GetDiskResponse, error) {
+	rsp, err := c.GetDisk(ctx, projectID, vmid, diskID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDiskResponse(rsp)
+}
+
 // ListVMJobsWithResponse List the jobs of a VM
 //
 // Returns a wrapper object for the known response body format(s).
@@ -23732,6 +29059,212 @@ func (c *ClientWithResponses) ListVMJobsWithResponse(ctx context.Context, projec
 		return nil, err
 	}
 	return ParseListVMJobsResponse(rsp)
+}
+
+// AttachNICWithBodyWithResponse Attach a network
+//
+// The interface gets an address of the network if it has subnets. The resource_id is that of the interface.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/nics (the `AttachNIC` operationId).
+func (c *ClientWithResponses) AttachNICWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachNICParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AttachNICResponse, error) {
+	rsp, err := c.AttachNICWithBody(ctx, projectID, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAttachNICResponse(rsp)
+}
+
+// AttachNICWithResponse Attach a network
+//
+// The interface gets an address of the network if it has subnets. The resource_id is that of the interface.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/nics (the `AttachNIC` operationId).
+func (c *ClientWithResponses) AttachNICWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *AttachNICParams, body AttachNICJSONRequestBody, reqEditors ...RequestEditorFn) (*AttachNICResponse, error) {
+	rsp, err := c.AttachNIC(ctx, projectID, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAttachNICResponse(rsp)
+}
+
+// DetachNICWithResponse Detach a network
+//
+// Its address is given back.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/nics/{nicId} (the `DetachNIC` operationId).
+func (c *ClientWithResponses) DetachNICWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, nicID NicID, params *DetachNICParams, reqEditors ...RequestEditorFn) (*DetachNICResponse, error) {
+	rsp, err := c.DetachNIC(ctx, projectID, vmid, nicID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDetachNICResponse(rsp)
+}
+
+// ListSnapshotsWithResponse List the snapshots of a VM
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots (the `ListSnapshots` operationId).
+func (c *ClientWithResponses) ListSnapshotsWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ListSnapshotsParams, reqEditors ...RequestEditorFn) (*ListSnapshotsResponse, error) {
+	rsp, err := c.ListSnapshots(ctx, projectID, vmid, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSnapshotsResponse(rsp)
+}
+
+// CreateSnapshotWithBodyWithResponse Take a snapshot of a VM
+//
+// The resource_id is that of the snapshot.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots (the `CreateSnapshot` operationId).
+func (c *ClientWithResponses) CreateSnapshotWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *CreateSnapshotParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSnapshotResponse, error) {
+	rsp, err := c.CreateSnapshotWithBody(ctx, projectID, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSnapshotResponse(rsp)
+}
+
+// CreateSnapshotWithResponse Take a snapshot of a VM
+//
+// The resource_id is that of the snapshot.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots (the `CreateSnapshot` operationId).
+func (c *ClientWithResponses) CreateSnapshotWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *CreateSnapshotParams, body CreateSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSnapshotResponse, error) {
+	rsp, err := c.CreateSnapshot(ctx, projectID, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateSnapshotResponse(rsp)
+}
+
+// DeleteSnapshotWithResponse Delete a snapshot
+//
+// The VM and its other snapshots stay as they are.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId} (the `DeleteSnapshot` operationId).
+func (c *ClientWithResponses) DeleteSnapshotWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *DeleteSnapshotParams, reqEditors ...RequestEditorFn) (*DeleteSnapshotResponse, error) {
+	rsp, err := c.DeleteSnapshot(ctx, projectID, vmid, snapshotID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteSnapshotResponse(rsp)
+}
+
+// GetSnapshotWithResponse Read a snapshot
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId} (the `GetSnapshot` operationId).
+func (c *ClientWithResponses) GetSnapshotWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, reqEditors ...RequestEditorFn) (*GetSnapshotResponse, error) {
+	rsp, err := c.GetSnapshot(ctx, projectID, vmid, snapshotID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSnapshotResponse(rsp)
+}
+
+// RevertSnapshotWithBodyWithResponse Take a VM back to a snapshot
+//
+// Afterwards the VM runs if the snapshot has memory, or if it ran before.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId}:revert (the `RevertSnapshot` operationId).
+func (c *ClientWithResponses) RevertSnapshotWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *RevertSnapshotParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevertSnapshotResponse, error) {
+	rsp, err := c.RevertSnapshotWithBody(ctx, projectID, vmid, snapshotID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevertSnapshotResponse(rsp)
+}
+
+// RevertSnapshotWithResponse Take a VM back to a snapshot
+//
+// Afterwards the VM runs if the snapshot has memory, or if it ran before.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId}:revert (the `RevertSnapshot` operationId).
+func (c *ClientWithResponses) RevertSnapshotWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params *RevertSnapshotParams, body RevertSnapshotJSONRequestBody, reqEditors ...RequestEditorFn) (*RevertSnapshotResponse, error) {
+	rsp, err := c.RevertSnapshot(ctx, projectID, vmid, snapshotID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevertSnapshotResponse(rsp)
+}
+
+// CloneVMWithBodyWithResponse Make a VM from a stopped one
+//
+// The new VM has a copy of the root disk, an identity and addresses of its own. Snapshots and data disks are not copied. The resource_id is that of the new VM.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:clone (the `CloneVM` operationId).
+func (c *ClientWithResponses) CloneVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *CloneVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CloneVMResponse, error) {
+	rsp, err := c.CloneVMWithBody(ctx, projectID, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCloneVMResponse(rsp)
+}
+
+// CloneVMWithResponse Make a VM from a stopped one
+//
+// The new VM has a copy of the root disk, an identity and addresses of its own. Snapshots and data disks are not copied. The resource_id is that of the new VM.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:clone (the `CloneVM` operationId).
+func (c *ClientWithResponses) CloneVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *CloneVMParams, body CloneVMJSONRequestBody, reqEditors ...RequestEditorFn) (*CloneVMResponse, error) {
+	rsp, err := c.CloneVM(ctx, projectID, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCloneVMResponse(rsp)
+}
+
+// OpenVMConsoleWithBodyWithResponse Open a console of a running VM
+//
+// The url is good for one connection within 60 seconds. Of type vnc and web it is a page; of type rdp and spice a file for a client of that kind. Where the console is not ready within 10 seconds the answer is 202, and the job bears the result.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:console (the `OpenVMConsole` operationId).
+func (c *ClientWithResponses) OpenVMConsoleWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *OpenVMConsoleParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpenVMConsoleResponse, error) {
+	rsp, err := c.OpenVMConsoleWithBody(ctx, projectID, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpenVMConsoleResponse(rsp)
+}
+
+// OpenVMConsoleWithResponse Open a console of a running VM
+//
+// The url is good for one connection within 60 seconds. Of type vnc and web it is a page; of type rdp and spice a file for a client of that kind. Where the console is not ready within 10 seconds the answer is 202, and the job bears the result.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:console (the `OpenVMConsole` operationId).
+func (c *ClientWithResponses) OpenVMConsoleWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *OpenVMConsoleParams, body OpenVMConsoleJSONRequestBody, reqEditors ...RequestEditorFn) (*OpenVMConsoleResponse, error) {
+	rsp, err := c.OpenVMConsole(ctx, projectID, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpenVMConsoleResponse(rsp)
 }
 
 // RebootVMWithBodyWithResponse Reboot a running VM
@@ -23758,6 +29291,152 @@ func (c *ClientWithResponses) RebootVMWithResponse(ctx context.Context, projectI
 		return nil, err
 	}
 	return ParseRebootVMResponse(rsp)
+}
+
+// RebuildVMWithBodyWithResponse Give a stopped VM a new root disk from an image
+//
+// What is on the root disk is lost; addresses, interfaces and data disks stay.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:rebuild (the `RebuildVM` operationId).
+func (c *ClientWithResponses) RebuildVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *RebuildVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RebuildVMResponse, error) {
+	rsp, err := c.RebuildVMWithBody(ctx, projectID, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRebuildVMResponse(rsp)
+}
+
+// RebuildVMWithResponse Give a stopped VM a new root disk from an image
+//
+// What is on the root disk is lost; addresses, interfaces and data disks stay.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:rebuild (the `RebuildVM` operationId).
+func (c *ClientWithResponses) RebuildVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *RebuildVMParams, body RebuildVMJSONRequestBody, reqEditors ...RequestEditorFn) (*RebuildVMResponse, error) {
+	rsp, err := c.RebuildVM(ctx, projectID, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRebuildVMResponse(rsp)
+}
+
+// ResetVMWithBodyWithResponse Reset a running VM
+//
+// As its reset button does; the guest is not asked.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:reset (the `ResetVM` operationId).
+func (c *ClientWithResponses) ResetVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ResetVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResetVMResponse, error) {
+	rsp, err := c.ResetVMWithBody(ctx, projectID, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetVMResponse(rsp)
+}
+
+// ResetVMWithResponse Reset a running VM
+//
+// As its reset button does; the guest is not asked.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:reset (the `ResetVM` operationId).
+func (c *ClientWithResponses) ResetVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ResetVMParams, body ResetVMJSONRequestBody, reqEditors ...RequestEditorFn) (*ResetVMResponse, error) {
+	rsp, err := c.ResetVM(ctx, projectID, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetVMResponse(rsp)
+}
+
+// ResizeVMWithBodyWithResponse Give a VM another size
+//
+// A stopped VM takes any size whose disk is not smaller. A running one takes more of each where its capabilities include supports_hot_resize.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resize (the `ResizeVM` operationId).
+func (c *ClientWithResponses) ResizeVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ResizeVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResizeVMResponse, error) {
+	rsp, err := c.ResizeVMWithBody(ctx, projectID, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResizeVMResponse(rsp)
+}
+
+// ResizeVMWithResponse Give a VM another size
+//
+// A stopped VM takes any size whose disk is not smaller. A running one takes more of each where its capabilities include supports_hot_resize.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resize (the `ResizeVM` operationId).
+func (c *ClientWithResponses) ResizeVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ResizeVMParams, body ResizeVMJSONRequestBody, reqEditors ...RequestEditorFn) (*ResizeVMResponse, error) {
+	rsp, err := c.ResizeVM(ctx, projectID, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResizeVMResponse(rsp)
+}
+
+// ResumeVMWithBodyWithResponse Resume a suspended or paused VM
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resume (the `ResumeVM` operationId).
+func (c *ClientWithResponses) ResumeVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ResumeVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResumeVMResponse, error) {
+	rsp, err := c.ResumeVMWithBody(ctx, projectID, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeVMResponse(rsp)
+}
+
+// ResumeVMWithResponse Resume a suspended or paused VM
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:resume (the `ResumeVM` operationId).
+func (c *ClientWithResponses) ResumeVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *ResumeVMParams, body ResumeVMJSONRequestBody, reqEditors ...RequestEditorFn) (*ResumeVMResponse, error) {
+	rsp, err := c.ResumeVM(ctx, projectID, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeVMResponse(rsp)
+}
+
+// RetryVMWithBodyWithResponse Run the failed create of a VM again
+//
+// The job is the one that failed; its run counts up.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:retry (the `RetryVM` operationId).
+func (c *ClientWithResponses) RetryVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *RetryVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryVMResponse, error) {
+	rsp, err := c.RetryVMWithBody(ctx, projectID, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryVMResponse(rsp)
+}
+
+// RetryVMWithResponse Run the failed create of a VM again
+//
+// The job is the one that failed; its run counts up.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:retry (the `RetryVM` operationId).
+func (c *ClientWithResponses) RetryVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *RetryVMParams, body RetryVMJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryVMResponse, error) {
+	rsp, err := c.RetryVM(ctx, projectID, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryVMResponse(rsp)
 }
 
 // StartVMWithBodyWithResponse Power a VM on
@@ -23814,6 +29493,36 @@ func (c *ClientWithResponses) StopVMWithResponse(ctx context.Context, projectID 
 		return nil, err
 	}
 	return ParseStopVMResponse(rsp)
+}
+
+// SuspendVMWithBodyWithResponse Suspend a running VM
+//
+// Its memory is kept, and its CPUs stand still until it is resumed.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:suspend (the `SuspendVM` operationId).
+func (c *ClientWithResponses) SuspendVMWithBodyWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *SuspendVMParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SuspendVMResponse, error) {
+	rsp, err := c.SuspendVMWithBody(ctx, projectID, vmid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuspendVMResponse(rsp)
+}
+
+// SuspendVMWithResponse Suspend a running VM
+//
+// Its memory is kept, and its CPUs stand still until it is resumed.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tenant/v1/projects/{projectId}/vms/{vmId}:suspend (the `SuspendVM` operationId).
+func (c *ClientWithResponses) SuspendVMWithResponse(ctx context.Context, projectID ProjectID, vmid VMID, params *SuspendVMParams, body SuspendVMJSONRequestBody, reqEditors ...RequestEditorFn) (*SuspendVMResponse, error) {
+	rsp, err := c.SuspendVM(ctx, projectID, vmid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSuspendVMResponse(rsp)
 }
 
 // GetTenantQuotaWithResponse Read what the tenant may use and uses
@@ -25139,6 +30848,66 @@ func ParseOpsRetryJobResponse(rsp *http.Response) (*OpsRetryJobResponse, error) 
 	switch {
 	case rsp.StatusCode == 202:
 		var headers OpsRetryJobResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsRetryJobStepResponse parses an HTTP response from a OpsRetryJobStepWithResponse call
+func ParseOpsRetryJobStepResponse(rsp *http.Response) (*OpsRetryJobStepResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsRetryJobStepResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers OpsRetryJobStepResponse202Headers
 		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -26805,6 +32574,126 @@ func ParseOpsGetVMResponse(rsp *http.Response) (*OpsGetVMResponse, error) {
 			headers.ETag = value
 		}
 		response.Headers304 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsForceDeleteVMResponse parses an HTTP response from a OpsForceDeleteVMWithResponse call
+func ParseOpsForceDeleteVMResponse(rsp *http.Response) (*OpsForceDeleteVMResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsForceDeleteVMResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers OpsForceDeleteVMResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpsMigrateVMResponse parses an HTTP response from a OpsMigrateVMWithResponse call
+func ParseOpsMigrateVMResponse(rsp *http.Response) (*OpsMigrateVMResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpsMigrateVMResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers OpsMigrateVMResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
 	}
 
 	return response, nil
@@ -28537,6 +34426,285 @@ func ParseUpdateVMResponse(rsp *http.Response) (*UpdateVMResponse, error) {
 	return response, nil
 }
 
+// ParseListConsoleSessionsResponse parses an HTTP response from a ListConsoleSessionsWithResponse call
+func ParseListConsoleSessionsResponse(rsp *http.Response) (*ListConsoleSessionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListConsoleSessionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConsoleSessionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCloseConsoleSessionResponse parses an HTTP response from a CloseConsoleSessionWithResponse call
+func ParseCloseConsoleSessionResponse(rsp *http.Response) (*CloseConsoleSessionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CloseConsoleSessionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers CloseConsoleSessionResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListDisksResponse parses an HTTP response from a ListDisksWithResponse call
+func ParseListDisksResponse(rsp *http.Response) (*ListDisksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDisksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DiskList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAttachDiskResponse parses an HTTP response from a AttachDiskWithResponse call
+func ParseAttachDiskResponse(rsp *http.Response) (*AttachDiskResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AttachDiskResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers AttachDiskResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDetachDiskResponse parses an HTTP response from a DetachDiskWithResponse call
+func ParseDetachDiskResponse(rsp *http.Response) (*DetachDiskResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DetachDiskResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers DetachDiskResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetDiskResponse parses an HTTP response from a GetDiskWithResponse call
+func ParseGetDiskResponse(rsp *http.Response) (*GetDiskResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDiskResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Disk
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListVMJobsResponse parses an HTTP response from a ListVMJobsWithResponse call
 func ParseListVMJobsResponse(rsp *http.Response) (*ListVMJobsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -28565,6 +34733,509 @@ func ParseListVMJobsResponse(rsp *http.Response) (*ListVMJobsResponse, error) {
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseAttachNICResponse parses an HTTP response from a AttachNICWithResponse call
+func ParseAttachNICResponse(rsp *http.Response) (*AttachNICResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AttachNICResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers AttachNICResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDetachNICResponse parses an HTTP response from a DetachNICWithResponse call
+func ParseDetachNICResponse(rsp *http.Response) (*DetachNICResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DetachNICResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers DetachNICResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSnapshotsResponse parses an HTTP response from a ListSnapshotsWithResponse call
+func ParseListSnapshotsResponse(rsp *http.Response) (*ListSnapshotsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSnapshotsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SnapshotList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateSnapshotResponse parses an HTTP response from a CreateSnapshotWithResponse call
+func ParseCreateSnapshotResponse(rsp *http.Response) (*CreateSnapshotResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateSnapshotResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers CreateSnapshotResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteSnapshotResponse parses an HTTP response from a DeleteSnapshotWithResponse call
+func ParseDeleteSnapshotResponse(rsp *http.Response) (*DeleteSnapshotResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteSnapshotResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers DeleteSnapshotResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetSnapshotResponse parses an HTTP response from a GetSnapshotWithResponse call
+func ParseGetSnapshotResponse(rsp *http.Response) (*GetSnapshotResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSnapshotResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Snapshot
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRevertSnapshotResponse parses an HTTP response from a RevertSnapshotWithResponse call
+func ParseRevertSnapshotResponse(rsp *http.Response) (*RevertSnapshotResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevertSnapshotResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers RevertSnapshotResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCloneVMResponse parses an HTTP response from a CloneVMWithResponse call
+func ParseCloneVMResponse(rsp *http.Response) (*CloneVMResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CloneVMResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers CloneVMResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseOpenVMConsoleResponse parses an HTTP response from a OpenVMConsoleWithResponse call
+func ParseOpenVMConsoleResponse(rsp *http.Response) (*OpenVMConsoleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpenVMConsoleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ConsoleAccess
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers OpenVMConsoleResponse200Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 202:
+		var headers OpenVMConsoleResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
 	}
 
 	return response, nil
@@ -28603,6 +35274,306 @@ func ParseRebootVMResponse(rsp *http.Response) (*RebootVMResponse, error) {
 	switch {
 	case rsp.StatusCode == 202:
 		var headers RebootVMResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRebuildVMResponse parses an HTTP response from a RebuildVMWithResponse call
+func ParseRebuildVMResponse(rsp *http.Response) (*RebuildVMResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RebuildVMResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers RebuildVMResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResetVMResponse parses an HTTP response from a ResetVMWithResponse call
+func ParseResetVMResponse(rsp *http.Response) (*ResetVMResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResetVMResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers ResetVMResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResizeVMResponse parses an HTTP response from a ResizeVMWithResponse call
+func ParseResizeVMResponse(rsp *http.Response) (*ResizeVMResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResizeVMResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers ResizeVMResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResumeVMResponse parses an HTTP response from a ResumeVMWithResponse call
+func ParseResumeVMResponse(rsp *http.Response) (*ResumeVMResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumeVMResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers ResumeVMResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetryVMResponse parses an HTTP response from a RetryVMWithResponse call
+func ParseRetryVMResponse(rsp *http.Response) (*RetryVMResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryVMResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers RetryVMResponse202Headers
 		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -28723,6 +35694,66 @@ func ParseStopVMResponse(rsp *http.Response) (*StopVMResponse, error) {
 	switch {
 	case rsp.StatusCode == 202:
 		var headers StopVMResponse202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers202 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSuspendVMResponse parses an HTTP response from a SuspendVMWithResponse call
+func ParseSuspendVMResponse(rsp *http.Response) (*SuspendVMResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SuspendVMResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Accepted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers SuspendVMResponse202Headers
 		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

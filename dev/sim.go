@@ -58,6 +58,8 @@ func newSimCommand() *cobra.Command {
 	f.IntVar(&o.NodeVCPUs, "node-vcpus", simhv.DefaultNodeVCPUs, "vCPUs of each node")
 	f.IntVar(&o.NodeMemoryMiB, "node-memory-mib", simhv.DefaultNodeMemoryMiB, "memory of each node, in MiB")
 	f.DurationVar(&o.TaskDelay, "task-delay", 0, "how long each task takes")
+	f.StringSliceVar(&o.Capabilities.Withdraw, "withdraw", nil, "capabilities that it does not have, such as suspend,snapshot_memory")
+	f.BoolVar(&o.Capabilities.RDPOnly, "rdp-only", false, "offer RDP as the one console: a descriptor, and no stream")
 	f.BoolVar(&allowNonLoopback, "allow-non-loopback", false, "let --listen be an address that other machines reach")
 	return cmd
 }

@@ -11,12 +11,12 @@ packages=(
   busybox-static syslinux syslinux-common           # the test guest is built offline from packages
   mtools dosfstools cpio fdisk
   bash-completion                                   # hcpctl's completion is tried in bash
-  chromium                                          # the reference page and the Web UI are opened in a browser
+  chromium                                          # the reference page, the consoles and the Web UI are opened in a browser
   curl                                              # the commands of the documentation are run as they stand
 )
 
-# The linter of the API's description and the build of /docs need Node.js of
-# this version or a later one, wherever it comes from.
+# The linter of the API's description, the build of the pages and the browser
+# tests need Node.js of this version or a later one, wherever it comes from.
 node_wanted=20.19
 node_present() {
   command -v npm >/dev/null && command -v node >/dev/null &&

@@ -34,12 +34,7 @@ func (s *Server) acceptThen(
 	if err != nil {
 		return receipt{}, err
 	}
-	respond := func(resourceID, jobID string) (store.Answer, error) {
-		return answer(http.StatusAccepted, body(resourceID, jobID), map[string]string{
-			"Location":    apiBase + "/" + string(r.Operation.Plane) + "/v1/jobs/" + jobID,
-			"Retry-After": "1",
-		})
-	}
+	respond := receiptOf(r, body)
 	accepted, err := do(idem, respond)
 	var busy *store.BusyError
 	if errors.As(err, &busy) && s.settled(ctx, busy.JobID) {
@@ -52,6 +47,16 @@ func (s *Server) acceptThen(
 		then(ctx, accepted.Operation)
 	}
 	return receipt{answer: accepted.Answer, replayed: accepted.Replayed}, nil
+}
+
+// receiptOf makes the 202 for a request from the IDs.
+func receiptOf(r *request, body func(resourceID, jobID string) any) store.Respond {
+	return func(resourceID, jobID string) (store.Answer, error) {
+		return answer(http.StatusAccepted, body(resourceID, jobID), map[string]string{
+			"Location":    apiBase + "/" + string(r.Operation.Plane) + "/v1/jobs/" + jobID,
+			"Retry-After": "1",
+		})
+	}
 }
 
 // acceptedBody is the body of every 202 but a create's.

@@ -39,6 +39,8 @@ const (
 	CodePreconditionRequired    Code = "PRECONDITION_REQUIRED"
 	CodeInternal                Code = "INTERNAL"
 	CodeControlPlaneUnavailable Code = "CONTROL_PLANE_UNAVAILABLE"
+	CodeConsoleSessionGone      Code = "CONSOLE_SESSION_GONE"
+	CodeProviderUnavailable     Code = "PROVIDER_UNAVAILABLE"
 )
 
 // codeSpec is one row of the error table. It is the source of docs/errors.md
@@ -78,6 +80,7 @@ func problemCodes() []codeSpec {
 		{CodeDeleteProtected, http.StatusConflict, "Delete protected", "The VM is protected against deletion.", false},
 		{CodeIdempotencyInProgress, http.StatusConflict, "Idempotency in progress", "The first request with this Idempotency-Key is still being accepted.", true},
 		{CodeJobNotCancellable, http.StatusConflict, "Job not cancellable", "The job has ended, is undoing what it did, or is of a kind that goes forward only; detail says which.", false},
+		{CodeConsoleSessionGone, http.StatusGone, "Console session gone", "The address of the console was used, its time is over, or the session was closed; ask for a new console.", false},
 		{CodePreconditionFailed, http.StatusPreconditionFailed, "Precondition failed", "The resource has another generation than If-Match names.", false},
 		{CodePayloadTooLarge, http.StatusRequestEntityTooLarge, "Payload too large", "The body, or a field of it, is larger than GET /common/v1/limits says.", false},
 		{CodeUnsupportedMediaType, http.StatusUnsupportedMediaType, "Unsupported media type", "The body is not application/json.", false},
@@ -86,6 +89,7 @@ func problemCodes() []codeSpec {
 		{CodeRateLimited, http.StatusTooManyRequests, "Rate limited", "The principal, its tenant or the address sends requests too fast; Retry-After says when the next one fits.", true},
 		{CodePreconditionRequired, http.StatusPreconditionRequired, "Precondition required", "The request must say with If-Match which state it changes.", false},
 		{CodeInternal, http.StatusInternalServerError, "Internal error", "A defect of the control plane; give the request_id to its operators.", true},
+		{CodeProviderUnavailable, http.StatusServiceUnavailable, "Provider unavailable", "The hypervisor did not answer while the request waited for it.", true},
 		{CodeControlPlaneUnavailable, http.StatusServiceUnavailable, "Control plane unavailable", "The control plane's database does not answer.", true},
 	}
 }
@@ -103,7 +107,7 @@ func jobCodes() []codeSpec {
 		{"IMAGE_NOT_READY", 0, "Image not ready", "The image or a network is not available in the wanted zone.", false},
 		{"QUOTA_EXCEEDED", 0, "Quota exceeded", "The job was run again, and a quota has no room any more for what it had given back.", true},
 		{"ADDRESSES_EXHAUSTED", 0, "Addresses exhausted", "The job was run again, and a network has no free address any more.", true},
-		{"RESOURCE_IN_USE", 0, "Resource in use", "The job was run again, and the address that was asked for is another VM's, or of no subnet, by now.", true},
+		{"RESOURCE_IN_USE", 0, "Resource in use", "The job was run again, and what it needs is not to be had by now: an address, a name, or the source of a clone.", true},
 		{"GUEST_TIMEOUT", 0, "Guest timeout", "The guest did not do what it was asked in time.", true},
 		{"NODE_LOST", 0, "Node lost", "The node of the VM went away.", true},
 		{"UNKNOWN_OUTCOME", 0, "Unknown outcome", "The job was ended from outside; what it did is read again.", false},

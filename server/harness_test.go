@@ -52,9 +52,11 @@ type dispatcher struct {
 	mu         sync.Mutex
 	dispatched []models.Operation
 	delivered  []models.Operation
+	woken      []string
 	fail       error
 	before     func() // runs first in Dispatch
 	traced     func(context.Context)
+	carry      func(models.Operation) // does what the job would
 	settle     func(jobID string) (bool, error)
 }
 
@@ -71,6 +73,9 @@ func (d *dispatcher) Dispatch(ctx context.Context, op models.Operation) error {
 		return err
 	}
 	d.dispatched = append(d.dispatched, op)
+	if d.carry != nil {
+		d.carry(op)
+	}
 	return d.fail
 }
 
@@ -82,6 +87,13 @@ func (d *dispatcher) Deliver(ctx context.Context, op models.Operation) error {
 	}
 	d.delivered = append(d.delivered, op)
 	return d.fail
+}
+
+func (d *dispatcher) WakeConsole(_ context.Context, jobID string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.woken = append(d.woken, jobID)
+	return nil
 }
 
 func (d *dispatcher) SettleIfClosed(_ context.Context, jobID string) (bool, error) {

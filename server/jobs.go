@@ -60,11 +60,13 @@ func (s *Server) visibleJob(ctx context.Context, jobID string) (models.Operation
 }
 
 // jobDocument is a job as the principal's plane sees it.
-func (*Server) jobDocument(ctx context.Context, op models.Operation, j jobview.Job) any {
+func (s *Server) jobDocument(ctx context.Context, op models.Operation, j jobview.Job) any {
 	if requestOf(ctx).Principal.Plane == auth.PlaneOps {
 		return opsJobView(op, j)
 	}
-	return jobView(j)
+	v := jobView(j)
+	s.withConsole(ctx, op, j, &v)
+	return v
 }
 
 // OpsGetJob reads any job with its steps and the causes of its errors.

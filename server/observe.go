@@ -26,7 +26,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if !ok {
 			id = models.NewID()
 		}
-		info := &request{ID: id, Method: r.Method, Path: r.URL.Path, Start: time.Now()}
+		info := &request{ID: id, Method: r.Method, Path: redacted(r.URL.Path), Start: time.Now()}
 		ctx := telemetry.Continue(r.Context(), propagation.HeaderCarrier(r.Header))
 		c.SetRequest(r.WithContext(context.WithValue(ctx, requestKey{}, info)))
 		s.secure(c.Response().Header(), r, id)
@@ -94,6 +94,9 @@ func (s *Server) record(c echo.Context, info *request, err error) {
 	}
 	if info.Principal.Subject != "" {
 		attrs = append(attrs, slog.String("subject", info.Principal.ID()))
+	}
+	if info.Console != "" {
+		attrs = append(attrs, slog.String("session_id", info.Console))
 	}
 	if err != nil && status >= http.StatusInternalServerError {
 		level = slog.LevelError

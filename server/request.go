@@ -28,6 +28,8 @@ type request struct {
 	Filters string
 	// Key is the Idempotency-Key; empty for none.
 	Key string
+	// Console is the console session that the request opened.
+	Console string
 	// Lease asks again whether the principal may do what it is doing: an answer
 	// that takes long is not owed to who has lost the right to it meanwhile.
 	Lease func(ctx context.Context) error

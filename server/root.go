@@ -31,6 +31,7 @@ func (s *Server) rootRoutes(d Deps) []rootRoute {
 		{http.MethodGet, "/readyz", planeCommon, s.named("readyz", s.readyz)},
 		{http.MethodGet, "/metrics", planeOps, s.named("metrics", s.serveMetrics)},
 	}
+	routes = append(routes, s.consoleRoutes()...)
 	if d.Issuer != nil {
 		routes = append(routes, rootRoute{http.MethodGet, "/.well-known/jwks.json", planeTenant, s.named("jwks", jwks(d.Issuer))})
 	}

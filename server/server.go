@@ -4,7 +4,8 @@
 // generated from there.
 //
 // It imports models, policies and internal packages. It must not import
-// providers or worker: it knows no hypervisor.
+// providers or worker: it knows no hypervisor. What consoles need of one is
+// package console's.
 package server
 
 import (
@@ -30,6 +31,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server/api"
+	"github.com/hypervisor-control-plane/hcp/server/console"
 )
 
 // Dispatcher hands accepted jobs to Temporal.
@@ -38,6 +40,8 @@ type Dispatcher interface {
 	Dispatch(ctx context.Context, op models.Operation) error
 	// Deliver tells Temporal what was asked of a job: to stop, to give up undoing.
 	Deliver(ctx context.Context, op models.Operation) error
+	// WakeConsole tells the job of a console session that the session has changed.
+	WakeConsole(ctx context.Context, jobID string) error
 	// SettleIfClosed settles a job whose workflow was ended from outside, and
 	// reports whether it is settled now.
 	SettleIfClosed(ctx context.Context, jobID string) (settled bool, err error)
@@ -76,10 +80,12 @@ type Config struct {
 	HTTPS bool
 	// HideDocs leaves out /docs, which otherwise needs no token.
 	HideDocs bool
+	// Consoles says how the consoles of VMs are reached.
+	Consoles Consoles
 }
 
 // Deps is what the server works with. Issuer, Accounts, Watch, WebUI, Docs,
-// Registry and Logger may be left out.
+// Providers, ConsolePages, Registry and Logger may be left out.
 type Deps struct {
 	Store      *store.Store
 	Dispatcher Dispatcher
@@ -99,6 +105,12 @@ type Deps struct {
 	// Docs are the files of the reference page; nil is what the program was
 	// built with. They are read anew for each request.
 	Docs fs.FS
+	// Providers lend the adapters behind the consoles of VMs; without them, and
+	// without Config.Consoles.PublicURL, there are no consoles.
+	Providers console.Providers
+	// ConsolePages are the files of the consoles' pages; nil is what the program
+	// was built with. They are read anew for each request.
+	ConsolePages fs.FS
 	// Registry takes the server's metrics, and /metrics shows it.
 	Registry *prometheus.Registry
 	Logger   *slog.Logger
@@ -118,6 +130,9 @@ type Server struct {
 	hashKey      []byte
 	status       *statusReport
 	drain        *drain
+	// ending ends what waits.
+	ending       *drain
+	consoles     *consoles
 	metrics      *metrics
 	logger       *slog.Logger
 	config       Config
@@ -151,7 +166,7 @@ func New(d Deps) (*Server, error) {
 		watch: d.Watch,
 		store: d.Store, dispatcher: d.Dispatcher, jobs: d.Jobs, temporal: d.Temporal,
 		guard:        newGuard(d.Auth, d.Enforcer, newThrottle(d.Config.RateLimits, sourceAddresses{d.Config.TrustedProxies}, time.Now)),
-		capabilities: newCapabilityIndex(d.Store, time.Now), status: newStatusReport(d.Store, d.Temporal, d.Logger, time.Now), drain: newDrain(),
+		capabilities: newCapabilityIndex(d.Store, time.Now), status: newStatusReport(d.Store, d.Temporal, d.Logger, time.Now), drain: newDrain(), ending: newDrain(),
 		logger: d.Logger, config: d.Config,
 	}
 	var err error
@@ -164,6 +179,9 @@ func New(d Deps) (*Server, error) {
 	if s.metrics, err = newMetrics(d.Registry); err != nil {
 		return nil, err
 	}
+	if s.consoles, err = s.newConsoles(d); err != nil {
+		return nil, err
+	}
 	if err := s.routes(d); err != nil {
 		return nil, err
 	}
@@ -171,8 +189,16 @@ func New(d Deps) (*Server, error) {
 }
 
 // Drain ends what would go on for ever: streams of events are told to come
-// again, and those who wait for a job are answered. It is to be called when the
-// process begins to stop (http.Server.RegisterOnShutdown).
-func (s *Server) Drain() { s.watch.Close() }
+// again, those who wait for a job are answered, and consoles are closed, which
+// it waits for a moment to have on record. It is to be called when the process
+// begins to stop (http.Server.RegisterOnShutdown), and once more, since nobody
+// waits for that call, before the store is closed.
+func (s *Server) Drain() {
+	s.ending.begin()
+	s.watch.Close()
+	if s.consoles != nil {
+		s.consoles.gateway.Close()
+	}
+}
 
 var _ api.StrictServerInterface = (*Server)(nil)

@@ -6,6 +6,7 @@ import (
 	sdk "go.temporal.io/sdk/worker"
 
 	"github.com/hypervisor-control-plane/hcp/activities"
+	"github.com/hypervisor-control-plane/hcp/internal/providerpool"
 )
 
 // Config tunes a worker. The zero value is the default of each.
@@ -46,10 +47,11 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ProviderPollers, 4)
 	setDefault(&c.LocalConcurrency, 64)
 	setDefault(&c.ProviderConcurrency, 32)
-	setDefault(&c.BreakerFailures, 5)
-	setDefault(&c.BreakerPause, 30*time.Second)
-	setDefault(&c.BreakerSuccesses, 3)
 	return c
+}
+
+func (c Config) breaker() providerpool.Breaker {
+	return providerpool.Breaker{Failures: c.BreakerFailures, Pause: c.BreakerPause, Successes: c.BreakerSuccesses}
 }
 
 func setDefault[T int | time.Duration](v *T, to T) {

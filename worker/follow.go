@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/client"
 	sdk "go.temporal.io/sdk/worker"
 
+	"github.com/hypervisor-control-plane/hcp/internal/providerpool"
 	"github.com/hypervisor-control-plane/hcp/internal/temporalx"
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/workflows"
@@ -23,7 +24,7 @@ const (
 // follower keeps a worker and a schedule for each enabled provider.
 type follower struct {
 	deps   Deps
-	pool   *pool
+	pool   *providerpool.Pool
 	broken func(error)
 
 	workers map[string]served
@@ -39,7 +40,7 @@ type served struct {
 	concurrency int
 }
 
-func newFollower(d Deps, p *pool, broken func(error)) *follower {
+func newFollower(d Deps, p *providerpool.Pool, broken func(error)) *follower {
 	return &follower{deps: d, pool: p, broken: broken, workers: map[string]served{}, scheduled: map[string]bool{}}
 }
 
@@ -65,7 +66,7 @@ func (f *follower) look(ctx context.Context) {
 		f.warn(ctx, "the providers cannot be read", err)
 		return
 	}
-	f.pool.follow(enabled)
+	f.pool.Follow(enabled)
 	f.serve(ctx, enabled)
 	f.schedule(ctx, enabled)
 }

@@ -2,9 +2,9 @@
 // worker for each provider that it serves, so that a slow hypervisor never
 // starves another and workers can stand near their hypervisors.
 //
-// It imports workflows, activities, providers and internal/temporalx. It must
-// not import server, internal/store or an adapter: the store, the registry of
-// adapters and the dispatcher are given to it.
+// It imports workflows, activities, providers, internal/providerpool and
+// internal/temporalx. It must not import server, internal/store or an adapter:
+// the store, the registry of adapters and the dispatcher are given to it.
 package worker
 
 import (
@@ -19,6 +19,7 @@ import (
 	sdk "go.temporal.io/sdk/worker"
 
 	"github.com/hypervisor-control-plane/hcp/activities"
+	"github.com/hypervisor-control-plane/hcp/internal/providerpool"
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/workflows"
@@ -27,10 +28,11 @@ import (
 // Store is what the worker needs of the database.
 type Store interface {
 	activities.JobStore
+	activities.ConsoleStore
 	activities.OpenJobs
-	activities.Blueprints
+	activities.PartRecords
 	activities.InventoryStore
-	ProviderStore
+	providerpool.Store
 }
 
 // Dispatcher is what the worker needs of package dispatch.
@@ -72,8 +74,8 @@ func Run(ctx context.Context, d Deps) error {
 		default:
 		}
 	}
-	pool := newPool(d.Store, d.Registry, d.InstallationID, d.Config, d.Logger)
-	defer pool.close()
+	pool := providerpool.New(d.Store, d.Registry, d.InstallationID, d.Config.breaker(), d.Logger)
+	defer pool.Close()
 	f := newFollower(d, pool, broken)
 
 	control := newControl(d, broken)
@@ -127,13 +129,14 @@ func newControl(d Deps, broken func(error)) sdk.Worker {
 	w := sdk.New(d.Client, workflows.TaskQueueControl, o)
 	workflows.Register(w)
 	w.RegisterActivity(&activities.Jobs{Store: d.Store})
+	w.RegisterActivity(&activities.Consoles{Store: d.Store})
 	w.RegisterActivity(&activities.Control{Runner: d.Dispatcher, Store: d.Store})
 	return w
 }
 
 // newProviderWorker makes the worker of one provider's queue. Its concurrency
 // is what the provider bears.
-func newProviderWorker(d Deps, pool *pool, p models.Provider, broken func(error)) sdk.Worker {
+func newProviderWorker(d Deps, pool activities.Providers, p models.Provider, broken func(error)) sdk.Worker {
 	o := d.Config.options(broken)
 	o.DisableWorkflowWorker = true
 	o.MaxConcurrentActivityExecutionSize = p.MaxConcurrency
@@ -143,6 +146,7 @@ func newProviderWorker(d Deps, pool *pool, p models.Provider, broken func(error)
 	o.MaxConcurrentActivityTaskPollers = min(d.Config.ProviderPollers, o.MaxConcurrentActivityExecutionSize)
 	w := sdk.New(d.Client, workflows.ProviderQueue(p.ID), o)
 	w.RegisterActivity(&activities.VM{Providers: pool, Store: d.Store})
+	w.RegisterActivity(&activities.Parts{Providers: pool, Store: d.Store})
 	w.RegisterActivity(&activities.Inventory{Providers: pool, Store: d.Store})
 	return w
 }

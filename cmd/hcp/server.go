@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/dispatch"
 	"github.com/hypervisor-control-plane/hcp/internal/issuer"
 	"github.com/hypervisor-control-plane/hcp/internal/jobwatch"
+	"github.com/hypervisor-control-plane/hcp/internal/providerpool"
 	"github.com/hypervisor-control-plane/hcp/internal/ratelimit"
 	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server"
@@ -71,10 +73,15 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 		return err
 	}
 	dispatcher := dispatch.New(temporal, st, log)
+	installation, err := st.InstallationID(ctx)
+	if err != nil {
+		return err
+	}
+	adapters := providerpool.New(st, registry(), installation, providerpool.Breaker{}, log)
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // each request brings its own context
 		Store: st, Dispatcher: dispatcher, Jobs: server.TemporalJobs(temporal), Temporal: temporal,
 		Watch: jobwatch.New(temporal, st, jobwatch.Options{Logger: log}),
-		Auth:  verifier, Issuer: own, Accounts: st, Enforcer: enforcer, WebUI: ui, Logger: log,
+		Auth:  verifier, Issuer: own, Accounts: st, Enforcer: enforcer, WebUI: ui, Providers: adapters, Logger: log,
 		Config: apiConfig,
 	})
 	if err != nil {
@@ -84,10 +91,31 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger) (err error)
 	if err != nil {
 		return err
 	}
+	serving, served := context.WithCancel(context.WithoutCancel(ctx))
+	defer served()
+	go adapters.Run(serving, followProviders) // consoles go on while balancers turn away
+	defer srv.Drain()                         // waits for what the end of the listeners has begun
 	go dispatcher.RunRelay(ctx)
 	go own.Run(ctx)
 	go enforcer.Follow(ctx)
 	return server.ServeAll(srv.DrainBefore(ctx, cfg.Server.ShutdownDelay), cfg.Server.ShutdownTimeout, endpoints...)
+}
+
+// followProviders is how often the providers table is read.
+const followProviders = 2 * time.Second
+
+// publicURL is where tenants' browsers reach the API: what a request says of its
+// Host decides nothing.
+func publicURL(cfg config.Config) (*url.URL, error) {
+	raw := cfg.Server.PublicURL
+	if raw == "" {
+		raw = "http://" + cfg.Server.Listen
+	}
+	public, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("server.public_url: is not a URL")
+	}
+	return public, nil
 }
 
 func serverConfig(cfg config.Config) (server.Config, error) {
@@ -99,6 +127,10 @@ func serverConfig(cfg config.Config) (server.Config, error) {
 	if err != nil {
 		return server.Config{}, fmt.Errorf("server.trusted_proxies: %w", err)
 	}
+	public, err := publicURL(cfg)
+	if err != nil {
+		return server.Config{}, err
+	}
 	limit := cfg.Server.RateLimit
 	return server.Config{
 		PageTokenKey: pageTokenKey, Version: version(), PublicMetrics: cfg.Server.PublicMetrics,
@@ -108,6 +140,10 @@ func serverConfig(cfg config.Config) (server.Config, error) {
 			Source:  ratelimit.Rate{PerSecond: limit.SourceRPS, Burst: limit.SourceBurst},
 		},
 		TrustedProxies: proxies, CORSOrigins: cfg.Server.CORSOrigins, HTTPS: cfg.Server.HTTPS(), HideDocs: cfg.Server.HideDocs,
+		Consoles: server.Consoles{
+			PublicURL: public, AllowedOrigins: cfg.Console.AllowedOrigins,
+			Ticket: cfg.Console.TicketLifetime, Session: cfg.Console.SessionLimit,
+		},
 	}, nil
 }
 

@@ -19,6 +19,10 @@ import (
 // namespaceRetention is asked for where the namespace does not exist yet.
 const namespaceRetention = 7 * 24 * time.Hour
 
+// registry holds every adapter. The worker uses them for steps, and the server
+// for consoles.
+func registry() *providers.Registry { return providers.NewRegistry(sim.Factory(), libvirt.Factory()) }
+
 func workerCommand() *cobra.Command {
 	return withSettings(&cobra.Command{
 		Use:   "worker",
@@ -54,7 +58,7 @@ func workerCommand() *cobra.Command {
 				Client:         temporal,
 				Store:          st,
 				Dispatcher:     dispatch.New(temporal, st, log),
-				Registry:       providers.NewRegistry(sim.Factory(), libvirt.Factory()),
+				Registry:       registry(),
 				InstallationID: installation,
 				Logger:         log,
 				Config:         worker.Config{Providers: cfg.Worker.Providers},

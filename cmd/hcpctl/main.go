@@ -21,6 +21,7 @@ func main() {
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Env: os.Getenv, Keyring: credential.SystemKeyring{},
 		Policy: transport.DefaultPolicy(), Sleep: transport.Sleep, Now: time.Now, Version: version(),
+		Browse: browse,
 	}
 	code := app.Run(ctx)
 	stop()

@@ -230,6 +230,7 @@ func TestRefusals(t *testing.T) {
 		"token without a state": {[]string{"token", "--plane", "ops", "--role", "admin", "--data-dir", t.TempDir()}, "not a data directory yet"},
 		"sim reachable":         {[]string{"sim", "--listen", "0.0.0.0:0"}, "not a loopback address"},
 		"unknown sim":           {[]string{"sim", "--kind", "vsphere", "--listen", "127.0.0.1:0"}, "only \"sim\" is simulated"},
+		"unknown capability":    {[]string{"sim", "--withdraw", "suspend,flying", "--listen", "127.0.0.1:0"}, "there is no capability \"flying\""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout, stderr, code := command(t, c.args...)

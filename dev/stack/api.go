@@ -12,6 +12,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
 	"github.com/hypervisor-control-plane/hcp/internal/issuer"
 	"github.com/hypervisor-control-plane/hcp/internal/jobwatch"
+	"github.com/hypervisor-control-plane/hcp/internal/providerpool"
 	"github.com/hypervisor-control-plane/hcp/policies"
 	"github.com/hypervisor-control-plane/hcp/server"
 	"github.com/hypervisor-control-plane/hcp/server/webui"
@@ -32,19 +33,24 @@ const (
 	idleTimeout  = 2 * time.Minute
 )
 
+// followProviders is how often the providers table is read.
+const followProviders = time.Second
+
 // api is the API on its listener.
 type api struct {
 	ui     *webui.Handler
 	server *http.Server
 	failed chan error
-	// release ends what follows signing keys.
+	// release ends what follows signing keys and providers.
 	release context.CancelFunc
 	// policies keeps up with roles and role bindings.
 	policies *background
+	// drain ends what would go on for ever, consoles among it.
+	drain func()
 }
 
 // startAPI wires the API as the production binary does, and serves it.
-func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (_ *api, err error) {
+func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher, adapters *providerpool.Pool) (_ *api, err error) {
 	// Keys are followed as long as the API runs, not as long as its start takes.
 	following, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
@@ -64,8 +70,9 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (_ *
 	if err != nil {
 		return nil, err
 	}
+	public := &url.URL{Scheme: "http", Host: s.opts.Listener.Addr().String()}
 	ui, err := webui.New(webui.Options{
-		Upstream: s.ui.URL(), PublicURL: &url.URL{Scheme: "http", Host: s.opts.Listener.Addr().String()},
+		Upstream: s.ui.URL(), PublicURL: public,
 		Authenticate: server.TemporalUIAccess(verifier, enforcer), Logger: s.opts.Logger,
 	})
 	if err != nil {
@@ -74,8 +81,8 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (_ *
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // requests bring their own
 		Store: s.store, Dispatcher: dispatcher, Jobs: server.TemporalJobs(s.client), Temporal: s.client,
 		Watch: jobwatch.New(s.client, s.store, jobwatch.Options{Logger: s.opts.Logger}),
-		Auth:  verifier, Issuer: own, Accounts: s.store, Enforcer: enforcer, WebUI: ui, Docs: s.opts.Docs, Logger: s.opts.Logger,
-		Config: server.Config{PageTokenKey: s.keys.pageToken, PublicMetrics: true},
+		Auth:  verifier, Issuer: own, Accounts: s.store, Enforcer: enforcer, WebUI: ui, Docs: s.opts.Docs, Providers: adapters, Logger: s.opts.Logger,
+		Config: server.Config{PageTokenKey: s.keys.pageToken, PublicMetrics: true, Consoles: server.Consoles{PublicURL: public}},
 	})
 	if err != nil {
 		return nil, err
@@ -95,7 +102,9 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (_ *
 			return ctx.Err()
 		}),
 	}
+	a.drain = srv.Drain
 	go own.Run(following)
+	go adapters.Run(following, followProviders)
 	a.server.RegisterOnShutdown(srv.Drain)
 	go func() {
 		if err := a.server.Serve(s.opts.Listener); !errors.Is(err, http.ErrServerClosed) {
@@ -108,13 +117,14 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher) (_ *
 // stop takes no more requests, lets those in flight end, and cuts off what
 // takes too long.
 func (a *api) stop() error {
-	a.release()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	err := a.server.Shutdown(ctx)
 	if err != nil {
 		err = a.server.Close()
 	}
+	a.drain() // waits for what the end of the listener has begun
+	a.release()
 	return errors.Join(err, a.policies.stop())
 }
 

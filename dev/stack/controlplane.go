@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/hypervisor-control-plane/hcp/internal/dispatch"
+	"github.com/hypervisor-control-plane/hcp/internal/providerpool"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/libvirt"
 	"github.com/hypervisor-control-plane/hcp/providers/sim"
@@ -15,17 +16,19 @@ import (
 // client: a job's first workflow task then needs no poll.
 func (s *Stack) startControlPlane(ctx context.Context) (err error) {
 	dispatcher := dispatch.New(s.client, s.store, s.opts.Logger)
-	if s.api, err = s.startAPI(ctx, dispatcher); err != nil {
-		return err
-	}
 	installation, err := s.store.InstallationID(ctx)
 	if err != nil {
 		return fmt.Errorf("installation ID: %w", err)
 	}
+	registry := providers.NewRegistry(sim.Factory(), libvirt.Factory())
+	adapters := providerpool.New(s.store, registry, installation, providerpool.Breaker{}, s.opts.Logger)
+	if s.api, err = s.startAPI(ctx, dispatcher, adapters); err != nil {
+		return err
+	}
 	s.worker = goBackground(ctx, func(ctx context.Context) error {
 		return worker.Run(ctx, worker.Deps{
 			Client: s.client, Store: s.store, Dispatcher: dispatcher, InstallationID: installation,
-			Registry: providers.NewRegistry(sim.Factory(), libvirt.Factory()),
+			Registry: registry,
 			Logger:   s.opts.Logger,
 		})
 	})

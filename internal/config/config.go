@@ -21,6 +21,7 @@ type Config struct {
 	Secrets  Secrets  `koanf:"secrets"`
 	Auth     Auth     `koanf:"auth"`
 	Server   Server   `koanf:"server"`
+	Console  Console  `koanf:"console"`
 	Worker   Worker   `koanf:"worker"`
 }
 
@@ -57,7 +58,7 @@ type Secrets struct {
 type Server struct {
 	Listen          string        `koanf:"listen" doc:"host:port of the API"`
 	OpsListen       string        `koanf:"ops_listen" doc:"host:port of the operators' side: the ops routes, /metrics and /temporal/ are then served there alone, and the tenants' routes on listen alone; empty serves all on listen"`
-	PublicURL       string        `koanf:"public_url" doc:"URL under which clients reach the API; decides the attributes of cookies and the allowed origin"`
+	PublicURL       string        `koanf:"public_url" doc:"URL under which clients reach the API; decides the attributes of cookies, the allowed origin and the addresses of consoles"`
 	OpsPublicURL    string        `koanf:"ops_public_url" doc:"the same for the operators' side, where it listens on its own"`
 	PageTokenKey    Secret        `koanf:"page_token_key" doc:"key that signs page tokens, the same on every replica: 32 bytes in base64"`
 	TemporalUIURL   string        `koanf:"temporal_ui_url" doc:"Temporal Web UI that is served to operators below /temporal/; empty leaves it out"`
@@ -86,6 +87,33 @@ type Worker struct {
 	Providers []string `koanf:"providers" doc:"IDs of the providers that this worker serves; empty serves all"`
 }
 
+// Console is how the consoles of VMs are reached, by the API process.
+type Console struct {
+	AllowedOrigins []string      `koanf:"allowed_origins" doc:"origins, beside that of server.public_url, whose pages may open a console, such as https://portal.example.org"`
+	TicketLifetime time.Duration `koanf:"ticket_lifetime" doc:"how long the address of a console is good, at most a minute"`
+	SessionLimit   time.Duration `koanf:"session_limit" doc:"how long a console may be open, at most 8 hours"`
+}
+
+// The most that Console may ask for.
+const (
+	maxConsoleTicket  = time.Minute
+	maxConsoleSession = 8 * time.Hour
+)
+
+func (c Console) validate(bad func(setting, format string, args ...any)) {
+	for _, origin := range c.AllowedOrigins {
+		if !isOrigin(origin) {
+			bad("console.allowed_origins", "%q is not an origin as browsers write it: scheme://host[:port] in small letters, without a path", origin)
+		}
+	}
+	if c.TicketLifetime < time.Second || c.TicketLifetime > maxConsoleTicket {
+		bad("console.ticket_lifetime", "must be from 1s to %v", maxConsoleTicket)
+	}
+	if c.SessionLimit < time.Second || c.SessionLimit > maxConsoleSession {
+		bad("console.session_limit", "must be from 1s to %v", maxConsoleSession)
+	}
+}
+
 // Default is the configuration before anything was read.
 func Default() Config {
 	return Config{
@@ -93,6 +121,7 @@ func Default() Config {
 		Database: Database{MaxConns: 20, StatementTimeout: 15 * time.Second},
 		Temporal: Temporal{Address: "127.0.0.1:7233", Namespace: "hcp"},
 		Auth:     defaultAuth(),
+		Console:  Console{TicketLifetime: maxConsoleTicket, SessionLimit: 30 * time.Minute},
 		Server: Server{
 			Listen: "127.0.0.1:8080", ShutdownTimeout: 20 * time.Second,
 			RateLimit: RateLimit{SubjectRPS: 200, SubjectBurst: 400, TenantRPS: 1000, TenantBurst: 2000, SourceRPS: 10, SourceBurst: 100},
@@ -170,6 +199,7 @@ func (c Config) validateServer(bad func(setting, format string, args ...any)) {
 	}
 	c.Server.validateExposure(bad)
 	c.validateOpsListener(bad)
+	c.Console.validate(bad)
 	c.Auth.validate(bad)
 }
 

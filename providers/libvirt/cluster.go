@@ -23,7 +23,7 @@ type Cluster struct {
 	hosts     []*host
 	bandwidth uint64
 	unsafe    bool
-	moves     copies // the migrations that this process began
+	moves     background // the migrations that this process began
 }
 
 // host is one daemon of a cluster.

@@ -66,6 +66,7 @@ type sighting struct {
 	move    *move
 	state   lv.DomainState
 	reason  int32
+	saved   bool // its memory is kept in a file of the host's
 }
 
 // look reads a host. A host without such a domain is no error.
@@ -97,19 +98,24 @@ func (h *host) look(ctx context.Context, op, vmID string) (sighting, error) {
 		return sighting{}, err
 	}
 	s := sighting{present: true, domain: d, move: decodeMove(x.Metadata.XML)}
-	type power struct{ state, reason int32 }
-	now, err := do(ctx, r, func(c *lv.Libvirt) (power, error) {
-		state, reason, err := c.DomainGetState(dom, 0)
-		return power{state, reason}, err
+	type state struct{ code, reason int32 }
+	now, err := do(ctx, r, func(c *lv.Libvirt) (state, error) {
+		code, reason, err := c.DomainGetState(dom, 0)
+		return state{code, reason}, err
 	})
+	s.state, s.reason = lv.DomainState(now.code), now.reason
+	if err == nil && s.state == lv.DomainShutoff {
+		var p models.PowerState
+		p, err = power(ctx, r, dom)
+		s.saved = p == models.PowerSuspended
+	}
 	if isNotFound(err) {
 		return sighting{}, nil
 	}
-	s.state, s.reason = lv.DomainState(now.state), now.reason
 	return s, err
 }
 
-func (s sighting) power() models.PowerState { return powerOf(s.state, s.reason) }
+func (s sighting) power() models.PowerState { return powerOf(s.state, s.saved) }
 
 // runs reports whether the copy's guest is at work.
 func (s sighting) runs() bool { return s.present && s.power() == models.PowerRunning }

@@ -3,6 +3,7 @@ package providertest_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -25,14 +26,15 @@ import (
 const envMutant = "PROVIDERTEST_MUTANT"
 
 type mutant struct {
-	providers.Provider
+	*sim.Provider
 	hv    simhv.Admin
 	which string
 	once  *sync.Map
 }
 
 func mutants() map[string]string { // mutant: the case that must fail
-	return map[string]string{
+	all := optionalMutants()
+	maps.Copy(all, map[string]string{
 		"a capability is lost":              "InfoReportsKindVersionAndCapabilities",
 		"nodes have no capacity":            "NodesHaveNamesAndCapacity",
 		"images are missing":                "InventoryHoldsWhatARequestNames",
@@ -62,7 +64,8 @@ func mutants() map[string]string { // mutant: the case that must fail
 		"close does nothing":                "CallsAfterCloseAreUnavailable",
 		"the ref decides and not the mark":  "TheMarkDecidesNotTheRef",
 		"two creates at once are two tasks": "CreateAtOnceFromTwoProcessesIsOneVM",
-	}
+	})
+	return all
 }
 
 func TestTheSuiteFindsEveryMutant(t *testing.T) {
@@ -103,12 +106,13 @@ func TestMutant(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return &mutant{Provider: p, hv: admin, which: os.Getenv(envMutant), once: once}
+			return &mutant{Provider: p.(*sim.Provider), hv: admin, which: os.Getenv(envMutant), once: once}
 		},
 		Request: func(*testing.T) providers.CreateVMRequest {
 			return providers.CreateVMRequest{
 				VMID: models.NewID(), Name: "a", Node: "node-1", VCPUs: 1, MemoryMiB: 128, DiskGiB: 1,
 				Image: models.ImageBinding{Ref: "tiny"},
+				NICs:  []providers.NIC{{Network: models.NetworkBinding{Ref: "net0"}, MAC: "52:54:00:00:00:07"}},
 			}
 		},
 		Foreign: func(ctx context.Context, t *testing.T, vmID string) func(*testing.T) {
@@ -133,8 +137,19 @@ func TestMutant(t *testing.T) {
 				t.Error("the foreign VM is gone or was changed")
 			}
 		},
-		Capabilities: []models.Capability{models.CapCloudInit},
-		Settle:       2 * time.Second,
+		Capabilities: all(),
+		Disks:        probe{admin},
+		Boots:        probe{admin},
+		Serial:       providertest.Dialogue{Type: "echo a b\r", Answer: "\na b\r"},
+		LoseAnswer: func(ctx context.Context, t *testing.T, method string) {
+			t.Helper()
+			if op := (map[string]string{"AttachDisk": "attach_disk"})[method]; op != "" {
+				if err := admin.SetFaults(ctx, simhv.Fault{Op: op, Kind: simhv.FaultErrorAfter}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		Settle: 2 * time.Second,
 	})
 }
 
@@ -283,26 +298,6 @@ func (m *mutant) RebootVM(ctx context.Context, t providers.Target, mode models.P
 		return m.StartVM(ctx, t)
 	}
 	return m.Provider.RebootVM(ctx, t, mode, token)
-}
-
-func (m *mutant) DeleteVM(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
-	vm, err := m.Provider.FindVM(ctx, t.VMID)
-	switch {
-	case m.is("delete does nothing"):
-		return "", nil
-	case m.is("delete of an absent VM fails") && err != nil:
-		return "", m.fail(providers.NotFound)
-	case m.is("delete needs a stopped VM") && vm.Power == models.PowerRunning:
-		return "", m.fail(providers.FailedPrecondition)
-	}
-	return m.Provider.DeleteVM(ctx, t)
-}
-
-func (m *mutant) Leftovers(ctx context.Context, vmID string) ([]providers.Object, error) {
-	if m.is("leftovers are hidden") {
-		return nil, nil
-	}
-	return m.Provider.Leftovers(ctx, vmID)
 }
 
 func (m *mutant) PollTask(ctx context.Context, task providers.TaskRef) (providers.TaskStatus, error) {

@@ -41,6 +41,129 @@ func (e CompensationState) Valid() bool {
 	}
 }
 
+// Defines values for ConsoleSessionCloseReason.
+const (
+	AccessRevoked    ConsoleSessionCloseReason = "access_revoked"
+	ClosedByClient   ConsoleSessionCloseReason = "closed_by_client"
+	ClosedByUser     ConsoleSessionCloseReason = "closed_by_user"
+	Expired          ConsoleSessionCloseReason = "expired"
+	Failed           ConsoleSessionCloseReason = "failed"
+	GatewayLost      ConsoleSessionCloseReason = "gateway_lost"
+	HypervisorClosed ConsoleSessionCloseReason = "hypervisor_closed"
+	NotUsed          ConsoleSessionCloseReason = "not_used"
+	TooFast          ConsoleSessionCloseReason = "too_fast"
+	TooSlow          ConsoleSessionCloseReason = "too_slow"
+	VMDeleted        ConsoleSessionCloseReason = "vm_deleted"
+	VMMigrated       ConsoleSessionCloseReason = "vm_migrated"
+	VMStopped        ConsoleSessionCloseReason = "vm_stopped"
+)
+
+// Valid indicates whether the value is a known member of the ConsoleSessionCloseReason enum.
+func (e ConsoleSessionCloseReason) Valid() bool {
+	switch e {
+	case AccessRevoked:
+		return true
+	case ClosedByClient:
+		return true
+	case ClosedByUser:
+		return true
+	case Expired:
+		return true
+	case Failed:
+		return true
+	case GatewayLost:
+		return true
+	case HypervisorClosed:
+		return true
+	case NotUsed:
+		return true
+	case TooFast:
+		return true
+	case TooSlow:
+		return true
+	case VMDeleted:
+		return true
+	case VMMigrated:
+		return true
+	case VMStopped:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ConsoleSessionState.
+const (
+	ConsoleSessionStateCLOSED  ConsoleSessionState = "CLOSED"
+	ConsoleSessionStateOPEN    ConsoleSessionState = "OPEN"
+	ConsoleSessionStatePENDING ConsoleSessionState = "PENDING"
+	ConsoleSessionStateREADY   ConsoleSessionState = "READY"
+)
+
+// Valid indicates whether the value is a known member of the ConsoleSessionState enum.
+func (e ConsoleSessionState) Valid() bool {
+	switch e {
+	case ConsoleSessionStateCLOSED:
+		return true
+	case ConsoleSessionStateOPEN:
+		return true
+	case ConsoleSessionStatePENDING:
+		return true
+	case ConsoleSessionStateREADY:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ConsoleType.
+const (
+	Rdp   ConsoleType = "rdp"
+	Spice ConsoleType = "spice"
+	Vnc   ConsoleType = "vnc"
+	Web   ConsoleType = "web"
+)
+
+// Valid indicates whether the value is a known member of the ConsoleType enum.
+func (e ConsoleType) Valid() bool {
+	switch e {
+	case Rdp:
+		return true
+	case Spice:
+		return true
+	case Vnc:
+		return true
+	case Web:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DiskStatus.
+const (
+	DiskStatusATTACHED  DiskStatus = "ATTACHED"
+	DiskStatusATTACHING DiskStatus = "ATTACHING"
+	DiskStatusDETACHING DiskStatus = "DETACHING"
+	DiskStatusERROR     DiskStatus = "ERROR"
+)
+
+// Valid indicates whether the value is a known member of the DiskStatus enum.
+func (e DiskStatus) Valid() bool {
+	switch e {
+	case DiskStatusATTACHED:
+		return true
+	case DiskStatusATTACHING:
+		return true
+	case DiskStatusDETACHING:
+		return true
+	case DiskStatusERROR:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ExplainRequestPlane.
 const (
 	ExplainRequestPlaneOps    ExplainRequestPlane = "ops"
@@ -140,6 +263,24 @@ func (e JobState) Valid() bool {
 	case JobStateSUCCEEDED:
 		return true
 	case JobStateWAITING:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MigrateVMRequestMode.
+const (
+	Cold MigrateVMRequestMode = "cold"
+	Live MigrateVMRequestMode = "live"
+)
+
+// Valid indicates whether the value is a known member of the MigrateVMRequestMode enum.
+func (e MigrateVMRequestMode) Valid() bool {
+	switch e {
+	case Cold:
+		return true
+	case Live:
 		return true
 	default:
 		return false
@@ -404,6 +545,30 @@ func (e RoleBindingPlane) Valid() bool {
 	}
 }
 
+// Defines values for SnapshotStatus.
+const (
+	SnapshotStatusCREATING SnapshotStatus = "CREATING"
+	SnapshotStatusDELETING SnapshotStatus = "DELETING"
+	SnapshotStatusERROR    SnapshotStatus = "ERROR"
+	SnapshotStatusREADY    SnapshotStatus = "READY"
+)
+
+// Valid indicates whether the value is a known member of the SnapshotStatus enum.
+func (e SnapshotStatus) Valid() bool {
+	switch e {
+	case SnapshotStatusCREATING:
+		return true
+	case SnapshotStatusDELETING:
+		return true
+	case SnapshotStatusERROR:
+		return true
+	case SnapshotStatusREADY:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for StatusState.
 const (
 	StatusStateDEGRADED    StatusState = "DEGRADED"
@@ -473,6 +638,30 @@ func (e StopVMRequestMode) Valid() bool {
 	case StopVMRequestModeGraceful:
 		return true
 	case StopVMRequestModeGracefulThenForce:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VMNetworkStatus.
+const (
+	VMNetworkStatusATTACHED  VMNetworkStatus = "ATTACHED"
+	VMNetworkStatusATTACHING VMNetworkStatus = "ATTACHING"
+	VMNetworkStatusDETACHING VMNetworkStatus = "DETACHING"
+	VMNetworkStatusERROR     VMNetworkStatus = "ERROR"
+)
+
+// Valid indicates whether the value is a known member of the VMNetworkStatus enum.
+func (e VMNetworkStatus) Valid() bool {
+	switch e {
+	case VMNetworkStatusATTACHED:
+		return true
+	case VMNetworkStatusATTACHING:
+		return true
+	case VMNetworkStatusDETACHING:
+		return true
+	case VMNetworkStatusERROR:
 		return true
 	default:
 		return false
@@ -1227,8 +1416,31 @@ type AllocatedAddressList struct {
 	NextPageToken string             `json:"next_page_token"`
 }
 
+// AttachDiskRequest Example: {"name":"data","size_gib":100}
+type AttachDiskRequest struct {
+	Name    Name `json:"name"`
+	SizeGib int  `json:"size_gib"`
+}
+
+// AttachNICRequest Example: {"ip_address":"10.30.0.9","network_id":"back"}
+type AttachNICRequest struct {
+	IPAddress *string `json:"ip_address,omitempty"`
+
+	// NetworkID Opaque.
+	NetworkID ID `json:"network_id"`
+}
+
 // Capability Example: supports_cloud_init
 type Capability = string
+
+// CloneVMRequest Example: {"name":"web-2","start":true}
+type CloneVMRequest struct {
+	Description *Description `json:"description,omitempty"`
+
+	// Name A DNS label; the guest's hostname.
+	Name  VMName `json:"name"`
+	Start *bool  `json:"start,omitempty"`
+}
 
 // Cluster Example: {"created_at":"2026-03-02T08:30:00Z","id":"kvm-1-default","name":"default","provider_id":"kvm-1","zone_id":"eu-1"}
 type Cluster struct {
@@ -1254,6 +1466,56 @@ type Condition struct {
 	Since  time.Time `json:"since"`
 	Type   string    `json:"type"`
 }
+
+// ConsoleAccess Example: {"expires_at":"2026-03-02T08:31:00Z","type":"vnc","url":"https://hcp.example.org/console/hRZ0c9cW3lq2VtZk5mR7xJ8uN1bYpQeA6sDfGhKjLzE"}
+type ConsoleAccess struct {
+	// ExpiresAt When the url is of no use any more if nobody has connected.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Type Example: vnc
+	Type ConsoleType `json:"type"`
+
+	// URL Good for one connection. Whoever has it has the console: treat it as a password.
+	URL string `json:"url"`
+}
+
+// ConsoleSession Example: {"client_address":"192.0.2.17","connected_at":"2026-03-02T08:30:03Z","created_at":"2026-03-02T08:30:00Z","ends_at":"2026-03-02T09:00:03Z","expires_at":"2026-03-02T08:31:00Z","id":"0198f3b1-1c1e-7b34-9d53-2f0c8e4a71b6","job_id":"0198f3b1-1c21-7d02-8a6e-5b9d13c0f4e7","requested_by":"https://login.example.org|ada","state":"OPEN","type":"vnc","vm_id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6"}
+type ConsoleSession struct {
+	ClientAddress *string                    `json:"client_address,omitempty"`
+	CloseReason   *ConsoleSessionCloseReason `json:"close_reason,omitempty"`
+	ClosedAt      *time.Time                 `json:"closed_at,omitempty"`
+	ConnectedAt   *time.Time                 `json:"connected_at,omitempty"`
+	CreatedAt     time.Time                  `json:"created_at"`
+
+	// EndsAt When the connection is closed at the latest.
+	EndsAt      *time.Time `json:"ends_at,omitempty"`
+	ExpiresAt   time.Time  `json:"expires_at"`
+	ID          string     `json:"id"`
+	JobID       string     `json:"job_id"`
+	RequestedBy string     `json:"requested_by"`
+
+	// State PENDING: being prepared. READY: waits for its one connection. OPEN: connected.
+	State ConsoleSessionState `json:"state"`
+
+	// Type Example: vnc
+	Type ConsoleType `json:"type"`
+	VMID string      `json:"vm_id"`
+}
+
+// ConsoleSessionCloseReason defines model for ConsoleSession.CloseReason.
+type ConsoleSessionCloseReason string
+
+// ConsoleSessionState PENDING: being prepared. READY: waits for its one connection. OPEN: connected.
+type ConsoleSessionState string
+
+// ConsoleSessionList defines model for ConsoleSessionList.
+type ConsoleSessionList struct {
+	Items         []ConsoleSession `json:"items"`
+	NextPageToken string           `json:"next_page_token"`
+}
+
+// ConsoleType Example: vnc
+type ConsoleType string
 
 // CreateFlavorRequest Example: {"disk_gib":20,"id":"small","memory_mib":2048,"name":"Small","vcpus":2}
 type CreateFlavorRequest struct {
@@ -1360,6 +1622,15 @@ type CreateServiceAccountRequest struct {
 	Name        Name         `json:"name"`
 }
 
+// CreateSnapshotRequest Example: {"memory":true,"name":"before-upgrade"}
+type CreateSnapshotRequest struct {
+	Description *Description `json:"description,omitempty"`
+
+	// Memory Keep the memory too. Absent: as the VM runs and its provider can.
+	Memory *bool `json:"memory,omitempty"`
+	Name   Name  `json:"name"`
+}
+
 // CreateSubnetRequest Example: {"cidr":"10.20.0.0/24","dns_servers":["10.20.0.2"],"gateway":"10.20.0.1","pool_end":"10.20.0.250","pool_start":"10.20.0.16"}
 type CreateSubnetRequest struct {
 	// Cidr Example: 10.20.0.0/24
@@ -1449,6 +1720,29 @@ type Credentials struct {
 // Description defines model for Description.
 type Description = string
 
+// Disk Example: {"created_at":"2026-03-02T08:30:00Z","id":"0198f3b2-6c1e-7b34-9d53-2f0c8e4a71b6","name":"data","serial":"0198f3b2-6c1e-7b34-9","size_gib":100,"status":"ATTACHED","updated_at":"2026-03-02T08:30:04Z","vm_id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6"}
+type Disk struct {
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+
+	// Serial How the guest sees it where the hypervisor shows it one (/dev/disk/by-id).
+	Serial    string     `json:"serial"`
+	SizeGib   int        `json:"size_gib"`
+	Status    DiskStatus `json:"status"`
+	UpdatedAt time.Time  `json:"updated_at"`
+	VMID      string     `json:"vm_id"`
+}
+
+// DiskStatus defines model for Disk.Status.
+type DiskStatus string
+
+// DiskList defines model for DiskList.
+type DiskList struct {
+	Items         []Disk `json:"items"`
+	NextPageToken string `json:"next_page_token"`
+}
+
 // Duration ISO 8601: hours, minutes and seconds.
 //
 // Example: PT1M30S
@@ -1533,6 +1827,11 @@ type FlavorList struct {
 	NextPageToken string   `json:"next_page_token"`
 }
 
+// ForceDeleteVMRequest Example: {"reason":"The provider burnt down."}
+type ForceDeleteVMRequest struct {
+	Reason string `json:"reason"`
+}
+
 // ID Opaque.
 type ID = string
 
@@ -1589,8 +1888,11 @@ type Job struct {
 	ProjectID       string            `json:"project_id"`
 	RequestID       string            `json:"request_id"`
 	RequestedBy     string            `json:"requested_by"`
-	Resource        JobResource       `json:"resource"`
-	Result          *JobResult        `json:"result,omitempty"`
+
+	// Residue What may be left of the job on the hypervisor or in the records.
+	Residue  *[]JobResidue `json:"residue,omitempty"`
+	Resource JobResource   `json:"resource"`
+	Result   *JobResult    `json:"result,omitempty"`
 
 	// Run Counts the runs of the job.
 	Run       int        `json:"run"`
@@ -1628,6 +1930,15 @@ type JobError struct {
 	Message string `json:"message"`
 }
 
+// JobLeftover defines model for JobLeftover.
+type JobLeftover struct {
+	// Ref The hypervisor's own name of it.
+	Ref string `json:"ref"`
+
+	// Type Example: vm
+	Type string `json:"type"`
+}
+
 // JobList defines model for JobList.
 type JobList struct {
 	Items         []Job  `json:"items"`
@@ -1642,6 +1953,17 @@ type JobProgress struct {
 	StepsTotal  int    `json:"steps_total"`
 }
 
+// JobResidue defines model for JobResidue.
+type JobResidue struct {
+	// Step The step that was not undone.
+	Step *string `json:"step,omitempty"`
+
+	// Type A thing on the hypervisor (vm, disk, snapshot), or a step that was not undone.
+	//
+	// Example: vm
+	Type string `json:"type"`
+}
+
 // JobResource defines model for JobResource.
 type JobResource struct {
 	ID string `json:"id"`
@@ -1652,6 +1974,9 @@ type JobResource struct {
 
 // JobResult defines model for JobResult.
 type JobResult struct {
+	// Console Of a job vm.console, for who asked for it, until it is used.
+	Console *ConsoleAccess `json:"console,omitempty"`
+
 	// NoOp What was asked for held already.
 	NoOp *bool `json:"no_op,omitempty"`
 }
@@ -1728,6 +2053,18 @@ type MemberList struct {
 	Items         []Member `json:"items"`
 	NextPageToken string   `json:"next_page_token"`
 }
+
+// MigrateVMRequest Example: {"node_id":"0198f39b-93c6-7d5e-a1b4-0f6e82d7c9a3"}
+type MigrateVMRequest struct {
+	// Mode Absent: live for a running VM, cold for a stopped one.
+	Mode *MigrateVMRequestMode `json:"mode,omitempty"`
+
+	// NodeID Opaque.
+	NodeID *ID `json:"node_id,omitempty"`
+}
+
+// MigrateVMRequestMode Absent: live for a running VM, cold for a stopped one.
+type MigrateVMRequestMode string
 
 // Name defines model for Name.
 type Name = string
@@ -1817,6 +2154,12 @@ type NodeList struct {
 // OSType defines model for OSType.
 type OSType string
 
+// OpenConsoleRequest Example: {"type":"vnc"}
+type OpenConsoleRequest struct {
+	// Type Absent: the best that the VM has.
+	Type *ConsoleType `json:"type,omitempty"`
+}
+
 // OpsCreateRoleBindingRequest Example: {"display_name":"Ada","principal":{"issuer":"https://login.example.org","subject":"ada"},"role_id":"owner","tenant_id":"acme"}
 type OpsCreateRoleBindingRequest struct {
 	DisplayName *Name `json:"display_name,omitempty"`
@@ -1869,14 +2212,23 @@ type OpsJob struct {
 	FinishedAt   *time.Time        `json:"finished_at,omitempty"`
 	ID           string            `json:"id"`
 
+	// Leftovers The residue that has a name on the hypervisor.
+	Leftovers *[]JobLeftover `json:"leftovers,omitempty"`
+
 	// PreemptsJobID The job that this one cancelled.
 	PreemptsJobID *string     `json:"preempts_job_id,omitempty"`
 	Progress      JobProgress `json:"progress"`
 	ProjectID     string      `json:"project_id"`
-	RequestID     string      `json:"request_id"`
-	RequestedBy   string      `json:"requested_by"`
-	Resource      JobResource `json:"resource"`
-	Result        *JobResult  `json:"result,omitempty"`
+
+	// Reason Why an operator asked for the job.
+	Reason      *string `json:"reason,omitempty"`
+	RequestID   string  `json:"request_id"`
+	RequestedBy string  `json:"requested_by"`
+
+	// Residue What may be left of the job on the hypervisor or in the records.
+	Residue  *[]JobResidue `json:"residue,omitempty"`
+	Resource JobResource   `json:"resource"`
+	Result   *JobResult    `json:"result,omitempty"`
 
 	// Run Counts the runs of the job.
 	Run       int        `json:"run"`
@@ -2163,6 +2515,21 @@ type RebootVMRequest struct {
 // RebootVMRequestMode defines model for RebootVMRequest.Mode.
 type RebootVMRequestMode string
 
+// RebuildVMRequest Example: {"image_id":"debian-13"}
+type RebuildVMRequest struct {
+	// ImageID Opaque.
+	ImageID ID `json:"image_id"`
+}
+
+// ResizeVMRequest Example: {"disk_gib":40,"flavor_id":"large"}
+type ResizeVMRequest struct {
+	// DiskGib Never less than the VM has. Absent: the size of the flavor where that is more.
+	DiskGib *int `json:"disk_gib,omitempty"`
+
+	// FlavorID Opaque.
+	FlavorID *ID `json:"flavor_id,omitempty"`
+}
+
 // Role Example: {"built_in":false,"created_at":"2026-03-02T08:30:00Z","description":"May see VMs and restart them","id":"0198f39e-d2b7-7a80-9c3b-1e57f4a8630d","name":"Restarter","permissions":["vm.read","vm.reboot","job.read"],"plane":"tenant","updated_at":"2026-03-02T08:30:00Z"}
 type Role struct {
 	BuiltIn     bool       `json:"built_in"`
@@ -2273,6 +2640,29 @@ type ServiceAccountList struct {
 // Slug An ID of the operator's choice; without it one is made.
 type Slug = string
 
+// Snapshot Example: {"created_at":"2026-03-02T08:30:00Z","description":"","id":"0198f3b0-6c1e-7b34-9d53-2f0c8e4a71b6","memory":true,"name":"before-upgrade","status":"READY","updated_at":"2026-03-02T08:30:04Z","vm_id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6"}
+type Snapshot struct {
+	CreatedAt   time.Time `json:"created_at"`
+	Description string    `json:"description"`
+	ID          string    `json:"id"`
+
+	// Memory Holds the memory of a running VM.
+	Memory    bool           `json:"memory"`
+	Name      string         `json:"name"`
+	Status    SnapshotStatus `json:"status"`
+	UpdatedAt time.Time      `json:"updated_at"`
+	VMID      string         `json:"vm_id"`
+}
+
+// SnapshotStatus defines model for Snapshot.Status.
+type SnapshotStatus string
+
+// SnapshotList defines model for SnapshotList.
+type SnapshotList struct {
+	Items         []Snapshot `json:"items"`
+	NextPageToken string     `json:"next_page_token"`
+}
+
 // Status Example: {"components":[{"name":"database","state":"OPERATIONAL"},{"name":"temporal","state":"OPERATIONAL"}],"state":"DEGRADED","zones":[{"state":"OPERATIONAL","zone_id":"eu-1"},{"state":"DEGRADED","zone_id":"eu-2"}]}
 type Status struct {
 	Components []StatusComponent `json:"components"`
@@ -2292,10 +2682,11 @@ type StatusState string
 
 // StepCompensation The undoing of a step; a read at verified_at has proved it.
 type StepCompensation struct {
-	Attempt    int               `json:"attempt"`
-	Error      *JobError         `json:"error,omitempty"`
-	State      CompensationState `json:"state"`
-	VerifiedAt *time.Time        `json:"verified_at,omitempty"`
+	Attempt     int               `json:"attempt"`
+	Error       *JobError         `json:"error,omitempty"`
+	NextRetryAt *time.Time        `json:"next_retry_at,omitempty"`
+	State       CompensationState `json:"state"`
+	VerifiedAt  *time.Time        `json:"verified_at,omitempty"`
 }
 
 // StepState defines model for StepState.
@@ -2425,7 +2816,7 @@ type UpdateZoneRequest struct {
 	Name        *Name        `json:"name,omitempty"`
 }
 
-// VM Example: {"addresses":[{"ip":"10.20.0.17","mac":"52:54:00:3a:1f:c2"}],"capabilities":["supports_cloud_init"],"conditions":[],"created_at":"2026-03-02T08:30:00Z","current_job_id":"","delete_protection":true,"description":"The shop's first front end","desired_power_state":"RUNNING","disk_gib":20,"flavor_id":"small","generation":1,"id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6","image_id":"ubuntu-24-04","memory_mib":2048,"metadata":{"owner":"team-shop"},"name":"web-1","networks":[{"ip_address":"10.20.0.17","mac":"52:54:00:3a:1f:c2","network_id":"front"}],"observed_at":"2026-03-02T08:30:12Z","observed_generation":1,"placement":{"zone":"eu-1"},"power_state":"RUNNING","project_id":"shop","ssh_keys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"],"status":"ACTIVE","status_reason":"","tags":{"env":"production"},"updated_at":"2026-03-02T08:30:12Z","vcpus":2}
+// VM Example: {"addresses":[{"ip":"10.20.0.17","mac":"52:54:00:3a:1f:c2"}],"capabilities":["supports_cloud_init"],"conditions":[],"created_at":"2026-03-02T08:30:00Z","current_job_id":"","delete_protection":true,"description":"The shop's first front end","desired_power_state":"RUNNING","disk_gib":20,"flavor_id":"small","generation":1,"id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6","image_id":"ubuntu-24-04","memory_mib":2048,"metadata":{"owner":"team-shop"},"name":"web-1","networks":[{"id":"5254003a1fc2","ip_address":"10.20.0.17","mac":"52:54:00:3a:1f:c2","network_id":"front","status":"ATTACHED"}],"observed_at":"2026-03-02T08:30:12Z","observed_generation":1,"placement":{"zone":"eu-1"},"power_state":"RUNNING","project_id":"shop","ssh_keys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"],"status":"ACTIVE","status_reason":"","tags":{"env":"production"},"updated_at":"2026-03-02T08:30:12Z","vcpus":2}
 type VM struct {
 	Addresses    []Address    `json:"addresses"`
 	Capabilities []Capability `json:"capabilities"`
@@ -2479,11 +2870,17 @@ type VMName = string
 
 // VMNetwork defines model for VMNetwork.
 type VMNetwork struct {
+	ID string `json:"id"`
+
 	// IPAddress The address that is allocated to the interface.
-	IPAddress *string `json:"ip_address,omitempty"`
-	Mac       string  `json:"mac"`
-	NetworkID string  `json:"network_id"`
+	IPAddress *string         `json:"ip_address,omitempty"`
+	Mac       string          `json:"mac"`
+	NetworkID string          `json:"network_id"`
+	Status    VMNetworkStatus `json:"status"`
 }
+
+// VMNetworkStatus defines model for VMNetwork.Status.
+type VMNetworkStatus string
 
 // VMStatus defines model for VMStatus.
 type VMStatus string
@@ -2594,6 +2991,9 @@ type CreatedAfter = time.Time
 // CreatedBefore defines model for createdBefore.
 type CreatedBefore = time.Time
 
+// DiskID Opaque.
+type DiskID = ID
+
 // FlavorID Opaque.
 type FlavorID = ID
 
@@ -2630,6 +3030,9 @@ type Limit = int
 // NetworkID Opaque.
 type NetworkID = ID
 
+// NicID Opaque.
+type NicID = ID
+
 // PageToken defines model for pageToken.
 type PageToken = string
 
@@ -2653,6 +3056,12 @@ type ScopeType string
 
 // ServiceAccountID Opaque.
 type ServiceAccountID = ID
+
+// SessionID Opaque.
+type SessionID = ID
+
+// SnapshotID Opaque.
+type SnapshotID = ID
 
 // SSHKeyID Opaque.
 type SSHKeyID = ID
@@ -2887,6 +3296,12 @@ type OpsCancelJobParams struct {
 
 // OpsRetryJobParams defines parameters for OpsRetryJob.
 type OpsRetryJobParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// OpsRetryJobStepParams defines parameters for OpsRetryJobStep.
+type OpsRetryJobStepParams struct {
 	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
@@ -3207,6 +3622,24 @@ type OpsListVMsParamsSort string
 type OpsGetVMParams struct {
 	// IfNoneMatch The ETag that the caller has; the same one now is answered with 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// OpsForceDeleteVMParams defines parameters for OpsForceDeleteVM.
+type OpsForceDeleteVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// OpsMigrateVMParams defines parameters for OpsMigrateVM.
+type OpsMigrateVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // OpsListZonesParams defines parameters for OpsListZones.
@@ -3555,6 +3988,48 @@ type UpdateVMParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListConsoleSessionsParams defines parameters for ListConsoleSessions.
+type ListConsoleSessionsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// CloseConsoleSessionParams defines parameters for CloseConsoleSession.
+type CloseConsoleSessionParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListDisksParams defines parameters for ListDisks.
+type ListDisksParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// AttachDiskParams defines parameters for AttachDisk.
+type AttachDiskParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// DetachDiskParams defines parameters for DetachDisk.
+type DetachDiskParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListVMJobsParams defines parameters for ListVMJobs.
 type ListVMJobsParams struct {
 	// Limit Items a page.
@@ -3579,8 +4054,122 @@ type ListVMJobsParamsSort string
 // ListVMJobsParamsOutcome defines parameters for ListVMJobs.
 type ListVMJobsParamsOutcome string
 
+// AttachNICParams defines parameters for AttachNIC.
+type AttachNICParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// DetachNICParams defines parameters for DetachNIC.
+type DetachNICParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListSnapshotsParams defines parameters for ListSnapshots.
+type ListSnapshotsParams struct {
+	// Limit Items a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The next_page_token of the page before.
+	PageToken *PageToken `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// CreateSnapshotParams defines parameters for CreateSnapshot.
+type CreateSnapshotParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// DeleteSnapshotParams defines parameters for DeleteSnapshot.
+type DeleteSnapshotParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RevertSnapshotParams defines parameters for RevertSnapshot.
+type RevertSnapshotParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// CloneVMParams defines parameters for CloneVM.
+type CloneVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// OpenVMConsoleParams defines parameters for OpenVMConsole.
+type OpenVMConsoleParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // RebootVMParams defines parameters for RebootVM.
 type RebootVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RebuildVMParams defines parameters for RebuildVM.
+type RebuildVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ResetVMParams defines parameters for ResetVM.
+type ResetVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ResizeVMParams defines parameters for ResizeVM.
+type ResizeVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ResumeVMParams defines parameters for ResumeVM.
+type ResumeVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RetryVMParams defines parameters for RetryVM.
+type RetryVMParams struct {
 	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
@@ -3599,6 +4188,15 @@ type StartVMParams struct {
 
 // StopVMParams defines parameters for StopVM.
 type StopVMParams struct {
+	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The ETag that the caller has seen; another one now is answered with 412.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// SuspendVMParams defines parameters for SuspendVM.
+type SuspendVMParams struct {
 	// IdempotencyKey Repeats of a request with the same key and body get the first answer again. Kept for 24 hours and the life of the job.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
@@ -3699,6 +4297,9 @@ type OpsCancelJobJSONRequestBody = NoParameters
 // OpsRetryJobJSONRequestBody defines body for OpsRetryJob for application/json ContentType.
 type OpsRetryJobJSONRequestBody = NoParameters
 
+// OpsRetryJobStepJSONRequestBody defines body for OpsRetryJobStep for application/json ContentType.
+type OpsRetryJobStepJSONRequestBody = NoParameters
+
 // OpsCreateNetworkJSONRequestBody defines body for OpsCreateNetwork for application/json ContentType.
 type OpsCreateNetworkJSONRequestBody = CreateNetworkRequest
 
@@ -3732,6 +4333,12 @@ type OpsCreateTenantJSONRequestBody = CreateTenantRequest
 // OpsUpdateTenantJSONRequestBody defines body for OpsUpdateTenant for application/json ContentType.
 type OpsUpdateTenantJSONRequestBody = UpdateTenantRequest
 
+// OpsForceDeleteVMJSONRequestBody defines body for OpsForceDeleteVM for application/json ContentType.
+type OpsForceDeleteVMJSONRequestBody = ForceDeleteVMRequest
+
+// OpsMigrateVMJSONRequestBody defines body for OpsMigrateVM for application/json ContentType.
+type OpsMigrateVMJSONRequestBody = MigrateVMRequest
+
 // OpsCreateZoneJSONRequestBody defines body for OpsCreateZone for application/json ContentType.
 type OpsCreateZoneJSONRequestBody = CreateZoneRequest
 
@@ -3762,14 +4369,50 @@ type CreateVMJSONRequestBody = CreateVMRequest
 // UpdateVMJSONRequestBody defines body for UpdateVM for application/json ContentType.
 type UpdateVMJSONRequestBody = UpdateVMRequest
 
+// AttachDiskJSONRequestBody defines body for AttachDisk for application/json ContentType.
+type AttachDiskJSONRequestBody = AttachDiskRequest
+
+// AttachNICJSONRequestBody defines body for AttachNIC for application/json ContentType.
+type AttachNICJSONRequestBody = AttachNICRequest
+
+// CreateSnapshotJSONRequestBody defines body for CreateSnapshot for application/json ContentType.
+type CreateSnapshotJSONRequestBody = CreateSnapshotRequest
+
+// RevertSnapshotJSONRequestBody defines body for RevertSnapshot for application/json ContentType.
+type RevertSnapshotJSONRequestBody = NoParameters
+
+// CloneVMJSONRequestBody defines body for CloneVM for application/json ContentType.
+type CloneVMJSONRequestBody = CloneVMRequest
+
+// OpenVMConsoleJSONRequestBody defines body for OpenVMConsole for application/json ContentType.
+type OpenVMConsoleJSONRequestBody = OpenConsoleRequest
+
 // RebootVMJSONRequestBody defines body for RebootVM for application/json ContentType.
 type RebootVMJSONRequestBody = RebootVMRequest
+
+// RebuildVMJSONRequestBody defines body for RebuildVM for application/json ContentType.
+type RebuildVMJSONRequestBody = RebuildVMRequest
+
+// ResetVMJSONRequestBody defines body for ResetVM for application/json ContentType.
+type ResetVMJSONRequestBody = NoParameters
+
+// ResizeVMJSONRequestBody defines body for ResizeVM for application/json ContentType.
+type ResizeVMJSONRequestBody = ResizeVMRequest
+
+// ResumeVMJSONRequestBody defines body for ResumeVM for application/json ContentType.
+type ResumeVMJSONRequestBody = NoParameters
+
+// RetryVMJSONRequestBody defines body for RetryVM for application/json ContentType.
+type RetryVMJSONRequestBody = NoParameters
 
 // StartVMJSONRequestBody defines body for StartVM for application/json ContentType.
 type StartVMJSONRequestBody = NoParameters
 
 // StopVMJSONRequestBody defines body for StopVM for application/json ContentType.
 type StopVMJSONRequestBody = StopVMRequest
+
+// SuspendVMJSONRequestBody defines body for SuspendVM for application/json ContentType.
+type SuspendVMJSONRequestBody = NoParameters
 
 // CreateTenantRoleBindingJSONRequestBody defines body for CreateTenantRoleBinding for application/json ContentType.
 type CreateTenantRoleBindingJSONRequestBody = CreateRoleBindingRequest
@@ -3866,6 +4509,9 @@ type ServerInterface interface {
 	// OpsRetryJob Run a failed or cancelled job again
 	// (POST /ops/v1/jobs/{jobId}:retry)
 	OpsRetryJob(ctx echo.Context, jobID JobID, params OpsRetryJobParams) error
+	// OpsRetryJobStep Try again the step whose outcome is not known
+	// (POST /ops/v1/jobs/{jobId}:retry-step)
+	OpsRetryJobStep(ctx echo.Context, jobID JobID, params OpsRetryJobStepParams) error
 	// OpsListNetworks List networks
 	// (GET /ops/v1/networks)
 	OpsListNetworks(ctx echo.Context, params OpsListNetworksParams) error
@@ -3968,6 +4614,12 @@ type ServerInterface interface {
 	// OpsGetVM Read a VM of any tenant, and where it is
 	// (GET /ops/v1/vms/{vmId})
 	OpsGetVM(ctx echo.Context, vmid VMID, params OpsGetVMParams) error
+	// OpsForceDeleteVM Delete a VM, whatever its provider says
+	// (POST /ops/v1/vms/{vmId}:force-delete)
+	OpsForceDeleteVM(ctx echo.Context, vmid VMID, params OpsForceDeleteVMParams) error
+	// OpsMigrateVM Move a VM to another node of its provider
+	// (POST /ops/v1/vms/{vmId}:migrate)
+	OpsMigrateVM(ctx echo.Context, vmid VMID, params OpsMigrateVMParams) error
 	// OpsListZones List zones
 	// (GET /ops/v1/zones)
 	OpsListZones(ctx echo.Context, params OpsListZonesParams) error
@@ -4079,18 +4731,81 @@ type ServerInterface interface {
 	// UpdateVM Change a VM's name, description, tags, metadata or delete protection
 	// (PATCH /tenant/v1/projects/{projectId}/vms/{vmId})
 	UpdateVM(ctx echo.Context, projectID ProjectID, vmid VMID, params UpdateVMParams) error
+	// ListConsoleSessions List the console sessions of a VM
+	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/console-sessions)
+	ListConsoleSessions(ctx echo.Context, projectID ProjectID, vmid VMID, params ListConsoleSessionsParams) error
+	// CloseConsoleSession Close a console session
+	// (DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/console-sessions/{sessionId})
+	CloseConsoleSession(ctx echo.Context, projectID ProjectID, vmid VMID, sessionID SessionID, params CloseConsoleSessionParams) error
+	// ListDisks List the data disks of a VM
+	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/disks)
+	ListDisks(ctx echo.Context, projectID ProjectID, vmid VMID, params ListDisksParams) error
+	// AttachDisk Attach a new data disk
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}/disks)
+	AttachDisk(ctx echo.Context, projectID ProjectID, vmid VMID, params AttachDiskParams) error
+	// DetachDisk Detach a data disk and delete it
+	// (DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/disks/{diskId})
+	DetachDisk(ctx echo.Context, projectID ProjectID, vmid VMID, diskID DiskID, params DetachDiskParams) error
+	// GetDisk Read a data disk
+	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/disks/{diskId})
+	GetDisk(ctx echo.Context, projectID ProjectID, vmid VMID, diskID DiskID) error
 	// ListVMJobs List the jobs of a VM
 	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/jobs)
 	ListVMJobs(ctx echo.Context, projectID ProjectID, vmid VMID, params ListVMJobsParams) error
+	// AttachNIC Attach a network
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}/nics)
+	AttachNIC(ctx echo.Context, projectID ProjectID, vmid VMID, params AttachNICParams) error
+	// DetachNIC Detach a network
+	// (DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/nics/{nicId})
+	DetachNIC(ctx echo.Context, projectID ProjectID, vmid VMID, nicID NicID, params DetachNICParams) error
+	// ListSnapshots List the snapshots of a VM
+	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots)
+	ListSnapshots(ctx echo.Context, projectID ProjectID, vmid VMID, params ListSnapshotsParams) error
+	// CreateSnapshot Take a snapshot of a VM
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots)
+	CreateSnapshot(ctx echo.Context, projectID ProjectID, vmid VMID, params CreateSnapshotParams) error
+	// DeleteSnapshot Delete a snapshot
+	// (DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId})
+	DeleteSnapshot(ctx echo.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params DeleteSnapshotParams) error
+	// GetSnapshot Read a snapshot
+	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId})
+	GetSnapshot(ctx echo.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID) error
+	// RevertSnapshot Take a VM back to a snapshot
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId}:revert)
+	RevertSnapshot(ctx echo.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params RevertSnapshotParams) error
+	// CloneVM Make a VM from a stopped one
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:clone)
+	CloneVM(ctx echo.Context, projectID ProjectID, vmid VMID, params CloneVMParams) error
+	// OpenVMConsole Open a console of a running VM
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:console)
+	OpenVMConsole(ctx echo.Context, projectID ProjectID, vmid VMID, params OpenVMConsoleParams) error
 	// RebootVM Reboot a running VM
 	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:reboot)
 	RebootVM(ctx echo.Context, projectID ProjectID, vmid VMID, params RebootVMParams) error
+	// RebuildVM Give a stopped VM a new root disk from an image
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:rebuild)
+	RebuildVM(ctx echo.Context, projectID ProjectID, vmid VMID, params RebuildVMParams) error
+	// ResetVM Reset a running VM
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:reset)
+	ResetVM(ctx echo.Context, projectID ProjectID, vmid VMID, params ResetVMParams) error
+	// ResizeVM Give a VM another size
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:resize)
+	ResizeVM(ctx echo.Context, projectID ProjectID, vmid VMID, params ResizeVMParams) error
+	// ResumeVM Resume a suspended or paused VM
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:resume)
+	ResumeVM(ctx echo.Context, projectID ProjectID, vmid VMID, params ResumeVMParams) error
+	// RetryVM Run the failed create of a VM again
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:retry)
+	RetryVM(ctx echo.Context, projectID ProjectID, vmid VMID, params RetryVMParams) error
 	// StartVM Power a VM on
 	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:start)
 	StartVM(ctx echo.Context, projectID ProjectID, vmid VMID, params StartVMParams) error
 	// StopVM Power a VM off
 	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:stop)
 	StopVM(ctx echo.Context, projectID ProjectID, vmid VMID, params StopVMParams) error
+	// SuspendVM Suspend a running VM
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:suspend)
+	SuspendVM(ctx echo.Context, projectID ProjectID, vmid VMID, params SuspendVMParams) error
 	// GetTenantQuota Read what the tenant may use and uses
 	// (GET /tenant/v1/quota)
 	GetTenantQuota(ctx echo.Context) error
@@ -4975,6 +5690,42 @@ func (w *ServerInterfaceWrapper) OpsRetryJob(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.OpsRetryJob(ctx, jobID, params)
+	return err
+}
+
+// OpsRetryJobStep converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsRetryJobStep(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "jobId" -------------
+	var jobID JobID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "jobId", ctx.Param("jobId"), &jobID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter jobId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsRetryJobStepParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsRetryJobStep(ctx, jobID, params)
 	return err
 }
 
@@ -6328,6 +7079,108 @@ func (w *ServerInterfaceWrapper) OpsGetVM(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.OpsGetVM(ctx, vmid, params)
+	return err
+}
+
+// OpsForceDeleteVM converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsForceDeleteVM(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsForceDeleteVMParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsForceDeleteVM(ctx, vmid, params)
+	return err
+}
+
+// OpsMigrateVM converts echo context to params.
+func (w *ServerInterfaceWrapper) OpsMigrateVM(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpsMigrateVMParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpsMigrateVM(ctx, vmid, params)
 	return err
 }
 
@@ -7948,6 +8801,296 @@ func (w *ServerInterfaceWrapper) UpdateVM(ctx echo.Context) error {
 	return err
 }
 
+// ListConsoleSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListConsoleSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListConsoleSessionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListConsoleSessions(ctx, projectID, vmid, params)
+	return err
+}
+
+// CloseConsoleSession converts echo context to params.
+func (w *ServerInterfaceWrapper) CloseConsoleSession(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// ------------- Path parameter "sessionId" -------------
+	var sessionID SessionID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sessionId", ctx.Param("sessionId"), &sessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sessionId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CloseConsoleSessionParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CloseConsoleSession(ctx, projectID, vmid, sessionID, params)
+	return err
+}
+
+// ListDisks converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDisks(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDisksParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDisks(ctx, projectID, vmid, params)
+	return err
+}
+
+// AttachDisk converts echo context to params.
+func (w *ServerInterfaceWrapper) AttachDisk(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AttachDiskParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AttachDisk(ctx, projectID, vmid, params)
+	return err
+}
+
+// DetachDisk converts echo context to params.
+func (w *ServerInterfaceWrapper) DetachDisk(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// ------------- Path parameter "diskId" -------------
+	var diskID DiskID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "diskId", ctx.Param("diskId"), &diskID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter diskId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DetachDiskParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DetachDisk(ctx, projectID, vmid, diskID, params)
+	return err
+}
+
+// GetDisk converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDisk(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// ------------- Path parameter "diskId" -------------
+	var diskID DiskID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "diskId", ctx.Param("diskId"), &diskID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter diskId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDisk(ctx, projectID, vmid, diskID)
+	return err
+}
+
 // ListVMJobs converts echo context to params.
 func (w *ServerInterfaceWrapper) ListVMJobs(ctx echo.Context) error {
 	var err error
@@ -8009,6 +9152,500 @@ func (w *ServerInterfaceWrapper) ListVMJobs(ctx echo.Context) error {
 	return err
 }
 
+// AttachNIC converts echo context to params.
+func (w *ServerInterfaceWrapper) AttachNIC(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AttachNICParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AttachNIC(ctx, projectID, vmid, params)
+	return err
+}
+
+// DetachNIC converts echo context to params.
+func (w *ServerInterfaceWrapper) DetachNIC(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// ------------- Path parameter "nicId" -------------
+	var nicID NicID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "nicId", ctx.Param("nicId"), &nicID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter nicId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DetachNICParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DetachNIC(ctx, projectID, vmid, nicID, params)
+	return err
+}
+
+// ListSnapshots converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSnapshots(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSnapshotsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_token" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_token", ctx.QueryParams(), &params.PageToken, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSnapshots(ctx, projectID, vmid, params)
+	return err
+}
+
+// CreateSnapshot converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateSnapshot(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateSnapshotParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateSnapshot(ctx, projectID, vmid, params)
+	return err
+}
+
+// DeleteSnapshot converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteSnapshot(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// ------------- Path parameter "snapshotId" -------------
+	var snapshotID SnapshotID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "snapshotId", ctx.Param("snapshotId"), &snapshotID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter snapshotId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteSnapshotParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteSnapshot(ctx, projectID, vmid, snapshotID, params)
+	return err
+}
+
+// GetSnapshot converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSnapshot(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// ------------- Path parameter "snapshotId" -------------
+	var snapshotID SnapshotID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "snapshotId", ctx.Param("snapshotId"), &snapshotID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter snapshotId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSnapshot(ctx, projectID, vmid, snapshotID)
+	return err
+}
+
+// RevertSnapshot converts echo context to params.
+func (w *ServerInterfaceWrapper) RevertSnapshot(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// ------------- Path parameter "snapshotId" -------------
+	var snapshotID SnapshotID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "snapshotId", ctx.Param("snapshotId"), &snapshotID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter snapshotId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RevertSnapshotParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevertSnapshot(ctx, projectID, vmid, snapshotID, params)
+	return err
+}
+
+// CloneVM converts echo context to params.
+func (w *ServerInterfaceWrapper) CloneVM(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CloneVMParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CloneVM(ctx, projectID, vmid, params)
+	return err
+}
+
+// OpenVMConsole converts echo context to params.
+func (w *ServerInterfaceWrapper) OpenVMConsole(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OpenVMConsoleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpenVMConsole(ctx, projectID, vmid, params)
+	return err
+}
+
 // RebootVM converts echo context to params.
 func (w *ServerInterfaceWrapper) RebootVM(ctx echo.Context) error {
 	var err error
@@ -8065,6 +9702,301 @@ func (w *ServerInterfaceWrapper) RebootVM(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RebootVM(ctx, projectID, vmid, params)
+	return err
+}
+
+// RebuildVM converts echo context to params.
+func (w *ServerInterfaceWrapper) RebuildVM(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RebuildVMParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RebuildVM(ctx, projectID, vmid, params)
+	return err
+}
+
+// ResetVM converts echo context to params.
+func (w *ServerInterfaceWrapper) ResetVM(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResetVMParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResetVM(ctx, projectID, vmid, params)
+	return err
+}
+
+// ResizeVM converts echo context to params.
+func (w *ServerInterfaceWrapper) ResizeVM(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResizeVMParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResizeVM(ctx, projectID, vmid, params)
+	return err
+}
+
+// ResumeVM converts echo context to params.
+func (w *ServerInterfaceWrapper) ResumeVM(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResumeVMParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResumeVM(ctx, projectID, vmid, params)
+	return err
+}
+
+// RetryVM converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryVM(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetryVMParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryVM(ctx, projectID, vmid, params)
 	return err
 }
 
@@ -8183,6 +10115,65 @@ func (w *ServerInterfaceWrapper) StopVM(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.StopVM(ctx, projectID, vmid, params)
+	return err
+}
+
+// SuspendVM converts echo context to params.
+func (w *ServerInterfaceWrapper) SuspendVM(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "projectId" -------------
+	var projectID ProjectID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "projectId", ctx.Param("projectId"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter projectId: %s", err))
+	}
+
+	// ------------- Path parameter "vmId" -------------
+	var vmid VMID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vmId", ctx.Param("vmId"), &vmid, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vmId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SuspendVMParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SuspendVM(ctx, projectID, vmid, params)
 	return err
 }
 
@@ -8586,6 +10577,27 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:start", wrapper.StartVM, options.OperationMiddlewares["startVM"]...)
 	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:stop", wrapper.StopVM, options.OperationMiddlewares["stopVM"]...)
 	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:reboot", wrapper.RebootVM, options.OperationMiddlewares["rebootVM"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:reset", wrapper.ResetVM, options.OperationMiddlewares["resetVM"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:suspend", wrapper.SuspendVM, options.OperationMiddlewares["suspendVM"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:resume", wrapper.ResumeVM, options.OperationMiddlewares["resumeVM"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:resize", wrapper.ResizeVM, options.OperationMiddlewares["resizeVM"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:rebuild", wrapper.RebuildVM, options.OperationMiddlewares["rebuildVM"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:clone", wrapper.CloneVM, options.OperationMiddlewares["cloneVM"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:retry", wrapper.RetryVM, options.OperationMiddlewares["retryVM"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId\\:console", wrapper.OpenVMConsole, options.OperationMiddlewares["openVMConsole"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/console-sessions", wrapper.ListConsoleSessions, options.OperationMiddlewares["listConsoleSessions"]...)
+	router.DELETE(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/console-sessions/:sessionId", wrapper.CloseConsoleSession, options.OperationMiddlewares["closeConsoleSession"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/snapshots", wrapper.ListSnapshots, options.OperationMiddlewares["listSnapshots"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/snapshots", wrapper.CreateSnapshot, options.OperationMiddlewares["createSnapshot"]...)
+	router.DELETE(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/snapshots/:snapshotId", wrapper.DeleteSnapshot, options.OperationMiddlewares["deleteSnapshot"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/snapshots/:snapshotId", wrapper.GetSnapshot, options.OperationMiddlewares["getSnapshot"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/snapshots/:snapshotId\\:revert", wrapper.RevertSnapshot, options.OperationMiddlewares["revertSnapshot"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/disks", wrapper.ListDisks, options.OperationMiddlewares["listDisks"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/disks", wrapper.AttachDisk, options.OperationMiddlewares["attachDisk"]...)
+	router.DELETE(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/disks/:diskId", wrapper.DetachDisk, options.OperationMiddlewares["detachDisk"]...)
+	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/disks/:diskId", wrapper.GetDisk, options.OperationMiddlewares["getDisk"]...)
+	router.POST(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/nics", wrapper.AttachNIC, options.OperationMiddlewares["attachNIC"]...)
+	router.DELETE(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/nics/:nicId", wrapper.DetachNIC, options.OperationMiddlewares["detachNIC"]...)
 	router.GET(options.BaseURL+"/tenant/v1/projects/:projectId/vms/:vmId/jobs", wrapper.ListVMJobs, options.OperationMiddlewares["listVMJobs"]...)
 	router.GET(options.BaseURL+"/tenant/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.GET(options.BaseURL+"/tenant/v1/jobs/:jobId", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
@@ -8671,6 +10683,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/ops/v1/jobs/:jobId", wrapper.OpsGetJob, options.OperationMiddlewares["opsGetJob"]...)
 	router.GET(options.BaseURL+"/ops/v1/vms", wrapper.OpsListVMs, options.OperationMiddlewares["opsListVMs"]...)
 	router.GET(options.BaseURL+"/ops/v1/vms/:vmId", wrapper.OpsGetVM, options.OperationMiddlewares["opsGetVM"]...)
+	router.POST(options.BaseURL+"/ops/v1/vms/:vmId\\:migrate", wrapper.OpsMigrateVM, options.OperationMiddlewares["opsMigrateVM"]...)
+	router.POST(options.BaseURL+"/ops/v1/vms/:vmId\\:force-delete", wrapper.OpsForceDeleteVM, options.OperationMiddlewares["opsForceDeleteVM"]...)
 	router.GET(options.BaseURL+"/ops/v1/networks/:networkId/subnets", wrapper.OpsListSubnets, options.OperationMiddlewares["opsListSubnets"]...)
 	router.POST(options.BaseURL+"/ops/v1/networks/:networkId/subnets", wrapper.OpsCreateSubnet, options.OperationMiddlewares["opsCreateSubnet"]...)
 	router.DELETE(options.BaseURL+"/ops/v1/networks/:networkId/subnets/:subnetId", wrapper.OpsDeleteSubnet, options.OperationMiddlewares["opsDeleteSubnet"]...)
@@ -8687,6 +10701,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/ops/v1/jobs/:jobId/events", wrapper.OpsStreamJobEvents, options.OperationMiddlewares["opsStreamJobEvents"]...)
 	router.POST(options.BaseURL+"/ops/v1/jobs/:jobId\\:cancel", wrapper.OpsCancelJob, options.OperationMiddlewares["opsCancelJob"]...)
 	router.POST(options.BaseURL+"/ops/v1/jobs/:jobId\\:retry", wrapper.OpsRetryJob, options.OperationMiddlewares["opsRetryJob"]...)
+	router.POST(options.BaseURL+"/ops/v1/jobs/:jobId\\:retry-step", wrapper.OpsRetryJobStep, options.OperationMiddlewares["opsRetryJobStep"]...)
 	router.POST(options.BaseURL+"/ops/v1/jobs/:jobId\\:abandon", wrapper.OpsAbandonJob, options.OperationMiddlewares["opsAbandonJob"]...)
 
 }
@@ -9960,6 +11975,61 @@ type OpsRetryJobdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response OpsRetryJobdefaultApplicationProblemPlusJSONResponse) VisitOpsRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsRetryJobStepRequestObject struct {
+	JobID  JobID `json:"jobId"`
+	Params OpsRetryJobStepParams
+	Body   *OpsRetryJobStepJSONRequestBody
+}
+
+type OpsRetryJobStepResponseObject interface {
+	VisitOpsRetryJobStepResponse(w http.ResponseWriter) error
+}
+
+type OpsRetryJobStep202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpsRetryJobStep202JSONResponse struct {
+	Body    Accepted
+	Headers OpsRetryJobStep202ResponseHeaders
+}
+
+func (response OpsRetryJobStep202JSONResponse) VisitOpsRetryJobStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsRetryJobStepdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsRetryJobStepdefaultApplicationProblemPlusJSONResponse) VisitOpsRetryJobStepResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11604,6 +13674,116 @@ type OpsGetVMdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response OpsGetVMdefaultApplicationProblemPlusJSONResponse) VisitOpsGetVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsForceDeleteVMRequestObject struct {
+	VMID   VMID `json:"vmId"`
+	Params OpsForceDeleteVMParams
+	Body   *OpsForceDeleteVMJSONRequestBody
+}
+
+type OpsForceDeleteVMResponseObject interface {
+	VisitOpsForceDeleteVMResponse(w http.ResponseWriter) error
+}
+
+type OpsForceDeleteVM202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpsForceDeleteVM202JSONResponse struct {
+	Body    Accepted
+	Headers OpsForceDeleteVM202ResponseHeaders
+}
+
+func (response OpsForceDeleteVM202JSONResponse) VisitOpsForceDeleteVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsForceDeleteVMdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsForceDeleteVMdefaultApplicationProblemPlusJSONResponse) VisitOpsForceDeleteVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsMigrateVMRequestObject struct {
+	VMID   VMID `json:"vmId"`
+	Params OpsMigrateVMParams
+	Body   *OpsMigrateVMJSONRequestBody
+}
+
+type OpsMigrateVMResponseObject interface {
+	VisitOpsMigrateVMResponse(w http.ResponseWriter) error
+}
+
+type OpsMigrateVM202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpsMigrateVM202JSONResponse struct {
+	Body    Accepted
+	Headers OpsMigrateVM202ResponseHeaders
+}
+
+func (response OpsMigrateVM202JSONResponse) VisitOpsMigrateVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpsMigrateVMdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpsMigrateVMdefaultApplicationProblemPlusJSONResponse) VisitOpsMigrateVMResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13423,6 +15603,297 @@ func (response UpdateVMdefaultApplicationProblemPlusJSONResponse) VisitUpdateVMR
 	return err
 }
 
+type ListConsoleSessionsRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    ListConsoleSessionsParams
+}
+
+type ListConsoleSessionsResponseObject interface {
+	VisitListConsoleSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListConsoleSessions200JSONResponse ConsoleSessionList
+
+func (response ListConsoleSessions200JSONResponse) VisitListConsoleSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsoleSessionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListConsoleSessionsdefaultApplicationProblemPlusJSONResponse) VisitListConsoleSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CloseConsoleSessionRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	SessionID SessionID `json:"sessionId"`
+	Params    CloseConsoleSessionParams
+}
+
+type CloseConsoleSessionResponseObject interface {
+	VisitCloseConsoleSessionResponse(w http.ResponseWriter) error
+}
+
+type CloseConsoleSession202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type CloseConsoleSession202JSONResponse struct {
+	Body    Accepted
+	Headers CloseConsoleSession202ResponseHeaders
+}
+
+func (response CloseConsoleSession202JSONResponse) VisitCloseConsoleSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CloseConsoleSessiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CloseConsoleSessiondefaultApplicationProblemPlusJSONResponse) VisitCloseConsoleSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDisksRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    ListDisksParams
+}
+
+type ListDisksResponseObject interface {
+	VisitListDisksResponse(w http.ResponseWriter) error
+}
+
+type ListDisks200JSONResponse DiskList
+
+func (response ListDisks200JSONResponse) VisitListDisksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDisksdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDisksdefaultApplicationProblemPlusJSONResponse) VisitListDisksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AttachDiskRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    AttachDiskParams
+	Body      *AttachDiskJSONRequestBody
+}
+
+type AttachDiskResponseObject interface {
+	VisitAttachDiskResponse(w http.ResponseWriter) error
+}
+
+type AttachDisk202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type AttachDisk202JSONResponse struct {
+	Body    Accepted
+	Headers AttachDisk202ResponseHeaders
+}
+
+func (response AttachDisk202JSONResponse) VisitAttachDiskResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AttachDiskdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AttachDiskdefaultApplicationProblemPlusJSONResponse) VisitAttachDiskResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DetachDiskRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	DiskID    DiskID    `json:"diskId"`
+	Params    DetachDiskParams
+}
+
+type DetachDiskResponseObject interface {
+	VisitDetachDiskResponse(w http.ResponseWriter) error
+}
+
+type DetachDisk202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type DetachDisk202JSONResponse struct {
+	Body    Accepted
+	Headers DetachDisk202ResponseHeaders
+}
+
+func (response DetachDisk202JSONResponse) VisitDetachDiskResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DetachDiskdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DetachDiskdefaultApplicationProblemPlusJSONResponse) VisitDetachDiskResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDiskRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	DiskID    DiskID    `json:"diskId"`
+}
+
+type GetDiskResponseObject interface {
+	VisitGetDiskResponse(w http.ResponseWriter) error
+}
+
+type GetDisk200JSONResponse Disk
+
+func (response GetDisk200JSONResponse) VisitGetDiskResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDiskdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetDiskdefaultApplicationProblemPlusJSONResponse) VisitGetDiskResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListVMJobsRequestObject struct {
 	ProjectID ProjectID `json:"projectId"`
 	VMID      VMID      `json:"vmId"`
@@ -13453,6 +15924,505 @@ type ListVMJobsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListVMJobsdefaultApplicationProblemPlusJSONResponse) VisitListVMJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AttachNICRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    AttachNICParams
+	Body      *AttachNICJSONRequestBody
+}
+
+type AttachNICResponseObject interface {
+	VisitAttachNICResponse(w http.ResponseWriter) error
+}
+
+type AttachNIC202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type AttachNIC202JSONResponse struct {
+	Body    Accepted
+	Headers AttachNIC202ResponseHeaders
+}
+
+func (response AttachNIC202JSONResponse) VisitAttachNICResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AttachNICdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AttachNICdefaultApplicationProblemPlusJSONResponse) VisitAttachNICResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DetachNICRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	NicID     NicID     `json:"nicId"`
+	Params    DetachNICParams
+}
+
+type DetachNICResponseObject interface {
+	VisitDetachNICResponse(w http.ResponseWriter) error
+}
+
+type DetachNIC202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type DetachNIC202JSONResponse struct {
+	Body    Accepted
+	Headers DetachNIC202ResponseHeaders
+}
+
+func (response DetachNIC202JSONResponse) VisitDetachNICResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DetachNICdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DetachNICdefaultApplicationProblemPlusJSONResponse) VisitDetachNICResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSnapshotsRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    ListSnapshotsParams
+}
+
+type ListSnapshotsResponseObject interface {
+	VisitListSnapshotsResponse(w http.ResponseWriter) error
+}
+
+type ListSnapshots200JSONResponse SnapshotList
+
+func (response ListSnapshots200JSONResponse) VisitListSnapshotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSnapshotsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSnapshotsdefaultApplicationProblemPlusJSONResponse) VisitListSnapshotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSnapshotRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    CreateSnapshotParams
+	Body      *CreateSnapshotJSONRequestBody
+}
+
+type CreateSnapshotResponseObject interface {
+	VisitCreateSnapshotResponse(w http.ResponseWriter) error
+}
+
+type CreateSnapshot202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type CreateSnapshot202JSONResponse struct {
+	Body    Accepted
+	Headers CreateSnapshot202ResponseHeaders
+}
+
+func (response CreateSnapshot202JSONResponse) VisitCreateSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSnapshotdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateSnapshotdefaultApplicationProblemPlusJSONResponse) VisitCreateSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSnapshotRequestObject struct {
+	ProjectID  ProjectID  `json:"projectId"`
+	VMID       VMID       `json:"vmId"`
+	SnapshotID SnapshotID `json:"snapshotId"`
+	Params     DeleteSnapshotParams
+}
+
+type DeleteSnapshotResponseObject interface {
+	VisitDeleteSnapshotResponse(w http.ResponseWriter) error
+}
+
+type DeleteSnapshot202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type DeleteSnapshot202JSONResponse struct {
+	Body    Accepted
+	Headers DeleteSnapshot202ResponseHeaders
+}
+
+func (response DeleteSnapshot202JSONResponse) VisitDeleteSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSnapshotdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteSnapshotdefaultApplicationProblemPlusJSONResponse) VisitDeleteSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSnapshotRequestObject struct {
+	ProjectID  ProjectID  `json:"projectId"`
+	VMID       VMID       `json:"vmId"`
+	SnapshotID SnapshotID `json:"snapshotId"`
+}
+
+type GetSnapshotResponseObject interface {
+	VisitGetSnapshotResponse(w http.ResponseWriter) error
+}
+
+type GetSnapshot200JSONResponse Snapshot
+
+func (response GetSnapshot200JSONResponse) VisitGetSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSnapshotdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSnapshotdefaultApplicationProblemPlusJSONResponse) VisitGetSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevertSnapshotRequestObject struct {
+	ProjectID  ProjectID  `json:"projectId"`
+	VMID       VMID       `json:"vmId"`
+	SnapshotID SnapshotID `json:"snapshotId"`
+	Params     RevertSnapshotParams
+	Body       *RevertSnapshotJSONRequestBody
+}
+
+type RevertSnapshotResponseObject interface {
+	VisitRevertSnapshotResponse(w http.ResponseWriter) error
+}
+
+type RevertSnapshot202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type RevertSnapshot202JSONResponse struct {
+	Body    Accepted
+	Headers RevertSnapshot202ResponseHeaders
+}
+
+func (response RevertSnapshot202JSONResponse) VisitRevertSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevertSnapshotdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevertSnapshotdefaultApplicationProblemPlusJSONResponse) VisitRevertSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CloneVMRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    CloneVMParams
+	Body      *CloneVMJSONRequestBody
+}
+
+type CloneVMResponseObject interface {
+	VisitCloneVMResponse(w http.ResponseWriter) error
+}
+
+type CloneVM202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type CloneVM202JSONResponse struct {
+	Body    Accepted
+	Headers CloneVM202ResponseHeaders
+}
+
+func (response CloneVM202JSONResponse) VisitCloneVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CloneVMdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CloneVMdefaultApplicationProblemPlusJSONResponse) VisitCloneVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpenVMConsoleRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    OpenVMConsoleParams
+	Body      *OpenVMConsoleJSONRequestBody
+}
+
+type OpenVMConsoleResponseObject interface {
+	VisitOpenVMConsoleResponse(w http.ResponseWriter) error
+}
+
+type OpenVMConsole200ResponseHeaders struct {
+	IdempotencyReplayed *string
+}
+
+type OpenVMConsole200JSONResponse struct {
+	Body    ConsoleAccess
+	Headers OpenVMConsole200ResponseHeaders
+}
+
+func (response OpenVMConsole200JSONResponse) VisitOpenVMConsoleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpenVMConsole202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type OpenVMConsole202JSONResponse struct {
+	Body    Accepted
+	Headers OpenVMConsole202ResponseHeaders
+}
+
+func (response OpenVMConsole202JSONResponse) VisitOpenVMConsoleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpenVMConsoledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpenVMConsoledefaultApplicationProblemPlusJSONResponse) VisitOpenVMConsoleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13509,6 +16479,286 @@ type RebootVMdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RebootVMdefaultApplicationProblemPlusJSONResponse) VisitRebootVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RebuildVMRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    RebuildVMParams
+	Body      *RebuildVMJSONRequestBody
+}
+
+type RebuildVMResponseObject interface {
+	VisitRebuildVMResponse(w http.ResponseWriter) error
+}
+
+type RebuildVM202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type RebuildVM202JSONResponse struct {
+	Body    Accepted
+	Headers RebuildVM202ResponseHeaders
+}
+
+func (response RebuildVM202JSONResponse) VisitRebuildVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RebuildVMdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RebuildVMdefaultApplicationProblemPlusJSONResponse) VisitRebuildVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetVMRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    ResetVMParams
+	Body      *ResetVMJSONRequestBody
+}
+
+type ResetVMResponseObject interface {
+	VisitResetVMResponse(w http.ResponseWriter) error
+}
+
+type ResetVM202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type ResetVM202JSONResponse struct {
+	Body    Accepted
+	Headers ResetVM202ResponseHeaders
+}
+
+func (response ResetVM202JSONResponse) VisitResetVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetVMdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResetVMdefaultApplicationProblemPlusJSONResponse) VisitResetVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResizeVMRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    ResizeVMParams
+	Body      *ResizeVMJSONRequestBody
+}
+
+type ResizeVMResponseObject interface {
+	VisitResizeVMResponse(w http.ResponseWriter) error
+}
+
+type ResizeVM202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type ResizeVM202JSONResponse struct {
+	Body    Accepted
+	Headers ResizeVM202ResponseHeaders
+}
+
+func (response ResizeVM202JSONResponse) VisitResizeVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResizeVMdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResizeVMdefaultApplicationProblemPlusJSONResponse) VisitResizeVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeVMRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    ResumeVMParams
+	Body      *ResumeVMJSONRequestBody
+}
+
+type ResumeVMResponseObject interface {
+	VisitResumeVMResponse(w http.ResponseWriter) error
+}
+
+type ResumeVM202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type ResumeVM202JSONResponse struct {
+	Body    Accepted
+	Headers ResumeVM202ResponseHeaders
+}
+
+func (response ResumeVM202JSONResponse) VisitResumeVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeVMdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResumeVMdefaultApplicationProblemPlusJSONResponse) VisitResumeVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryVMRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    RetryVMParams
+	Body      *RetryVMJSONRequestBody
+}
+
+type RetryVMResponseObject interface {
+	VisitRetryVMResponse(w http.ResponseWriter) error
+}
+
+type RetryVM202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type RetryVM202JSONResponse struct {
+	Body    Accepted
+	Headers RetryVM202ResponseHeaders
+}
+
+func (response RetryVM202JSONResponse) VisitRetryVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryVMdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RetryVMdefaultApplicationProblemPlusJSONResponse) VisitRetryVMResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13621,6 +16871,62 @@ type StopVMdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StopVMdefaultApplicationProblemPlusJSONResponse) VisitStopVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuspendVMRequestObject struct {
+	ProjectID ProjectID `json:"projectId"`
+	VMID      VMID      `json:"vmId"`
+	Params    SuspendVMParams
+	Body      *SuspendVMJSONRequestBody
+}
+
+type SuspendVMResponseObject interface {
+	VisitSuspendVMResponse(w http.ResponseWriter) error
+}
+
+type SuspendVM202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	RetryAfter          int
+}
+
+type SuspendVM202JSONResponse struct {
+	Body    Accepted
+	Headers SuspendVM202ResponseHeaders
+}
+
+func (response SuspendVM202JSONResponse) VisitSuspendVMResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuspendVMdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SuspendVMdefaultApplicationProblemPlusJSONResponse) VisitSuspendVMResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -14191,6 +17497,9 @@ type StrictServerInterface interface {
 	// OpsRetryJob Run a failed or cancelled job again
 	// (POST /ops/v1/jobs/{jobId}:retry)
 	OpsRetryJob(ctx context.Context, request OpsRetryJobRequestObject) (OpsRetryJobResponseObject, error)
+	// OpsRetryJobStep Try again the step whose outcome is not known
+	// (POST /ops/v1/jobs/{jobId}:retry-step)
+	OpsRetryJobStep(ctx context.Context, request OpsRetryJobStepRequestObject) (OpsRetryJobStepResponseObject, error)
 	// OpsListNetworks List networks
 	// (GET /ops/v1/networks)
 	OpsListNetworks(ctx context.Context, request OpsListNetworksRequestObject) (OpsListNetworksResponseObject, error)
@@ -14293,6 +17602,12 @@ type StrictServerInterface interface {
 	// OpsGetVM Read a VM of any tenant, and where it is
 	// (GET /ops/v1/vms/{vmId})
 	OpsGetVM(ctx context.Context, request OpsGetVMRequestObject) (OpsGetVMResponseObject, error)
+	// OpsForceDeleteVM Delete a VM, whatever its provider says
+	// (POST /ops/v1/vms/{vmId}:force-delete)
+	OpsForceDeleteVM(ctx context.Context, request OpsForceDeleteVMRequestObject) (OpsForceDeleteVMResponseObject, error)
+	// OpsMigrateVM Move a VM to another node of its provider
+	// (POST /ops/v1/vms/{vmId}:migrate)
+	OpsMigrateVM(ctx context.Context, request OpsMigrateVMRequestObject) (OpsMigrateVMResponseObject, error)
 	// OpsListZones List zones
 	// (GET /ops/v1/zones)
 	OpsListZones(ctx context.Context, request OpsListZonesRequestObject) (OpsListZonesResponseObject, error)
@@ -14404,18 +17719,81 @@ type StrictServerInterface interface {
 	// UpdateVM Change a VM's name, description, tags, metadata or delete protection
 	// (PATCH /tenant/v1/projects/{projectId}/vms/{vmId})
 	UpdateVM(ctx context.Context, request UpdateVMRequestObject) (UpdateVMResponseObject, error)
+	// ListConsoleSessions List the console sessions of a VM
+	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/console-sessions)
+	ListConsoleSessions(ctx context.Context, request ListConsoleSessionsRequestObject) (ListConsoleSessionsResponseObject, error)
+	// CloseConsoleSession Close a console session
+	// (DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/console-sessions/{sessionId})
+	CloseConsoleSession(ctx context.Context, request CloseConsoleSessionRequestObject) (CloseConsoleSessionResponseObject, error)
+	// ListDisks List the data disks of a VM
+	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/disks)
+	ListDisks(ctx context.Context, request ListDisksRequestObject) (ListDisksResponseObject, error)
+	// AttachDisk Attach a new data disk
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}/disks)
+	AttachDisk(ctx context.Context, request AttachDiskRequestObject) (AttachDiskResponseObject, error)
+	// DetachDisk Detach a data disk and delete it
+	// (DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/disks/{diskId})
+	DetachDisk(ctx context.Context, request DetachDiskRequestObject) (DetachDiskResponseObject, error)
+	// GetDisk Read a data disk
+	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/disks/{diskId})
+	GetDisk(ctx context.Context, request GetDiskRequestObject) (GetDiskResponseObject, error)
 	// ListVMJobs List the jobs of a VM
 	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/jobs)
 	ListVMJobs(ctx context.Context, request ListVMJobsRequestObject) (ListVMJobsResponseObject, error)
+	// AttachNIC Attach a network
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}/nics)
+	AttachNIC(ctx context.Context, request AttachNICRequestObject) (AttachNICResponseObject, error)
+	// DetachNIC Detach a network
+	// (DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/nics/{nicId})
+	DetachNIC(ctx context.Context, request DetachNICRequestObject) (DetachNICResponseObject, error)
+	// ListSnapshots List the snapshots of a VM
+	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots)
+	ListSnapshots(ctx context.Context, request ListSnapshotsRequestObject) (ListSnapshotsResponseObject, error)
+	// CreateSnapshot Take a snapshot of a VM
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots)
+	CreateSnapshot(ctx context.Context, request CreateSnapshotRequestObject) (CreateSnapshotResponseObject, error)
+	// DeleteSnapshot Delete a snapshot
+	// (DELETE /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId})
+	DeleteSnapshot(ctx context.Context, request DeleteSnapshotRequestObject) (DeleteSnapshotResponseObject, error)
+	// GetSnapshot Read a snapshot
+	// (GET /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId})
+	GetSnapshot(ctx context.Context, request GetSnapshotRequestObject) (GetSnapshotResponseObject, error)
+	// RevertSnapshot Take a VM back to a snapshot
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}/snapshots/{snapshotId}:revert)
+	RevertSnapshot(ctx context.Context, request RevertSnapshotRequestObject) (RevertSnapshotResponseObject, error)
+	// CloneVM Make a VM from a stopped one
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:clone)
+	CloneVM(ctx context.Context, request CloneVMRequestObject) (CloneVMResponseObject, error)
+	// OpenVMConsole Open a console of a running VM
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:console)
+	OpenVMConsole(ctx context.Context, request OpenVMConsoleRequestObject) (OpenVMConsoleResponseObject, error)
 	// RebootVM Reboot a running VM
 	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:reboot)
 	RebootVM(ctx context.Context, request RebootVMRequestObject) (RebootVMResponseObject, error)
+	// RebuildVM Give a stopped VM a new root disk from an image
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:rebuild)
+	RebuildVM(ctx context.Context, request RebuildVMRequestObject) (RebuildVMResponseObject, error)
+	// ResetVM Reset a running VM
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:reset)
+	ResetVM(ctx context.Context, request ResetVMRequestObject) (ResetVMResponseObject, error)
+	// ResizeVM Give a VM another size
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:resize)
+	ResizeVM(ctx context.Context, request ResizeVMRequestObject) (ResizeVMResponseObject, error)
+	// ResumeVM Resume a suspended or paused VM
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:resume)
+	ResumeVM(ctx context.Context, request ResumeVMRequestObject) (ResumeVMResponseObject, error)
+	// RetryVM Run the failed create of a VM again
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:retry)
+	RetryVM(ctx context.Context, request RetryVMRequestObject) (RetryVMResponseObject, error)
 	// StartVM Power a VM on
 	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:start)
 	StartVM(ctx context.Context, request StartVMRequestObject) (StartVMResponseObject, error)
 	// StopVM Power a VM off
 	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:stop)
 	StopVM(ctx context.Context, request StopVMRequestObject) (StopVMResponseObject, error)
+	// SuspendVM Suspend a running VM
+	// (POST /tenant/v1/projects/{projectId}/vms/{vmId}:suspend)
+	SuspendVM(ctx context.Context, request SuspendVMRequestObject) (SuspendVMResponseObject, error)
 	// GetTenantQuota Read what the tenant may use and uses
 	// (GET /tenant/v1/quota)
 	GetTenantQuota(ctx context.Context, request GetTenantQuotaRequestObject) (GetTenantQuotaResponseObject, error)
@@ -15341,6 +18719,58 @@ func (sh *strictHandler) OpsRetryJob(ctx echo.Context, jobID JobID, params OpsRe
 		return err
 	} else if validResponse, ok := response.(OpsRetryJobResponseObject); ok {
 		return validResponse.VisitOpsRetryJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsRetryJobStep operation middleware
+func (sh *strictHandler) OpsRetryJobStep(ctx echo.Context, jobID JobID, params OpsRetryJobStepParams) error {
+	var request OpsRetryJobStepRequestObject
+
+	request.JobID = jobID
+	request.Params = params
+
+	var body OpsRetryJobStepJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsRetryJobStep(ctx.Request().Context(), request.(OpsRetryJobStepRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsRetryJobStep")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsRetryJobStepResponseObject); ok {
+		return validResponse.VisitOpsRetryJobStepResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -16470,6 +19900,107 @@ func (sh *strictHandler) OpsGetVM(ctx echo.Context, vmid VMID, params OpsGetVMPa
 		return err
 	} else if validResponse, ok := response.(OpsGetVMResponseObject); ok {
 		return validResponse.VisitOpsGetVMResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsForceDeleteVM operation middleware
+func (sh *strictHandler) OpsForceDeleteVM(ctx echo.Context, vmid VMID, params OpsForceDeleteVMParams) error {
+	var request OpsForceDeleteVMRequestObject
+
+	request.VMID = vmid
+	request.Params = params
+
+	var body OpsForceDeleteVMJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsForceDeleteVM(ctx.Request().Context(), request.(OpsForceDeleteVMRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsForceDeleteVM")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsForceDeleteVMResponseObject); ok {
+		return validResponse.VisitOpsForceDeleteVMResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpsMigrateVM operation middleware
+func (sh *strictHandler) OpsMigrateVM(ctx echo.Context, vmid VMID, params OpsMigrateVMParams) error {
+	var request OpsMigrateVMRequestObject
+
+	request.VMID = vmid
+	request.Params = params
+
+	var body OpsMigrateVMJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpsMigrateVM(ctx.Request().Context(), request.(OpsMigrateVMRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpsMigrateVM")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpsMigrateVMResponseObject); ok {
+		return validResponse.VisitOpsMigrateVMResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -17683,6 +21214,193 @@ func (sh *strictHandler) UpdateVM(ctx echo.Context, projectID ProjectID, vmid VM
 	return nil
 }
 
+// ListConsoleSessions operation middleware
+func (sh *strictHandler) ListConsoleSessions(ctx echo.Context, projectID ProjectID, vmid VMID, params ListConsoleSessionsParams) error {
+	var request ListConsoleSessionsRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConsoleSessions(ctx.Request().Context(), request.(ListConsoleSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConsoleSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListConsoleSessionsResponseObject); ok {
+		return validResponse.VisitListConsoleSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CloseConsoleSession operation middleware
+func (sh *strictHandler) CloseConsoleSession(ctx echo.Context, projectID ProjectID, vmid VMID, sessionID SessionID, params CloseConsoleSessionParams) error {
+	var request CloseConsoleSessionRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.SessionID = sessionID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CloseConsoleSession(ctx.Request().Context(), request.(CloseConsoleSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CloseConsoleSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CloseConsoleSessionResponseObject); ok {
+		return validResponse.VisitCloseConsoleSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDisks operation middleware
+func (sh *strictHandler) ListDisks(ctx echo.Context, projectID ProjectID, vmid VMID, params ListDisksParams) error {
+	var request ListDisksRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDisks(ctx.Request().Context(), request.(ListDisksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDisks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDisksResponseObject); ok {
+		return validResponse.VisitListDisksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AttachDisk operation middleware
+func (sh *strictHandler) AttachDisk(ctx echo.Context, projectID ProjectID, vmid VMID, params AttachDiskParams) error {
+	var request AttachDiskRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	var body AttachDiskJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AttachDisk(ctx.Request().Context(), request.(AttachDiskRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AttachDisk")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AttachDiskResponseObject); ok {
+		return validResponse.VisitAttachDiskResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DetachDisk operation middleware
+func (sh *strictHandler) DetachDisk(ctx echo.Context, projectID ProjectID, vmid VMID, diskID DiskID, params DetachDiskParams) error {
+	var request DetachDiskRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.DiskID = diskID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DetachDisk(ctx.Request().Context(), request.(DetachDiskRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DetachDisk")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DetachDiskResponseObject); ok {
+		return validResponse.VisitDetachDiskResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDisk operation middleware
+func (sh *strictHandler) GetDisk(ctx echo.Context, projectID ProjectID, vmid VMID, diskID DiskID) error {
+	var request GetDiskRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.DiskID = diskID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDisk(ctx.Request().Context(), request.(GetDiskRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDisk")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDiskResponseObject); ok {
+		return validResponse.VisitGetDiskResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListVMJobs operation middleware
 func (sh *strictHandler) ListVMJobs(ctx echo.Context, projectID ProjectID, vmid VMID, params ListVMJobsParams) error {
 	var request ListVMJobsRequestObject
@@ -17704,6 +21422,373 @@ func (sh *strictHandler) ListVMJobs(ctx echo.Context, projectID ProjectID, vmid 
 		return err
 	} else if validResponse, ok := response.(ListVMJobsResponseObject); ok {
 		return validResponse.VisitListVMJobsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AttachNIC operation middleware
+func (sh *strictHandler) AttachNIC(ctx echo.Context, projectID ProjectID, vmid VMID, params AttachNICParams) error {
+	var request AttachNICRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	var body AttachNICJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AttachNIC(ctx.Request().Context(), request.(AttachNICRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AttachNIC")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AttachNICResponseObject); ok {
+		return validResponse.VisitAttachNICResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DetachNIC operation middleware
+func (sh *strictHandler) DetachNIC(ctx echo.Context, projectID ProjectID, vmid VMID, nicID NicID, params DetachNICParams) error {
+	var request DetachNICRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.NicID = nicID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DetachNIC(ctx.Request().Context(), request.(DetachNICRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DetachNIC")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DetachNICResponseObject); ok {
+		return validResponse.VisitDetachNICResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSnapshots operation middleware
+func (sh *strictHandler) ListSnapshots(ctx echo.Context, projectID ProjectID, vmid VMID, params ListSnapshotsParams) error {
+	var request ListSnapshotsRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSnapshots(ctx.Request().Context(), request.(ListSnapshotsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSnapshots")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSnapshotsResponseObject); ok {
+		return validResponse.VisitListSnapshotsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateSnapshot operation middleware
+func (sh *strictHandler) CreateSnapshot(ctx echo.Context, projectID ProjectID, vmid VMID, params CreateSnapshotParams) error {
+	var request CreateSnapshotRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	var body CreateSnapshotJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSnapshot(ctx.Request().Context(), request.(CreateSnapshotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSnapshot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateSnapshotResponseObject); ok {
+		return validResponse.VisitCreateSnapshotResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteSnapshot operation middleware
+func (sh *strictHandler) DeleteSnapshot(ctx echo.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params DeleteSnapshotParams) error {
+	var request DeleteSnapshotRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.SnapshotID = snapshotID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteSnapshot(ctx.Request().Context(), request.(DeleteSnapshotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteSnapshot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteSnapshotResponseObject); ok {
+		return validResponse.VisitDeleteSnapshotResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSnapshot operation middleware
+func (sh *strictHandler) GetSnapshot(ctx echo.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID) error {
+	var request GetSnapshotRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.SnapshotID = snapshotID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSnapshot(ctx.Request().Context(), request.(GetSnapshotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSnapshot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSnapshotResponseObject); ok {
+		return validResponse.VisitGetSnapshotResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevertSnapshot operation middleware
+func (sh *strictHandler) RevertSnapshot(ctx echo.Context, projectID ProjectID, vmid VMID, snapshotID SnapshotID, params RevertSnapshotParams) error {
+	var request RevertSnapshotRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.SnapshotID = snapshotID
+	request.Params = params
+
+	var body RevertSnapshotJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevertSnapshot(ctx.Request().Context(), request.(RevertSnapshotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevertSnapshot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevertSnapshotResponseObject); ok {
+		return validResponse.VisitRevertSnapshotResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CloneVM operation middleware
+func (sh *strictHandler) CloneVM(ctx echo.Context, projectID ProjectID, vmid VMID, params CloneVMParams) error {
+	var request CloneVMRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	var body CloneVMJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CloneVM(ctx.Request().Context(), request.(CloneVMRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CloneVM")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CloneVMResponseObject); ok {
+		return validResponse.VisitCloneVMResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpenVMConsole operation middleware
+func (sh *strictHandler) OpenVMConsole(ctx echo.Context, projectID ProjectID, vmid VMID, params OpenVMConsoleParams) error {
+	var request OpenVMConsoleRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	var body OpenVMConsoleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpenVMConsole(ctx.Request().Context(), request.(OpenVMConsoleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpenVMConsole")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpenVMConsoleResponseObject); ok {
+		return validResponse.VisitOpenVMConsoleResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -17757,6 +21842,265 @@ func (sh *strictHandler) RebootVM(ctx echo.Context, projectID ProjectID, vmid VM
 		return err
 	} else if validResponse, ok := response.(RebootVMResponseObject); ok {
 		return validResponse.VisitRebootVMResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RebuildVM operation middleware
+func (sh *strictHandler) RebuildVM(ctx echo.Context, projectID ProjectID, vmid VMID, params RebuildVMParams) error {
+	var request RebuildVMRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	var body RebuildVMJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RebuildVM(ctx.Request().Context(), request.(RebuildVMRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RebuildVM")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RebuildVMResponseObject); ok {
+		return validResponse.VisitRebuildVMResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResetVM operation middleware
+func (sh *strictHandler) ResetVM(ctx echo.Context, projectID ProjectID, vmid VMID, params ResetVMParams) error {
+	var request ResetVMRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	var body ResetVMJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetVM(ctx.Request().Context(), request.(ResetVMRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetVM")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResetVMResponseObject); ok {
+		return validResponse.VisitResetVMResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResizeVM operation middleware
+func (sh *strictHandler) ResizeVM(ctx echo.Context, projectID ProjectID, vmid VMID, params ResizeVMParams) error {
+	var request ResizeVMRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	var body ResizeVMJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResizeVM(ctx.Request().Context(), request.(ResizeVMRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResizeVM")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResizeVMResponseObject); ok {
+		return validResponse.VisitResizeVMResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResumeVM operation middleware
+func (sh *strictHandler) ResumeVM(ctx echo.Context, projectID ProjectID, vmid VMID, params ResumeVMParams) error {
+	var request ResumeVMRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	var body ResumeVMJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeVM(ctx.Request().Context(), request.(ResumeVMRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeVM")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResumeVMResponseObject); ok {
+		return validResponse.VisitResumeVMResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryVM operation middleware
+func (sh *strictHandler) RetryVM(ctx echo.Context, projectID ProjectID, vmid VMID, params RetryVMParams) error {
+	var request RetryVMRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	var body RetryVMJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryVM(ctx.Request().Context(), request.(RetryVMRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryVM")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryVMResponseObject); ok {
+		return validResponse.VisitRetryVMResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -17863,6 +22207,59 @@ func (sh *strictHandler) StopVM(ctx echo.Context, projectID ProjectID, vmid VMID
 		return err
 	} else if validResponse, ok := response.(StopVMResponseObject); ok {
 		return validResponse.VisitStopVMResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SuspendVM operation middleware
+func (sh *strictHandler) SuspendVM(ctx echo.Context, projectID ProjectID, vmid VMID, params SuspendVMParams) error {
+	var request SuspendVMRequestObject
+
+	request.ProjectID = projectID
+	request.VMID = vmid
+	request.Params = params
+
+	var body SuspendVMJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SuspendVM(ctx.Request().Context(), request.(SuspendVMRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SuspendVM")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SuspendVMResponseObject); ok {
+		return validResponse.VisitSuspendVMResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -35,6 +35,7 @@ type App struct {
 	Sleep   func(context.Context, time.Duration) error
 	Now     func() time.Time
 	Version string
+	Browse  func(ctx context.Context, url string) error // opens a page; nil for no browser
 
 	flags globals
 }

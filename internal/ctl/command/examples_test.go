@@ -2,11 +2,13 @@ package command_test
 
 import (
 	"io/fs"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/coder/websocket"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
@@ -46,6 +48,7 @@ func TestExamples(t *testing.T) {
 	} {
 		r.file(name, content)
 	}
+	r.server.Console("web", func(conn *websocket.Conn, _ *http.Request) { _ = conn.Close(websocket.StatusNormalClosure, "") })
 	cancelled := ctltest.Job("CANCELLED")
 	runs := 0
 	walk(r.app(nil).Root(), func(cmd *cobra.Command) {

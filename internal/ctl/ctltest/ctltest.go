@@ -36,6 +36,7 @@ type Server struct {
 	seen     map[string]int
 	requests []Request
 	handlers map[string]http.HandlerFunc
+	console  http.HandlerFunc
 }
 
 // Request is a request that was made.
@@ -127,6 +128,10 @@ func (s *Server) Requests(operation string) []Request {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if h := s.consoleHandler(req); h != nil {
+		h(w, req)
+		return
+	}
 	r, params := s.find(req)
 	if r == nil {
 		Problem(w, http.StatusNotFound, "NOT_FOUND", "no such route: "+req.Method+" "+req.URL.Path)

@@ -7,68 +7,11 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
 )
-
-// Mark is whose a VM is, as the control plane that made it says.
-type Mark struct {
-	VMID           string `json:"vm_id"`
-	InstallationID string `json:"installation_id"`
-}
-
-// VM is one VM as the admin side shows it. Memory is in MiB, disk in GiB.
-type VM struct {
-	NativeID  string    `json:"native_id"`
-	Name      string    `json:"name"`
-	Mark      *Mark     `json:"mark"`
-	Power     string    `json:"power"` // "running", "stopped", "suspended"
-	VCPUs     int       `json:"vcpus"`
-	MemoryMiB int       `json:"memory_mib"`
-	DiskGiB   int       `json:"disk_gib"`
-	Node      string    `json:"node"`
-	Disks     []string  `json:"disks"`
-	Snapshots []string  `json:"snapshots"`
-	CreatedAt time.Time `json:"created_at"`
-
-	UUID      string     `json:"uuid"`
-	Image     string     `json:"image,omitempty"`
-	Addresses []string   `json:"addresses"`
-	NICs      []NIC      `json:"nics"` // as the guest was told
-	CloudInit *CloudInit `json:"cloud_init,omitempty"`
-	Boots     int        `json:"boots"` // starts and reboots since it was made
-}
-
-// NIC is one interface: IP is what the guest is told to take, empty for DHCP.
-type NIC struct {
-	Network      string   `json:"network"`
-	MAC          string   `json:"mac"`
-	IP           string   `json:"ip,omitempty"`
-	PrefixLength int      `json:"prefix_length,omitempty"`
-	Gateway      string   `json:"gateway,omitempty"`
-	DNSServers   []string `json:"dns_servers,omitempty"`
-}
-
-func adminView(v *vmRecord) VM {
-	out := VM{
-		NativeID: v.NativeID, Name: v.Name, Mark: (*Mark)(v.Mark), Power: v.Power, VCPUs: v.VCPUs, MemoryMiB: v.MemoryMiB,
-		DiskGiB: v.DiskGiB, Node: v.Node, Disks: append([]string{}, v.Disks...), Snapshots: append([]string{}, v.Snapshots...),
-		CreatedAt: v.CreatedAt, UUID: v.UUID, Image: v.Image, Addresses: []string{}, NICs: make([]NIC, len(v.NICs)),
-		CloudInit: v.CloudInit, Boots: v.Boots,
-	}
-	for i, nic := range v.NICs {
-		out.NICs[i] = NIC(nic)
-	}
-	for _, nic := range v.addresses() {
-		if nic.IP != "" {
-			out.Addresses = append(out.Addresses, nic.IP)
-		}
-	}
-	return out
-}
 
 type vmList struct {
 	VMs []VM `json:"vms"`
@@ -111,9 +54,13 @@ func (s *Server) adminCreateVM(_ *http.Request, body []byte) (int, any, error) {
 	defer s.mu.Unlock()
 	v := &vmRecord{
 		Name: n.Name, Node: cmp.Or(n.Node, s.state.nodeList[0]), VCPUs: cmp.Or(n.VCPUs, 1), MemoryMiB: cmp.Or(n.MemoryMiB, 512),
-		DiskGiB: cmp.Or(n.DiskGiB, 1), Power: cmp.Or(n.Power, wire.PowerRunning), UUID: cmp.Or(n.UUID, uuid.NewString()),
+		rootRecord: rootRecord{DiskGiB: cmp.Or(n.DiskGiB, 1)}, Power: wire.PowerStopped, UUID: cmp.Or(n.UUID, uuid.NewString()),
 		Mark: (*wire.Mark)(n.Mark), CreatedAt: now(),
 	}
+	if n.Power != wire.PowerStopped {
+		v.setPower(wire.PowerRunning)
+	}
+	v.setPower(cmp.Or(n.Power, wire.PowerRunning))
 	if err := s.plausible(v); err != nil {
 		return 0, nil, err
 	}
@@ -152,6 +99,11 @@ type VMChange struct {
 	NativeID  *string `json:"native_id,omitempty"`
 	// Mark is a Mark, or null to take it away.
 	Mark json.RawMessage `json:"mark,omitempty"`
+	// RootData and DiskData (by a data disk's ID) are what the guest wrote.
+	RootData *string           `json:"root_data,omitempty"`
+	DiskData map[string]string `json:"disk_data,omitempty"`
+	// Snapshot is the name of a snapshot that somebody else makes.
+	Snapshot *string `json:"snapshot,omitempty"`
 }
 
 func (s *Server) adminPatchVM(r *http.Request, body []byte) (int, any, error) {
@@ -166,13 +118,17 @@ func (s *Server) adminPatchVM(r *http.Request, body []byte) (int, any, error) {
 		return 0, nil, err
 	}
 	v := old.clone()
-	assign(&v.Power, set.Power)
 	assign(&v.Name, set.Name)
-	assign(&v.Node, set.Node)
+	if assign(&v.Node, set.Node); v.Node != old.Node {
+		v.Process++
+	}
 	assign(&v.VCPUs, set.VCPUs)
 	assign(&v.MemoryMiB, set.MemoryMiB)
 	assign(&v.NativeID, set.NativeID)
 	if err := patchMark(v, set.Mark); err != nil {
+		return 0, nil, err
+	}
+	if err := patchContents(v, set); err != nil {
 		return 0, nil, err
 	}
 	if v.Name == "" || v.NativeID == "" {
@@ -185,6 +141,28 @@ func (s *Server) adminPatchVM(r *http.Request, body []byte) (int, any, error) {
 		return 0, nil, err
 	}
 	return http.StatusOK, adminView(v), s.commit(change{VMs: []*vmRecord{v}})
+}
+
+// patchContents changes what is on the VM's disks, its snapshots and its power.
+func patchContents(v *vmRecord, set VMChange) error {
+	if set.Power != nil {
+		v.setPower(*set.Power)
+	}
+	for id, text := range set.DiskData {
+		i := v.disk(id)
+		if i < 0 || len(text) > maxData {
+			return invalid("disk_data names a disk that is not there, or is too long")
+		}
+		v.DataDisks[i].Data = text
+	}
+	if assign(&v.RootData, set.RootData); len(v.RootData) > maxData {
+		return invalid("root_data is too long")
+	}
+	if set.Snapshot != nil {
+		name := "foreign-" + strconv.FormatUint(v.Revision, 10)
+		v.Snapshots = append(v.Snapshots, v.taken(snapshotRecord{NativeName: name, Name: *set.Snapshot}, false))
+	}
+	return nil
 }
 
 func patchMark(v *vmRecord, raw json.RawMessage) error {

@@ -1,8 +1,11 @@
 package simhv
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -59,6 +62,9 @@ func TestPageTokensAreBoundToTheirList(t *testing.T) {
 func FuzzReplay(f *testing.F) {
 	f.Add([]byte(journalHeader + "\n" + `{"next":2,"vms":[{"seq":1,"native_id":"vm-1","uuid":"u","node":"node-1","power":"stopped"}]}` + "\n"))
 	f.Add([]byte(journalHeader + "\n" + `{"gone":[1],"tasks":[{"id":"task-1","done":true}],"nodes":[{"name":"n"}]}` + "\n{"))
+	f.Add([]byte(journalHeader + "\n" + `{"next":9,"vms":[{"seq":1,"native_id":"vm-1","uuid":"u","node":"node-1","moving_to":"node-2","power":"running","boot":1,` +
+		`"aside":{"token":"t","disks":["d"]},"data_disks":[{"id":"d"}],"snapshots":[{"id":"s","root":{"disk_gib":1}}],"task":"task-2"}],` +
+		`"tasks":[{"id":"task-2","op":"clone_vm","vm":1,"source":1,"shape":{"vcpus":1},"snapshot":{},"disk":{},"nic":{}}]}` + "\n"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		file := filepath.Join(t.TempDir(), "state")
 		require.NoError(t, os.WriteFile(file, content, 0o600))
@@ -141,4 +147,47 @@ func TestTheIndexesFollowTheRecords(t *testing.T) {
 	require.Empty(t, st.byNative)
 	require.Empty(t, st.byMark)
 	require.Equal(t, load{}, st.loads["node-2"])
+}
+
+// running is a hypervisor in memory with one VM that runs, number 1.
+func running(tb testing.TB) *Server {
+	tb.Helper()
+	s, err := New(Options{})
+	require.NoError(tb, err)
+	v := &vmRecord{Seq: 1, NativeID: "vm-1", UUID: "u", Name: "n", Node: "node-1", VCPUs: 1, MemoryMiB: 1, Power: "stopped"}
+	v.setPower("running")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	require.NoError(tb, s.commit(change{Next: 1, VMs: []*vmRecord{v}}))
+	return s
+}
+
+// FuzzConsoles lets anything be said to a screen and a serial line: they come to
+// an end, and the hypervisor goes on.
+func FuzzConsoles(f *testing.F) {
+	hello := rfbVersion + "\x01\x00"
+	for _, said := range []string{
+		"", "GET / HTTP/1.1", hello, hello + "\x03\x00\x00\x00\x00\x00\x02\x80\x01\x90\x03\x01\xff\xff\xff\xff\xff\xff\xff\xff",
+		hello + "\x00\x00\x00\x00\x08\x08\x00\x01\x00\x07\x00\x07\x00\x03\x00\x03\x06\x00\x00\x00\x03\x00\x00\x00\x00\x00\x02\x80\x01\x90",
+		hello + "\x04\x01\x00\x00\x00\x00\x00a\x06\x00\x00\x00\x00\x00\x00\x01x\x05\x00\x00\x00\x00\x00\x02\x00\x00\x01\x00\x00\x00\x00",
+		"echo x\rwrite y\rread\nescape\rreboot\rflood 1\r\x03\b\x7f",
+	} {
+		f.Add([]byte(said))
+	}
+	f.Fuzz(func(t *testing.T, said []byte) {
+		s := running(t)
+		for _, typ := range []string{"vnc", "serial"} {
+			c := &console{vm: 1, typ: typ, done: make(chan struct{})}
+			if typ == "vnc" {
+				s.serveRFB(c, io.Discard, bufio.NewReader(bytes.NewReader(said)))
+			} else {
+				s.serveSerial(c, io.Discard, bufio.NewReader(bytes.NewReader(said)))
+			}
+			c.end()
+		}
+		_, view, ok := s.see(1)
+		require.True(t, ok, "the VM runs")
+		require.LessOrEqual(t, len(view.data), maxData)
+		require.NoError(t, s.Close())
+	})
 }
