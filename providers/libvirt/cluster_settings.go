@@ -103,10 +103,10 @@ func parsePairs(option, text string) (map[string]string, error) {
 }
 
 // isHostName reports whether a name can be a host's, and thus a part of a task
-// reference (letters, digits, hyphen, dot: RFC 1123).
+// reference: letters, digits, hyphens, dots (RFC 1123) and underscores.
 func isHostName(s string) bool {
 	return s != "" && len(s) <= 253 && !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_')
+		return !isMachineRune(r) || r == '+'
 	})
 }
 

@@ -3,7 +3,6 @@ package libvirt
 import (
 	"context"
 
-	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 )
 
@@ -79,7 +78,7 @@ func (v view) silence(names ...string) error {
 }
 
 // best returns the copy that is the VM. While it may be on two hosts that is the
-// one whose guest runs; else the one that it came from, which is whole.
+// one whose guest runs, else the one that settle would keep.
 func (v view) best(op string) (answer[sighting], error) {
 	r := rpc{op: op}
 	if len(v.copies) == 0 {
@@ -104,7 +103,7 @@ func (v view) best(op string) (answer[sighting], error) {
 	switch {
 	case from.host == nil && to.host == nil:
 		return v.copies[0], nil
-	case from.host == nil, to.host != nil && m.Live && to.value.power() != models.PowerStopped && from.value.power() == models.PowerStopped:
+	case mayKeep(to, from, *m):
 		return to, nil
 	}
 	return from, nil

@@ -97,48 +97,22 @@ func hasNetworks(ctx context.Context, r rpc, x libvirtxml.Domain) error {
 func sharesDisks(ctx context.Context, from answer[sighting], to *host, x libvirtxml.Domain) error {
 	const op = "MigrateVM"
 	source, dest := from.host.p.rpc(op), to.p.rpc(op)
-	vmID := from.value.domain.mark.VMID
-	pool, err := do(ctx, source, func(c *lv.Libvirt) (lv.StoragePool, error) {
-		root, err := c.StorageVolLookupByPath(from.value.domain.rootPath)
-		if err != nil {
-			return lv.StoragePool{}, err
-		}
-		return c.StoragePoolLookupByName(root.Pool)
-	})
+	paths, err := from.host.files(ctx, source, from.value.domain.mark.VMID, x)
 	if err != nil {
 		return err
 	}
-	probe, err := createVolume(ctx, source, pool, libvirtxml.StorageVolume{
-		Name:     from.host.p.cfg.volumeName(vmID, probeMark+uuid.NewString()),
-		Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: 1},
-		Target:   &libvirtxml.StorageVolumeTarget{Format: &libvirtxml.StorageVolumeTargetFormat{Type: "raw"}},
-	})
+	probe, err := from.host.makeProbe(ctx, source, from.value.domain)
 	if err != nil {
 		return err
-	}
-	paths := []string{probe.Key}
-	volumes, err := from.host.p.ourVolumes(ctx, source, vmID)
-	if err != nil {
-		return err
-	}
-	for _, v := range volumes {
-		paths = append(paths, v.Key) // in a directory pool the key is the path
-	}
-	if x.Devices != nil {
-		for _, disk := range x.Devices.Disks {
-			if disk.Source != nil && disk.Source.File != nil {
-				paths = append(paths, disk.Source.File.File)
-			}
-		}
 	}
 	seen := refreshPools(ctx, dest)
 	if seen == nil {
-		seen = seesAll(ctx, dest, paths)
+		seen = seesAll(ctx, dest, append(paths, probe))
 	}
 	// The file goes with the first; the second makes the other host forget it.
 	for _, r := range []rpc{source, dest} {
 		err := run(ctx, r, func(c *lv.Libvirt) error {
-			v, err := c.StorageVolLookupByPath(probe.Key)
+			v, err := c.StorageVolLookupByPath(probe)
 			if err != nil {
 				return err
 			}
@@ -149,6 +123,48 @@ func sharesDisks(ctx context.Context, from answer[sighting], to *host, x libvirt
 		}
 	}
 	return seen
+}
+
+// files are the paths of a VM's volumes and of what its domain has as disks.
+func (h *host) files(ctx context.Context, r rpc, vmID string, x libvirtxml.Domain) ([]string, error) {
+	volumes, err := h.p.ourVolumes(ctx, r, vmID)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, v := range volumes {
+		paths = append(paths, v.Key) // in a directory pool the key is the path
+	}
+	if x.Devices == nil {
+		return paths, nil
+	}
+	for _, disk := range x.Devices.Disks {
+		if disk.Source != nil && disk.Source.File != nil {
+			paths = append(paths, disk.Source.File.File)
+		}
+	}
+	return paths, nil
+}
+
+// makeProbe makes a tiny volume beside the root disk and returns its path. It is
+// named as a part of the VM, so that a delete finds one that was left.
+func (h *host) makeProbe(ctx context.Context, r rpc, d domain) (path string, err error) {
+	pool, err := do(ctx, r, func(c *lv.Libvirt) (lv.StoragePool, error) {
+		root, err := c.StorageVolLookupByPath(d.rootPath)
+		if err != nil {
+			return lv.StoragePool{}, err
+		}
+		return c.StoragePoolLookupByName(root.Pool)
+	})
+	if err != nil {
+		return "", err
+	}
+	v, err := createVolume(ctx, r, pool, libvirtxml.StorageVolume{
+		Name:     h.p.cfg.volumeName(d.mark.VMID, probeMark+uuid.NewString()),
+		Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: 1},
+		Target:   &libvirtxml.StorageVolumeTarget{Format: &libvirtxml.StorageVolumeTargetFormat{Type: "raw"}},
+	})
+	return v.Key, err
 }
 
 func seesAll(ctx context.Context, r rpc, paths []string) error {

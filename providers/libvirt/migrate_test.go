@@ -352,6 +352,13 @@ func TestHostDown(t *testing.T) {
 	requireCode(t, providers.Unavailable, err)
 	_, _, err = c.CreateVM(t.Context(), here)
 	require.NoError(t, err, "it is there")
+	d.create(t, c, d.plainRequest())
+	elsewhere := d.plainRequest()
+	elsewhere.Node = d.peer.Host
+	_, _, err = c.CreateVM(t.Context(), elsewhere)
+	requireCode(t, providers.Unavailable, err)
+	_, err = c.DeleteVM(t.Context(), target(here))
+	requireCode(t, providers.Unavailable, err)
 	require.NoError(t, d.peer.Restart(t.Context()))
 	eventually(t, func() error {
 		_, err := c.FindVM(t.Context(), there.VMID)

@@ -137,14 +137,14 @@ func (s sighting) isHeld() bool {
 	return false
 }
 
-// isLeaving reports whether the host at work on sending the copy away.
+// isLeaving reports whether the host is at work on sending the copy away.
 func (h *host) isLeaving(ctx context.Context, op string, s sighting) (progress int, busy bool, err error) {
 	if !s.present || s.move == nil || s.move.From != h.name || s.state == lv.DomainShutoff {
 		return 0, false, nil
 	}
 	type job struct {
-		kind              int32
-		total, transfered uint64
+		kind               int32
+		total, transferred uint64
 	}
 	j, err := do(ctx, h.p.rpc(op), func(c *lv.Libvirt) (job, error) {
 		kind, _, _, total, done, _, _, _, _, _, _, _, err := c.DomainGetJobInfo(s.domain.Domain)
@@ -158,7 +158,7 @@ func (h *host) isLeaving(ctx context.Context, op string, s sighting) (progress i
 	}
 	switch lv.DomainJobType(j.kind) {
 	case lv.DomainJobBounded, lv.DomainJobUnbounded:
-		return int(min(99, j.transfered*100/max(j.total, 1))), true, nil //nolint:gosec // at most 99
+		return int(min(99, j.transferred*100/max(j.total, 1))), true, nil
 	case lv.DomainJobNone, lv.DomainJobCompleted, lv.DomainJobFailed, lv.DomainJobCancelled:
 	}
 	return 0, false, nil

@@ -38,9 +38,13 @@ func vncPassword() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// screenTries bounds the attempts to use a password before somebody else who opens
-// the same screen replaces it.
-const screenTries = 5
+// screenPatience bounds the attempts to use a password before somebody else who
+// opens the same screen replaces it. screenPause is the most that lies between
+// two, at random so that two do not keep in step.
+const (
+	screenPatience = 10 * time.Second
+	screenPause    = 256 * time.Millisecond
+)
 
 // desktopName is what a viewer sees of the host's name for the screen.
 const desktopName = "Console"
@@ -48,13 +52,23 @@ const desktopName = "Console"
 func (p *Provider) openScreen(ctx context.Context, r rpc, d domain, x libvirtxml.Domain) (io.ReadWriteCloser, error) {
 	vnc := vncOf(x)
 	address := p.cfg.endpoint.screen(vnc)
+	began := time.Now()
 	var refused *rfb.RefusedError
-	for try := 1; ; try++ {
+	for {
 		conn, err := p.tryScreen(ctx, r, d, *vnc, address)
 		if err == nil {
 			return rfb.Open(conn, desktopName), nil
 		}
-		if !errors.As(err, &refused) || try == screenTries {
+		if vnc.Passwd == "" || !errors.As(err, &refused) || time.Since(began) > screenPatience {
+			return nil, r.screenFailed(err)
+		}
+		var b [1]byte
+		_, _ = rand.Read(b[:]) // never fails
+		pause := time.NewTimer(screenPause / 256 * time.Duration(b[0]))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
 			return nil, r.screenFailed(err)
 		}
 	}

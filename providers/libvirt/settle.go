@@ -2,7 +2,6 @@ package libvirt
 
 import (
 	"context"
-	"strings"
 
 	lv "github.com/digitalocean/go-libvirt"
 
@@ -171,8 +170,8 @@ func (h *host) drop(ctx context.Context, op, vmID string) error {
 		}
 	}
 	err = run(ctx, r, func(c *lv.Libvirt) error { return c.DomainUndefineFlags(s.domain.Domain, lv.DomainUndefineManagedSave) })
-	// A copy that was never defined is gone with its guest.
-	if err != nil && !isNotFound(err) && !strings.Contains(err.Error(), "transient") {
+	// A copy that was never defined goes with its guest; the read below tells.
+	if err != nil && !hasCode(err, providers.NotFound, providers.FailedPrecondition) {
 		return err
 	}
 	if s, err = h.look(ctx, op, vmID); err != nil {

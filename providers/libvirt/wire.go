@@ -114,11 +114,11 @@ func remoteError(b []byte) error {
 	}
 	e := lv.Error{Code: binary.BigEndian.Uint32(b)}
 	if present := binary.BigEndian.Uint32(b[8:]); present == 1 && len(b) >= 16 {
-		length := binary.BigEndian.Uint32(b[12:])
-		if uint64(length) > uint64(len(b)-16) {
+		length, text := binary.BigEndian.Uint32(b[12:]), b[16:]
+		if int64(length) > int64(len(text)) {
 			return errPacket
 		}
-		e.Message = string(b[16 : 16+length])
+		e.Message = string(text[:length])
 	}
 	return e
 }

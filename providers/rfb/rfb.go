@@ -198,12 +198,12 @@ func refused(conn io.Reader) error {
 	if err != nil && n == 0 {
 		return &RefusedError{}
 	}
-	return &RefusedError{Reason: strings.ToValidUTF8(strings.Map(func(r rune) rune {
+	return &RefusedError{Reason: strings.TrimSpace(strings.ToValidUTF8(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
-	}, string(text[:n])), " ")}
+	}, string(text[:n])), " "))}
 }
 
 func readUint32(r io.Reader) (uint32, error) {
