@@ -38,11 +38,14 @@ type VMInput struct {
 type VMState struct {
 	Ref       providers.VMRef   `json:",omitempty"`
 	Power     models.PowerState `json:",omitempty"`
+	Node      string            `json:",omitempty"` // the hypervisor's own name
 	Addresses []models.Address  `json:",omitempty"`
 	// NoOp says that what was asked for held before the step touched anything.
 	NoOp bool `json:",omitempty"`
 	// Absent says that there is no such VM; the rest is empty then.
 	Absent bool `json:",omitempty"`
+	// Size is the VM's size, told by the steps that deal with it.
+	Size models.Size `json:",omitzero"`
 }
 
 // PowerOffInput asks for a stop.
@@ -64,6 +67,20 @@ type RestartInput struct {
 	TimeoutSeconds int `json:",omitempty"`
 }
 
+// ResizeInput asks for a size. Memory is in MiB, disk in GiB.
+type ResizeInput struct {
+	VMInput
+	Size models.Size
+}
+
+// RebuildInput asks for a new root disk.
+type RebuildInput struct {
+	VMInput
+	ImageID string
+	// Token is the rebuild's identity on the hypervisor.
+	Token string
+}
+
 // ProviderInput names a provider.
 type ProviderInput struct{ ProviderID string }
 
@@ -71,6 +88,8 @@ type ProviderInput struct{ ProviderID string }
 type JobInput struct {
 	JobID string
 	VMID  string `json:",omitempty"`
+	// BesideVMID is a VM on whose node the job's is to be; empty for any node.
+	BesideVMID string `json:",omitempty"`
 }
 
 // Timing of a step's dealings with a hypervisor.

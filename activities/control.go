@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -17,6 +18,9 @@ type JobRunner interface {
 	// SettleIfClosed settles the job when its workflow has closed without doing
 	// so, and reports whether the job is settled.
 	SettleIfClosed(ctx context.Context, jobID string) (settled bool, err error)
+	// Abandon makes the job give up its undoing for the sake of another one.
+	// Success when it has ended.
+	Abandon(ctx context.Context, jobID, forJobID string) error
 	// AwaitClosed waits until the job's workflow has closed, or ctx is over: then
 	// it returns the context's error.
 	AwaitClosed(ctx context.Context, jobID string) error
@@ -37,11 +41,15 @@ type OpenJobs interface {
 type Control struct {
 	Runner JobRunner
 	Store  OpenJobs
+	// UndoGrace is how long a job may take to undo what it did before it is
+	// abandoned for one that cannot wait; 0 is a minute.
+	UndoGrace time.Duration
 }
 
 const (
 	// preemptWait is how long PreemptJob waits for a job to close.
 	preemptWait = 10 * time.Minute
+	undoGrace   = time.Minute // the default of UndoGrace
 	// sweepAge spares jobs that are only just being dispatched.
 	sweepAge = 15 * time.Second
 	// sweepPage is how many jobs, or expired answers, a sweep takes at a time.
@@ -50,16 +58,29 @@ const (
 	sweepPages = 100
 )
 
+// PreemptInput names the job that is to make room.
+type PreemptInput struct {
+	JobID string
+	// ForJobID is set by a job that cannot wait: what has not closed within
+	// UndoGrace is abandoned for it.
+	ForJobID string `json:",omitempty"`
+}
+
 // PreemptJob cancels the job that holds a lock and waits until it has closed,
 // compensation included, for at most preemptWait. A job that was terminated
 // from outside is settled. In each case the lock may be tried again.
-func (a *Control) PreemptJob(ctx context.Context, in JobInput) error {
+//
+// Idempotent: the time that a job is given is counted from the first attempt.
+func (a *Control) PreemptJob(ctx context.Context, in PreemptInput) error {
 	w := &work{}
+	if err := w.resume(ctx); err != nil {
+		return toTemporal(ctx, err, true)
+	}
 	defer w.beat(ctx)()
 	settled, err := a.Runner.SettleIfClosed(ctx, in.JobID)
 	if err == nil && !settled {
 		if err = a.Runner.Cancel(ctx, in.JobID); err == nil {
-			err = a.await(ctx, in.JobID)
+			err = a.preempt(ctx, w, in)
 		}
 	}
 	if err == nil {
@@ -68,8 +89,29 @@ func (a *Control) PreemptJob(ctx context.Context, in JobInput) error {
 	return toTemporal(ctx, err, true)
 }
 
-func (a *Control) await(ctx context.Context, jobID string) error {
-	wait, cancel := context.WithTimeout(ctx, preemptWait)
+// preempt waits for a job that was cancelled.
+func (a *Control) preempt(ctx context.Context, w *work, in PreemptInput) error {
+	if in.ForJobID == "" {
+		_, err := a.await(ctx, in.JobID, preemptWait)
+		return err
+	}
+	if w.state.AskedAt.IsZero() {
+		w.note(ctx, func(p *progress) { p.AskedAt = time.Now().UTC() })
+	}
+	closed, err := a.await(ctx, in.JobID, time.Until(w.state.AskedAt.Add(cmp.Or(a.UndoGrace, undoGrace))))
+	if err != nil || closed {
+		return err
+	}
+	if err := a.Runner.Abandon(ctx, in.JobID, in.ForJobID); err != nil {
+		return err
+	}
+	_, err = a.await(ctx, in.JobID, preemptWait)
+	return err
+}
+
+// await waits for a job to close, and settles it where it has not done so.
+func (a *Control) await(ctx context.Context, jobID string, most time.Duration) (closed bool, err error) {
+	wait, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	go func() {
 		select {
@@ -78,18 +120,18 @@ func (a *Control) await(ctx context.Context, jobID string) error {
 		case <-wait.Done():
 		}
 	}()
-	err := a.Runner.AwaitClosed(wait, jobID)
+	err = a.Runner.AwaitClosed(wait, jobID)
 	if err != nil && wait.Err() != nil && ctx.Err() == nil {
 		if errors.Is(wait.Err(), context.Canceled) {
-			return interrupted()
+			return false, interrupted()
 		}
-		return nil // it takes long; the workflow looks again
+		return false, nil // it takes long; the workflow looks again
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	_, err = a.Runner.SettleIfClosed(ctx, jobID)
-	return err
+	return true, err
 }
 
 // SweepResult counts what a sweep did.

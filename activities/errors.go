@@ -138,6 +138,8 @@ func fromStore(err error) error {
 		return final(models.JobAddressesExhausted, "a network has no free address any more")
 	case errors.Is(err, models.ErrAddressInUse):
 		return final(models.JobResourceInUse, "an address that was asked for cannot be had any more")
+	case errors.Is(err, models.ErrTaken):
+		return final(models.JobResourceInUse, "what the job needs cannot be had any more")
 	case errors.Is(err, models.ErrNotFound):
 		return final(models.JobUnknownOutcome, "the record of the job or its resource is gone")
 	case errors.Is(err, models.ErrNotHolder):

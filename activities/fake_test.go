@@ -101,6 +101,11 @@ func (h *hypervisor) Blueprint(context.Context, string) (models.Blueprint, error
 	return models.Blueprint{VM: models.VM{ID: "vm-1", Name: "Web Server #1"}}, nil
 }
 
+// BlueprintWith is as Blueprint.
+func (h *hypervisor) BlueprintWith(_ context.Context, _, imageID string) (models.Blueprint, error) {
+	return models.Blueprint{VM: models.VM{ID: "vm-1", Name: "Web Server #1", ImageID: imageID}, Image: models.ImageBinding{Ref: imageID}}, nil
+}
+
 // env is one attempt of an activity.
 func (h *hypervisor) env(t *testing.T) (*testsuite.TestActivityEnvironment, *activities.VM) {
 	t.Helper()

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -134,6 +135,9 @@ func (s *stop) ask(mode models.PowerMode) func(context.Context) (providers.TaskR
 			s.noop = untouched(ctx, s.work)
 			return "", nil
 		}
+		if asleep(vm.Power) && s.in.Mode == models.ModeGracefulThenForce {
+			mode = models.ModeForce // no guest listens
+		}
 		return s.provider.StopVM(ctx, providers.Target{VMID: s.in.VMID, Ref: vm.Ref}, mode)
 	}
 }
@@ -150,10 +154,11 @@ func untouched(ctx context.Context, w *work) bool {
 	return attempt(ctx) == 1 && w.state == progress{}
 }
 
-// readBack reads the VM fresh and demands the power state that was asked for.
-func (w *work) readBack(ctx context.Context, vmID string, noop bool, want models.PowerState) (VMState, error) {
+// readBack reads the VM fresh and demands one of the power states that were
+// asked for.
+func (w *work) readBack(ctx context.Context, vmID string, noop bool, want ...models.PowerState) (VMState, error) {
 	vm, err := w.find(ctx, vmID)
-	if err == nil && vm.Power != want {
+	if err == nil && !slices.Contains(want, vm.Power) {
 		err = mismatch("the provider reported success, but the VM is not in the state that was asked for")
 	}
 	if err != nil {

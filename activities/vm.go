@@ -11,6 +11,8 @@ import (
 type Blueprints interface {
 	// Blueprint returns a placed VM with its bindings and user data.
 	Blueprint(ctx context.Context, vmID string) (models.Blueprint, error)
+	// BlueprintWith is Blueprint with another image than the VM's.
+	BlueprintWith(ctx context.Context, vmID, imageID string) (models.Blueprint, error)
 }
 
 // VM groups the steps that touch the VMs of a hypervisor. All of them find by
@@ -84,7 +86,9 @@ func (a *VM) ObserveVM(ctx context.Context, in VMInput) (VMState, error) {
 		if providers.CodeOf(err) == providers.NotFound {
 			return VMState{Absent: true}, nil
 		}
-		return stateOf(vm), w.count(ctx, err)
+		out := stateOf(vm)
+		out.Size = sizeOf(vm)
+		return out, w.count(ctx, err)
 	})
 }
 
@@ -132,8 +136,15 @@ func (w *work) absent(ctx context.Context, vmID string) error {
 }
 
 func stateOf(vm providers.VM) VMState {
-	return VMState{Ref: vm.Ref, Power: vm.Power, Addresses: vm.Addresses}
+	return VMState{Ref: vm.Ref, Power: vm.Power, Node: vm.Node, Addresses: vm.Addresses}
 }
+
+func sizeOf(vm providers.VM) models.Size {
+	return models.Size{VCPUs: vm.VCPUs, MemoryMiB: vm.MemoryMiB, DiskGiB: vm.DiskGiB}
+}
+
+// capable is the provider as something that not every hypervisor can do.
+func capable[T any](w *work, op string) (T, error) { return providers.As[T](w.provider, "", op) }
 
 func createRequest(bp models.Blueprint) providers.CreateVMRequest {
 	req := providers.CreateVMRequest{
@@ -145,10 +156,7 @@ func createRequest(bp models.Blueprint) providers.CreateVMRequest {
 		},
 	}
 	for _, n := range bp.NICs {
-		req.NICs = append(req.NICs, providers.NIC{
-			Network: n.Binding, MAC: n.NIC.MAC, IPAddress: n.NIC.IPAddress,
-			PrefixLength: n.PrefixLength, Gateway: n.Gateway, DNSServers: n.DNSServers,
-		})
+		req.NICs = append(req.NICs, nicOf(n))
 	}
 	return req
 }

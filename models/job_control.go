@@ -15,6 +15,10 @@ type JobControl struct {
 	AbandonDeliveredAt *time.Time
 	AbandonReason      string
 	AbandonedBy        string
+	// StepRetryRequestedAt is when an operator last asked for the step whose
+	// outcome is not known to be run anew.
+	StepRetryRequestedAt *time.Time
+	StepRetryDeliveredAt *time.Time
 	// RetryRequestedAt is set from the acceptance of another run until that run
 	// begins or ends.
 	RetryRequestedAt *time.Time

@@ -58,6 +58,9 @@ type OperationSpec struct {
 	Running Capability
 	// Allowed is looked at for operations on an existing VM.
 	Allowed States
+	// Graceful narrows Allowed for the mode that asks the guest: only a guest that
+	// is known to run can obey. It is looked at for vm.stop alone.
+	Graceful States
 	// Preempts says that the operation, instead of being refused on a busy VM,
 	// cancels the job at work and waits for its compensation. For vm.stop only
 	// its forced mode does; the accept decides.
@@ -75,6 +78,7 @@ type OperationSpec struct {
 // Operations is THE operation table, in a stable order.
 func Operations() []OperationSpec {
 	existing := []VMStatus{VMActive}
+	awake := []PowerState{PowerRunning, PowerSuspended, PowerPaused} // a guest is there: asleep or not
 	return []OperationSpec{
 		{
 			Kind: OpVMCreate, Resource: ResourceVM, Workflow: "CreateVM", Title: "Create VM", Cancellable: true,
@@ -85,7 +89,8 @@ func Operations() []OperationSpec {
 		},
 		{
 			Kind: OpVMStop, Resource: ResourceVM, Workflow: "StopVM", Verb: "stop", Title: "Stop VM", Cancellable: true, Preempts: true,
-			Allowed: States{Statuses: []VMStatus{VMActive, VMError}},
+			Allowed:  States{Statuses: []VMStatus{VMActive, VMError}},
+			Graceful: States{Statuses: existing, Powers: []PowerState{PowerRunning, PowerStopped}},
 		},
 		{
 			Kind: OpVMReboot, Resource: ResourceVM, Workflow: "RebootVM", Verb: "reboot", Title: "Reboot VM", Cancellable: true,
@@ -97,11 +102,11 @@ func Operations() []OperationSpec {
 		},
 		{
 			Kind: OpVMSuspend, Resource: ResourceVM, Workflow: "SuspendVM", Verb: "suspend", Title: "Suspend VM", Cancellable: true,
-			Capability: CapSuspend, Allowed: States{Statuses: existing, Powers: []PowerState{PowerRunning}},
+			Capability: CapSuspend, Allowed: States{Statuses: existing, Powers: awake},
 		},
 		{
 			Kind: OpVMResume, Resource: ResourceVM, Workflow: "ResumeVM", Verb: "resume", Title: "Resume VM", Cancellable: true,
-			Capability: CapSuspend, Allowed: States{Statuses: existing, Powers: []PowerState{PowerSuspended, PowerPaused}},
+			Capability: CapSuspend, Allowed: States{Statuses: existing, Powers: awake},
 		},
 		{
 			Kind: OpVMResize, Resource: ResourceVM, Workflow: "ResizeVM", Verb: "resize", Title: "Resize VM", Cancellable: true,
@@ -191,6 +196,9 @@ func OperationOf(kind OperationKind) (spec OperationSpec, ok bool) {
 	return OperationSpec{}, false
 }
 
+// Deletes reports whether the kind ends a VM.
+func (k OperationKind) Deletes() bool { return k == OpVMDelete || k == OpVMForceDelete }
+
 // Outcome is how a job ended.
 type Outcome string
 
@@ -225,11 +233,13 @@ type Operation struct {
 	// StartedAt is when the job's first step took the lock (latest run).
 	StartedAt *time.Time
 	// Run counts the runs that began, 1 for the first.
-	Run        int
-	Outcome    Outcome
-	ErrorCode  JobErrorCode
-	ErrorText  string // safe for a tenant
-	NoOp       bool   // what was asked for held already
+	Run       int
+	Outcome   Outcome
+	ErrorCode JobErrorCode
+	ErrorText string // safe for a tenant
+	NoOp      bool   // what was asked for held already
+	// Residue is what the job may have left behind.
+	Residue    []Residue `gorm:"serializer:json"`
 	FinishedAt *time.Time
 	JobControl
 }
@@ -237,7 +247,7 @@ type Operation struct {
 // OperationParams are the parameters of all operations. Add fields; never
 // rename or reuse them.
 type OperationParams struct {
-	// Start asks CreateVM to power the VM on.
+	// Start asks CreateVM and CloneVM to power the VM on.
 	Start bool `json:"start,omitempty"`
 	// Mode is how StopVM and RebootVM treat the guest.
 	Mode PowerMode `json:"mode,omitempty"`
@@ -255,13 +265,22 @@ type OperationParams struct {
 	FromImageID string `json:"from_image_id,omitempty"`
 	// SourceVMID is what a clone is made from.
 	SourceVMID string `json:"source_vm_id,omitempty"`
-	// SnapshotID is the snapshot at hand; Memory says that it holds memory.
+	// SnapshotID is the snapshot at hand; Memory says that it holds memory. Start
+	// says of a revert that the VM ran before it.
 	SnapshotID string `json:"snapshot_id,omitempty"`
 	Memory     bool   `json:"memory,omitempty"`
-	// DiskID is the data disk at hand.
-	DiskID string `json:"disk_id,omitempty"`
-	// MAC is the interface at hand.
-	MAC string `json:"mac,omitempty"`
+	// DiskID is the data disk at hand, SizeGiB its size.
+	DiskID  string `json:"disk_id,omitempty"`
+	SizeGiB int    `json:"size_gib,omitempty"`
+	// MAC is the interface at hand, NetworkID what it is attached to, IPAddress
+	// the address that was asked for.
+	MAC       string `json:"mac,omitempty"`
+	NetworkID string `json:"network_id,omitempty"`
+	IPAddress string `json:"ip_address,omitempty"`
+	// Name and Description are those of the snapshot or disk that is made, for
+	// another run of a job that has undone it.
+	Name        string `json:"name,omitempty"`
+	Description string `json:"description,omitempty"`
 	// NodeID is where a migration goes; Live keeps the guest running.
 	NodeID string `json:"node_id,omitempty"`
 	Live   bool   `json:"live,omitempty"`

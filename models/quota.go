@@ -53,8 +53,8 @@ type QuotaUsage struct {
 	VMs       int64 `gorm:"column:vms"`
 	VCPUs     int64 `gorm:"column:vcpus"`
 	MemoryMiB int64 `gorm:"column:memory_mib"`
+	// DiskGiB is of root disks and data disks.
 	DiskGiB   int64 `gorm:"column:disk_gib"`
-	// Snapshots is 0: there are no snapshots to count yet.
 	Snapshots int64 `gorm:"column:snapshots"`
 	Addresses int64 `gorm:"column:addresses"`
 }

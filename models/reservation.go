@@ -12,6 +12,9 @@ type Reservation struct {
 	MemoryMiB int    `gorm:"column:memory_mib"`
 	DiskGiB   int    `gorm:"column:disk_gib"`
 	NodeID    string // empty until placed
+	// MovingTo is the node that the VM is being moved to: the room is taken there
+	// too. Empty while no job moves it.
+	MovingTo  string
 	JobID     string // the job that took it
 	CreatedAt time.Time
 }

@@ -74,7 +74,37 @@ type NIC struct {
 	LastIPAddress string `json:"last_ip_address,omitempty"`
 	// MAC is chosen by us at accept, so that every attempt makes the same VM.
 	MAC string `json:"mac"`
+	// Status is empty for an interface that the VM has.
+	Status NICStatus `json:"status,omitempty"`
+	// RemovingJobID is the job that is detaching it; empty for none.
+	RemovingJobID string `json:"removing_job_id,omitempty"`
 }
+
+// NICStatus is the lifecycle of an interface.
+type NICStatus string
+
+// The states of an interface. Only ATTACHING and ERROR are stored: the empty
+// status is ATTACHED, and DETACHING is shown while RemovingJobID is set.
+const (
+	NICAttaching NICStatus = "ATTACHING" // its attachment was accepted
+	NICAttached  NICStatus = "ATTACHED"  // a device of the VM
+	NICDetaching NICStatus = "DETACHING" // its removal was accepted
+	NICError     NICStatus = "ERROR"     // what the hypervisor has of it is not known: it can only be detached
+)
+
+// State is the interface's state as it is shown.
+func (n NIC) State() NICStatus {
+	switch {
+	case n.RemovingJobID != "":
+		return NICDetaching
+	case n.Status == "":
+		return NICAttached
+	}
+	return n.Status
+}
+
+// IsDevice reports whether the VM is known to have the interface.
+func (n NIC) IsDevice() bool { return n.Status == "" }
 
 // ID names the interface in the API: its MAC without the colons, which stays
 // what it is for as long as the interface lives.

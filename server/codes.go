@@ -107,7 +107,7 @@ func jobCodes() []codeSpec {
 		{"IMAGE_NOT_READY", 0, "Image not ready", "The image or a network is not available in the wanted zone.", false},
 		{"QUOTA_EXCEEDED", 0, "Quota exceeded", "The job was run again, and a quota has no room any more for what it had given back.", true},
 		{"ADDRESSES_EXHAUSTED", 0, "Addresses exhausted", "The job was run again, and a network has no free address any more.", true},
-		{"RESOURCE_IN_USE", 0, "Resource in use", "The job was run again, and the address that was asked for is another VM's, or of no subnet, by now.", true},
+		{"RESOURCE_IN_USE", 0, "Resource in use", "The job was run again, and what it needs is not to be had by now: an address, a name, or the source of a clone.", true},
 		{"GUEST_TIMEOUT", 0, "Guest timeout", "The guest did not do what it was asked in time.", true},
 		{"NODE_LOST", 0, "Node lost", "The node of the VM went away.", true},
 		{"UNKNOWN_OUTCOME", 0, "Unknown outcome", "The job was ended from outside; what it did is read again.", false},

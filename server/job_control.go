@@ -68,20 +68,40 @@ func (s *Server) OpsRetryJob(ctx context.Context, r api.OpsRetryJobRequestObject
 	})
 }
 
-// OpsAbandonJob gives up the undoing of a job.
+// OpsRetryJobStep has the step of a job run anew of which it is not known what
+// it has done.
+func (s *Server) OpsRetryJobStep(ctx context.Context, r api.OpsRetryJobStepRequestObject) (api.OpsRetryJobStepResponseObject, error) {
+	op, err := s.visibleJob(ctx, r.JobID)
+	if err != nil {
+		return nil, err
+	}
+	seen := s.job(ctx, op)
+	in := s.jobRequest(ctx, op, func(now models.Operation) error {
+		if now.Outcome != models.OutcomeNone || !seen.Waits(models.JobUnknownOutcome) {
+			return newProblem(CodeInvalidState, "only a step of a job that is WAITING with UNKNOWN_OUTCOME can be tried again")
+		}
+		return nil
+	})
+	return s.acceptThen(ctx, acceptedBody, func(idem *store.Idempotency, respond store.Respond) (store.Accepted, error) {
+		return s.store.AcceptJobStepRetry(ctx, requestOf(ctx).caller(), in, idem, respond)
+	}, s.deliver)
+}
+
+// OpsAbandonJob gives up the undoing of a job, or the job before any where it is
+// not known what it has done.
 func (s *Server) OpsAbandonJob(ctx context.Context, r api.OpsAbandonJobRequestObject) (api.OpsAbandonJobResponseObject, error) {
 	op, err := s.visibleJob(ctx, r.JobID)
 	if err != nil {
 		return nil, err
 	}
-	seen := s.job(ctx, op).State
+	seen := s.job(ctx, op)
 	in := s.jobRequest(ctx, op, func(now models.Operation) error {
-		state := seen
+		state := seen.State
 		if now.Outcome != models.OutcomeNone {
 			state = jobview.State(now.Outcome)
 		}
-		if state != jobview.Compensating {
-			return newProblem(CodeInvalidState, "the job is "+string(state)+": only one that is COMPENSATING can be abandoned")
+		if state != jobview.Compensating && (state != jobview.Waiting || !seen.Waits(models.JobUnknownOutcome)) {
+			return newProblem(CodeInvalidState, "the job is "+string(state)+": only one that is COMPENSATING, or WAITING with UNKNOWN_OUTCOME, can be abandoned")
 		}
 		return nil
 	})

@@ -29,6 +29,18 @@ func (w *world) stands(state jobview.State) {
 	}
 }
 
+// asks makes Temporal tell that every job that has not ended waits for an
+// operator.
+func (w *world) asks() {
+	w.temporal.job = func(op models.Operation) (jobview.Job, error) {
+		j := jobview.FromRow(op)
+		if op.Outcome == models.OutcomeNone {
+			j.State, j.Waiting = jobview.Waiting, &jobview.Wait{Reason: models.JobUnknownOutcome, Message: "look"}
+		}
+		return j, nil
+	}
+}
+
 func (d *dispatcher) requests() []models.Operation {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -224,5 +236,39 @@ func TestAbandonOverTheAPI(t *testing.T) {
 		w.settle(t, op, models.Settlement{Outcome: models.OutcomeFailed, ErrorCode: models.JobCompensationIncomplete, Status: models.VMError})
 		p := w.do(t, admin(), http.MethodPost, opsJob(op.ID)+":abandon", body).requireProblem(t, http.StatusConflict, "INVALID_STATE")
 		require.Contains(t, p["detail"], "FAILED")
+	})
+}
+
+// TestUnknownOutcomeOverTheAPI: a job that waits for an operator says so to its
+// tenant, who may cancel it; operators may have its step run anew or give it up.
+func TestUnknownOutcomeOverTheAPI(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		op := w.AcceptVM(t, "a")
+		for _, state := range []jobview.State{jobview.Queued, jobview.Running, jobview.Waiting, jobview.Compensating} {
+			w.stands(state)
+			w.do(t, admin(), http.MethodPost, opsJob(op.ID)+":retry-step", nil).requireProblem(t, http.StatusConflict, "INVALID_STATE")
+		}
+		w.asks()
+		job := w.do(t, owner(), http.MethodGet, tenantJob(op.ID), nil).json(t)
+		require.Equal(t, "WAITING", job["state"])
+		require.Equal(t, map[string]any{"reason": "UNKNOWN_OUTCOME", "message": "look"}, job["waiting"])
+		require.Equal(t, true, job["cancellable"])
+		require.Empty(t, w.dispatcher.requests())
+
+		for n, key := range []string{"one", "one", "two"} { // the same, and again while the first is on its way
+			res := w.do(t, admin(), http.MethodPost, opsJob(op.ID)+":retry-step", nil, "Idempotency-Key", key)
+			require.Equal(t, http.StatusAccepted, res.StatusCode, "%s", res.body)
+			require.Equal(t, map[string]any{"resource_id": op.ResourceID, "job_id": op.ID}, res.json(t))
+			require.Len(t, w.dispatcher.requests(), []int{1, 1, 2}[n])
+		}
+		require.NotNil(t, w.dispatcher.requests()[0].StepRetryRequestedAt)
+		w.do(t, owner(), http.MethodPost, opsJob(op.ID)+":retry-step", nil).requireProblem(t, http.StatusForbidden, "WRONG_PLANE")
+		w.do(t, admin(), http.MethodPost, opsJob(models.NewID())+":retry-step", nil).requireProblem(t, http.StatusNotFound, "NOT_FOUND")
+
+		require.Equal(t, http.StatusAccepted, w.do(t, owner(), http.MethodPost, tenantJob(op.ID)+":cancel", nil).StatusCode)
+		require.Equal(t, http.StatusAccepted, w.do(t, admin(), http.MethodPost, opsJob(op.ID)+":abandon", map[string]any{"reason": "gone"}).StatusCode)
+
+		w.settle(t, op, models.Settlement{Outcome: models.OutcomeFailed, ErrorCode: models.JobUnknownOutcome, Status: models.VMError})
+		w.do(t, admin(), http.MethodPost, opsJob(op.ID)+":retry-step", nil).requireProblem(t, http.StatusConflict, "INVALID_STATE")
 	})
 }

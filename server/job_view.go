@@ -31,6 +31,7 @@ func jobView(j jobview.Job) api.Job {
 	for i, s := range j.Steps {
 		v.Steps[i] = stepView(s)
 	}
+	v.Residue = residueView(j.Residue)
 	return v
 }
 
@@ -40,9 +41,33 @@ func stepView(s jobview.Step) api.JobStep {
 		StartedAt: s.StartedAt, FinishedAt: s.FinishedAt, NextRetryAt: s.NextRetryAt, Error: jobError(s.Error),
 	}
 	if c := s.Compensation; c != nil {
-		v.Compensation = &api.StepCompensation{State: api.CompensationState(c.State), Attempt: c.Attempt, VerifiedAt: c.VerifiedAt, Error: jobError(c.Error)}
+		v.Compensation = &api.StepCompensation{State: api.CompensationState(c.State), Attempt: c.Attempt, VerifiedAt: c.VerifiedAt, NextRetryAt: c.NextRetryAt, Error: jobError(c.Error)}
 	}
 	return v
+}
+
+// residueView is what may be left of a job, without the hypervisor's own names;
+// nil for nothing.
+func residueView(residue []models.Residue) *[]api.JobResidue {
+	if len(residue) == 0 {
+		return nil
+	}
+	out := make([]api.JobResidue, len(residue))
+	for i, r := range residue {
+		out[i] = api.JobResidue{Type: r.Type, Step: optional(r.Step)}
+	}
+	return &out
+}
+
+// leftovers are those of a residue that have a name on the hypervisor.
+func leftovers(residue []models.Residue) []api.JobLeftover {
+	var out []api.JobLeftover
+	for _, r := range residue {
+		if r.Ref != "" {
+			out = append(out, api.JobLeftover{Type: r.Type, Ref: r.Ref})
+		}
+	}
+	return out
 }
 
 func jobError(e *jobview.Error) *api.JobError {
@@ -61,6 +86,8 @@ type opsJob struct {
 	Causes        []api.JobCause `json:"causes,omitempty"`
 
 	Abandoned *api.JobAbandonment `json:"abandoned,omitempty"`
+	Reason    string              `json:"reason,omitempty"`
+	Leftovers []api.JobLeftover   `json:"leftovers,omitempty"`
 }
 
 func opsJobView(op models.Operation, j jobview.Job) opsJob {
@@ -68,6 +95,7 @@ func opsJobView(op models.Operation, j jobview.Job) opsJob {
 	if op.AbandonRequestedAt != nil {
 		v.Abandoned = &api.JobAbandonment{Reason: op.AbandonReason, By: op.AbandonedBy, At: *op.AbandonRequestedAt}
 	}
+	v.Reason, v.Leftovers = op.Params.Reason, leftovers(j.Residue)
 	if j.Error != nil && j.Error.Cause != "" {
 		v.Causes = append(v.Causes, api.JobCause{Cause: j.Error.Cause})
 	}

@@ -34,6 +34,7 @@ func refusal(err error) *problem {
 	var (
 		busy         *store.BusyError
 		state        *store.StateError
+		part         *store.PartStateError
 		name         *store.NameConflictError
 		roleInUse    *store.RoleInUseError
 		roleHeld     *store.RoleHeldError
@@ -60,6 +61,8 @@ func refusal(err error) *problem {
 		return p
 	case errors.As(err, &state):
 		return newProblem(CodeInvalidState, state.Error())
+	case errors.As(err, &part):
+		return newProblem(CodeInvalidState, part.Error())
 	case errors.As(err, &name):
 		return newProblem(CodeNameConflict, name.Error(), fieldError{Pointer: "/" + name.Field, Detail: "is taken"})
 	case errors.As(err, &roleInUse):

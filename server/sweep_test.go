@@ -30,6 +30,7 @@ type owned struct {
 func ownedBy(t *testing.T, w *world) []owned {
 	t.Helper()
 	vm, job := w.ActiveVM(t, "victim"), w.AcceptVM(t, "victim-2")
+	snapshot, disk := w.snapshotted(t, vm.ID), w.attached(t, vm.ID)
 	account := w.create(t, accountsPath, map[string]any{"name": "robot"})
 	key := w.create(t, accountsPath+"/"+account+"/keys", map[string]any{})
 	ssh := w.create(t, sshKeysPath, map[string]any{"name": "laptop", "public_key": publicKey})
@@ -39,6 +40,9 @@ func ownedBy(t *testing.T, w *world) []owned {
 		{"projectId", storetest.Project, "getProject"},
 		{"vmId", vm.ID, "getVM"},
 		{"jobId", job.ID, "getJob"},
+		{"snapshotId", snapshot, "getSnapshot"},
+		{"diskId", disk, "getDisk"},
+		{"nicId", vm.NICs[0].ID(), ""}, // no route reads one interface
 		{"serviceAccountId", account, "getServiceAccount"},
 		{"keyId", key, ""}, // no route reads one key
 		{"sshKeyId", ssh, "getSSHKey"},
@@ -84,6 +88,12 @@ func bodies() map[string]any {
 		"createRole":               map[string]any{"name": "x", "permissions": []string{"vm.read"}},
 		"updateRole":               map[string]any{"name": "x"},
 		"stopVM":                   map[string]any{"mode": "force"},
+		"cloneVM":                  map[string]any{"name": "x"},
+		"createSnapshot":           map[string]any{"name": "x"},
+		"attachDisk":               map[string]any{"name": "x", "size_gib": 1},
+		"attachNIC":                map[string]any{"network_id": storetest.Network},
+		"resizeVM":                 map[string]any{"disk_gib": 20},
+		"rebuildVM":                map[string]any{"image_id": storetest.Image},
 	}
 }
 

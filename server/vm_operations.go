@@ -55,11 +55,11 @@ func createVM(projectID string, b api.CreateVMRequest) (in store.CreateVM, err e
 	for i, n := range valueOf(b.Networks) {
 		nic := store.NICRequest{NetworkID: n.NetworkID}
 		if n.IPAddress != nil {
-			ip, err := netip.ParseAddr(*n.IPAddress)
-			if err != nil || ip.Zone() != "" || ip.IsUnspecified() || ip.IsMulticast() || ip.IsLoopback() {
-				bad = append(bad, fieldError{Pointer: fmt.Sprintf("/networks/%d/ip_address", i), Detail: "must be the IP address of one host"})
+			ip, ok := hostAddress(*n.IPAddress)
+			if !ok {
+				bad = append(bad, fieldError{Pointer: fmt.Sprintf("/networks/%d/ip_address", i), Detail: notHost})
 			}
-			nic.IPAddress = ip.Unmap().String()
+			nic.IPAddress = ip
 		}
 		in.Networks = append(in.Networks, nic)
 	}
@@ -68,6 +68,16 @@ func createVM(projectID string, b api.CreateVMRequest) (in store.CreateVM, err e
 	}
 	in.SSHKeys, err = publicKeys(valueOf(b.SSHKeys))
 	return in, err
+}
+
+// notHost is what is wrong with an address that no interface may have.
+const notHost = "must be the IP address of one host"
+
+// hostAddress brings the address of an interface into its canonical form.
+func hostAddress(s string) (canonical string, ok bool) {
+	ip, err := netip.ParseAddr(s)
+	ok = err == nil && ip.Zone() == "" && !ip.IsUnspecified() && !ip.IsMulticast() && !ip.IsLoopback()
+	return ip.Unmap().String(), ok
 }
 
 // checkKeys demands keys that can stand in a filter.

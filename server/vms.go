@@ -125,7 +125,7 @@ func vmView(vm models.VM, t capabilityTable) api.VM {
 		CreatedAt: vm.CreatedAt, UpdatedAt: vm.UpdatedAt, ObservedAt: vm.ObservedAt, DeletedAt: vm.DeletedAt,
 	}
 	for i, n := range vm.NICs {
-		v.Networks[i] = api.VMNetwork{ID: n.ID(), NetworkID: n.NetworkID, IPAddress: optional(n.IPAddress), Mac: n.MAC}
+		v.Networks[i] = api.VMNetwork{ID: n.ID(), NetworkID: n.NetworkID, IPAddress: optional(n.IPAddress), Mac: n.MAC, Status: api.VMNetworkStatus(n.State())}
 	}
 	for i, a := range vm.Addresses {
 		v.Addresses[i] = api.Address{IP: a.IP, Mac: optional(a.MAC)}

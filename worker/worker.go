@@ -30,7 +30,7 @@ type Store interface {
 	activities.JobStore
 	activities.ConsoleStore
 	activities.OpenJobs
-	activities.Blueprints
+	activities.PartRecords
 	activities.InventoryStore
 	providerpool.Store
 }
@@ -146,6 +146,7 @@ func newProviderWorker(d Deps, pool activities.Providers, p models.Provider, bro
 	o.MaxConcurrentActivityTaskPollers = min(d.Config.ProviderPollers, o.MaxConcurrentActivityExecutionSize)
 	w := sdk.New(d.Client, workflows.ProviderQueue(p.ID), o)
 	w.RegisterActivity(&activities.VM{Providers: pool, Store: d.Store})
+	w.RegisterActivity(&activities.Parts{Providers: pool, Store: d.Store})
 	w.RegisterActivity(&activities.Inventory{Providers: pool, Store: d.Store})
 	return w
 }

@@ -101,7 +101,13 @@ func TestRebootVMUnderFaults(t *testing.T) {
 // it is, and its record true.
 func (w *world) powerCase(t *testing.T, running bool, kind models.OperationKind, p models.OperationParams, want models.PowerState) workflowtest.Case {
 	t.Helper()
-	op := w.accept(t, w.existing(t, running), kind, p)
+	return w.powerCaseOn(t, w.existing(t, running), kind, p, want)
+}
+
+// powerCaseOn is powerCase on a VM that is there.
+func (w *world) powerCaseOn(t *testing.T, vmID string, kind models.OperationKind, p models.OperationParams, want models.PowerState) workflowtest.Case {
+	t.Helper()
+	op := w.accept(t, vmID, kind, p)
 	c := w.caseOf(t, op)
 	c.CheckDone = func(t *testing.T) {
 		t.Helper()

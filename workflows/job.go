@@ -9,6 +9,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/activities"
 	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/workflows/saga"
 )
 
 // job is the frame of every operation: begin takes the lock, settle gives it
@@ -20,6 +21,12 @@ type job struct {
 	begun models.Begun
 	// touched says that a step on the hypervisor was tried.
 	touched bool
+	// givenUp says that an operator abandoned the job while it was not known what
+	// a step had done.
+	givenUp bool
+	// insists says that the job cannot wait for long: who holds the lock and does
+	// not end is abandoned.
+	insists bool
 	// end is the settlement of success; body fills it.
 	end models.Settlement
 }
@@ -50,7 +57,11 @@ func (j *job) begin(ctx workflow.Context) (err error) {
 		if j.begun.HolderJobID == "" {
 			return nil
 		}
-		if err = do(ctx, controlPlane, control().PreemptJob, activities.JobInput{JobID: j.begun.HolderJobID}); err != nil {
+		preempt := activities.PreemptInput{JobID: j.begun.HolderJobID}
+		if j.insists {
+			preempt.ForJobID = j.id
+		}
+		if err = do(ctx, controlPlane, control().PreemptJob, preempt); err != nil {
 			return err
 		}
 		if err = workflow.Sleep(ctx, pause); err != nil {
@@ -67,13 +78,14 @@ func (j *job) input() activities.VMInput {
 // hypervisor is the place of the steps that touch the VM.
 func (j *job) hypervisor() place {
 	j.touched = true
-	return hypervisor(j.begun.ProviderID)
+	return func(ctx workflow.Context) workflow.Context { return ofJob(hypervisor(j.begun.ProviderID)(ctx), j) }
 }
 
 // reached writes what a step read back into the settlement.
 func (j *job) reached(s activities.VMState) {
 	j.end.Power, j.end.Addresses, j.end.NativeRef = s.Power, s.Addresses, string(s.Ref)
-	j.end.Observed, j.end.NoOp = true, s.NoOp
+	j.end.NodeName = s.Node
+	j.end.Observed, j.end.NoOp, j.end.Size = true, s.NoOp, s.Size
 }
 
 // truth makes the settlement of a failed or cancelled job say what is: power is
@@ -81,6 +93,10 @@ func (j *job) reached(s activities.VMState) {
 func (j *job) truth(ctx workflow.Context) {
 	j.end = models.Settlement{}
 	if !j.touched {
+		return
+	}
+	if j.givenUp { // an operator has looked, and a read was tried before that
+		j.end.Power = models.PowerUnknown
 		return
 	}
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
@@ -114,6 +130,7 @@ func (j *job) settle(ctx workflow.Context, err error) error {
 	case err != nil:
 		s.Outcome = models.OutcomeFailed
 		s.ErrorCode, s.ErrorText = explain(err)
+		s.Residue = j.residue(ctx, err)
 		err = temporal.NewApplicationErrorWithOptions(s.ErrorText, string(s.ErrorCode),
 			temporal.ApplicationErrorOptions{NonRetryable: true, Cause: err})
 	}
@@ -144,6 +161,10 @@ func (j *job) markOutcome(ctx workflow.Context, o models.Outcome) error {
 // explain turns the error of a step into the code and the tenant-safe text of
 // the job's error.
 func explain(err error) (models.JobErrorCode, string) {
+	var given *saga.GivenUp
+	if errors.As(err, &given) {
+		return models.JobUnknownOutcome, "an operator gave the job up: it could not be found out what a step had done"
+	}
 	var late *temporal.TimeoutError
 	isLate := errors.As(err, &late)
 	if isLate && late.Unwrap() != nil { // why the last try failed says more than that time was over
@@ -157,10 +178,4 @@ func explain(err error) (models.JobErrorCode, string) {
 		return models.JobDeadlineExceeded, "a step did not end in time"
 	}
 	return models.JobUnknownOutcome, "a step ended in a way that is not understood"
-}
-
-// incomplete reports whether err says that a compensation failed.
-func incomplete(err error) bool {
-	var app *temporal.ApplicationError
-	return errors.As(err, &app) && app.Type() == string(models.JobCompensationIncomplete)
 }

@@ -74,7 +74,7 @@ func lasting(at place, life time.Duration) place {
 // are refused are not offered again: a person has to look.
 func briefly(at place, life time.Duration, tries int32) place {
 	return func(ctx workflow.Context) workflow.Context {
-		ctx = workflow.WithScheduleToCloseTimeout(at(ctx), life)
+		ctx = workflow.WithScheduleToCloseTimeout(ofJob(at(ctx), nil), life)
 		return workflow.WithRetryPolicy(ctx, temporal.RetryPolicy{
 			InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 5 * time.Second, MaximumAttempts: tries,
 			NonRetryableErrorTypes: []string{string(providers.Unauthenticated)},
@@ -85,7 +85,7 @@ func briefly(at place, life time.Duration, tries int32) place {
 // patiently tries until it succeeds or can never: a compensation that stops
 // before leaves something behind.
 func patiently(ctx workflow.Context) workflow.Context {
-	ctx = workflow.WithScheduleToCloseTimeout(ctx, compensationLife)
+	ctx = workflow.WithScheduleToCloseTimeout(ofJob(ctx, nil), compensationLife)
 	return workflow.WithRetryPolicy(ctx, temporal.RetryPolicy{
 		InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute,
 	})

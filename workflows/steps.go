@@ -10,6 +10,9 @@ type Step struct {
 	Title string
 	// Undo is the activity type that undoes the step; empty when it has none.
 	Undo string
+	// Verify is the activity type of the read that proves the undo; empty for an
+	// undo that reads back itself.
+	Verify string
 	// Local says that the step is a database step.
 	Local bool
 }
@@ -26,11 +29,35 @@ const (
 	stepRestart  = "RestartVM"
 	stepDestroy  = "DestroyVM"
 	stepConfirm  = "ConfirmAbsent"
+	stepMove     = "ReserveMove"
+	undoMove     = "ReleaseMove"
+	stepMigrate  = "MigrateVM"
+	undoMigrate  = "AbortMigration"
 	stepSync     = "SyncInventory"
 	stepPrepare  = "PrepareConsole"
 	stepReady    = "ReadyConsole"
 	stepReview   = "ReviewConsole"
+	stepSuspend  = "SuspendVM"
+	stepResume   = "ResumeVM"
+	stepRoom     = "ReserveResize"
+	stepResize   = "ResizeVM"
+	undoResize   = "RestoreSize"
+	stepRebuild  = "RebuildVM"
+	undoRebuild  = "RevertRebuild"
+	stepFinish   = "FinishRebuild"
 	stepSettle   = "SettleJob"
+
+	stepClone          = "CloneVM"
+	stepSnapshot       = "CreateSnapshot"
+	stepRevert         = "RevertSnapshot"
+	stepDeleteSnapshot = "DeleteSnapshot"
+	stepAttachDisk     = "AttachDisk"
+	undoAttachDisk     = "RemoveDisk"
+	stepDetachDisk     = "DetachDisk"
+	undoDetachDisk     = "ReattachDisk"
+	stepDeleteDisk     = "DeleteDisk"
+	stepAttachNIC      = "AttachNIC"
+	stepDetachNIC      = "DetachNIC"
 )
 
 // Steps is the plan of an operation: the steps of a job that goes well, in
@@ -56,6 +83,38 @@ func Steps(kind models.OperationKind, p models.OperationParams) []Step {
 		return frame(Step{Name: stepPowerOff, Title: "Power the VM off"})
 	case models.OpVMReboot:
 		return frame(Step{Name: stepRestart, Title: "Restart the VM"})
+	case models.OpVMMigrate:
+		if p.Unchanged {
+			return frame() // it is on the node that was asked for
+		}
+		return frame(
+			Step{Name: stepMove, Title: "Reserve capacity on the other node", Undo: undoMove, Local: true},
+			Step{Name: stepMigrate, Title: "Move the VM", Undo: undoMigrate},
+		)
+	case models.OpVMReset:
+		return frame(Step{Name: stepRestart, Title: "Reset the VM"})
+	case models.OpVMSuspend:
+		return frame(Step{Name: stepSuspend, Title: "Suspend the VM"})
+	case models.OpVMResume:
+		return frame(Step{Name: stepResume, Title: "Resume the VM"})
+	case models.OpVMResize:
+		if p.Unchanged {
+			return frame()
+		}
+		return frame(
+			Step{Name: stepRoom, Title: "Reserve capacity", Local: true},
+			Step{Name: stepResize, Title: "Resize the VM", Undo: undoResize},
+		)
+	case models.OpVMRebuild:
+		return frame(
+			Step{Name: stepRebuild, Title: "Make the new root disk", Undo: undoRebuild},
+			Step{Name: stepFinish, Title: "Remove the old root disk"},
+		)
+	case models.OpVMForceDelete:
+		return frame(
+			Step{Name: stepDestroy, Title: "Destroy the VM and its disks"},
+			Step{Name: stepConfirm, Title: "Confirm that nothing is left"},
+		)
 	case models.OpVMUpdate:
 		return []Step{{Name: stepBegin, Title: "Begin", Local: true}, settle} // the accept has made the change, and no lock is taken
 	case models.OpVMDelete:
@@ -72,8 +131,52 @@ func Steps(kind models.OperationKind, p models.OperationParams) []Step {
 			{Name: stepReview, Title: "Keep watch over the session", Local: true},
 			settle,
 		}
+	case models.OpVMClone:
+		steps := []Step{
+			{Name: stepReserve, Title: "Reserve capacity", Undo: undoReserve, Local: true},
+			{Name: stepClone, Title: "Copy the VM", Undo: undoCreate},
+		}
+		if p.Start {
+			steps = append(steps, Step{Name: stepPowerOn, Title: "Power the VM on", Undo: undoCreate})
+		}
+		return frame(steps...)
 	case models.OpProviderSync:
 		return frame(Step{Name: stepSync, Title: "Connect and read the inventory"})
+	}
+	if steps := partSteps(kind, p); steps != nil {
+		return frame(steps...)
+	}
+	return nil
+}
+
+// partSteps is the plan of an operation on a part of a VM, without its frame;
+// nil for others.
+func partSteps(kind models.OperationKind, p models.OperationParams) []Step {
+	switch kind { //nolint:exhaustive // the others are in Steps
+	case models.OpSnapshotCreate:
+		return []Step{{Name: stepSnapshot, Title: "Take the snapshot", Undo: stepDeleteSnapshot}}
+	case models.OpSnapshotRevert:
+		steps := []Step{{Name: stepRevert, Title: "Revert to the snapshot"}}
+		if !p.Memory {
+			steps = append([]Step{{Name: stepPowerOff, Title: "Power the VM off"}}, steps...)
+			if p.Start {
+				steps = append(steps, Step{Name: stepPowerOn, Title: "Power the VM on"})
+			}
+		}
+		return steps
+	case models.OpSnapshotDelete:
+		return []Step{{Name: stepDeleteSnapshot, Title: "Delete the snapshot"}}
+	case models.OpDiskAttach:
+		return []Step{{Name: stepAttachDisk, Title: "Attach the disk", Undo: undoAttachDisk}}
+	case models.OpDiskDetach:
+		return []Step{
+			{Name: stepDetachDisk, Title: "Detach the disk", Undo: undoDetachDisk},
+			{Name: stepDeleteDisk, Title: "Delete the disk"},
+		}
+	case models.OpNICAttach:
+		return []Step{{Name: stepAttachNIC, Title: "Attach the interface", Undo: stepDetachNIC}}
+	case models.OpNICDetach:
+		return []Step{{Name: stepDetachNIC, Title: "Detach the interface", Undo: stepAttachNIC}}
 	}
 	return nil
 }

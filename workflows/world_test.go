@@ -37,6 +37,7 @@ const (
 type world struct {
 	*storetest.Env
 	hv      simhv.Admin
+	line    *line
 	adapter providers.Provider
 	runner  *fakeRunner
 	names   atomic.Int64
@@ -46,7 +47,8 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	hv, err := simhv.New(simhv.Options{Nodes: 2, NodeVCPUs: 1000, NodeMemoryMiB: 1 << 20, TaskDelay: 2 * time.Millisecond})
 	require.NoError(t, err)
-	srv := httptest.NewServer(hv)
+	wire := &line{next: hv}
+	srv := httptest.NewServer(wire)
 	t.Cleanup(func() { require.NoError(t, hv.Close()); srv.Close() })
 	adapter, err := sim.Factory().Open(context.WithoutCancel(t.Context()), providers.Config{
 		ProviderID: provider, InstallationID: installation, URL: srv.URL,
@@ -54,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, adapter.Close()) })
-	w := &world{Env: storetest.NewEmpty(t, storetest.SQLite), hv: simhv.Admin{URL: srv.URL, Client: srv.Client()}, adapter: adapter, runner: &fakeRunner{}}
+	w := &world{Env: storetest.NewEmpty(t, storetest.SQLite), hv: simhv.Admin{URL: srv.URL, Client: srv.Client()}, line: wire, adapter: adapter, runner: &fakeRunner{}}
 	w.seed(t, srv.URL)
 	return w
 }
@@ -68,6 +70,7 @@ func (w *world) seed(t *testing.T, url string) {
 	must(w.CreateProject(ctx, ops, models.Project{ID: project, TenantID: tenant, Name: project}, nil, storetest.Created))
 	must(w.CreateZone(ctx, ops, models.Zone{ID: "zone-1", Name: "zone-1"}, nil, storetest.Created))
 	must(w.CreateFlavor(ctx, ops, models.Flavor{ID: "small", Name: "small", VCPUs: 1, MemoryMiB: 128, DiskGiB: 2}, nil, storetest.Created))
+	must(w.CreateFlavor(ctx, ops, models.Flavor{ID: "large", Name: "large", VCPUs: 4, MemoryMiB: 512, DiskGiB: 8}, nil, storetest.Created))
 	_, err := w.AcceptProviderCreate(ctx, ops, store.CreateProvider{
 		ID: provider, Name: provider, Kind: "sim", URL: url, ZoneID: "zone-1", Enabled: true,
 	}, nil, storetest.Respond)
@@ -80,6 +83,9 @@ func (w *world) seed(t *testing.T, url string) {
 	require.NoError(t, err)
 	must(w.CreateImage(ctx, ops, models.Image{
 		ID: "tiny", Name: "tiny", MinDiskGiB: 1, Bindings: []models.ImageBinding{{ProviderID: provider, Ref: "tiny"}},
+	}, nil, storetest.Created))
+	must(w.CreateImage(ctx, ops, models.Image{
+		ID: "other", Name: "other", MinDiskGiB: 2, Bindings: []models.ImageBinding{{ProviderID: provider, Ref: "debian-12"}},
 	}, nil, storetest.Created))
 	must(w.CreateNetwork(ctx, ops, models.Network{
 		ID: "net", Name: "net", Bindings: []models.NetworkBinding{{ProviderID: provider, Ref: "net0"}},
@@ -98,6 +104,9 @@ func (o one) Open(context.Context, string) (providers.Provider, error) { return 
 type fakeRunner struct {
 	cancelled []string
 	onCancel  func(jobID string)
+	abandoned []string
+	onAbandon func(jobID string)
+	hangs     bool // the job at work does not end
 }
 
 func (r *fakeRunner) Cancel(_ context.Context, jobID string) error {
@@ -107,16 +116,34 @@ func (r *fakeRunner) Cancel(_ context.Context, jobID string) error {
 	}
 	return nil
 }
+
+func (r *fakeRunner) Abandon(_ context.Context, jobID, forJobID string) error {
+	r.abandoned = append(r.abandoned, jobID+" for "+forJobID)
+	if r.onAbandon != nil {
+		r.onAbandon(jobID)
+	}
+	return nil
+}
+
 func (r *fakeRunner) SettleIfClosed(context.Context, string) (bool, error) { return false, nil }
-func (r *fakeRunner) AwaitClosed(context.Context, string) error            { return nil }
+
+// AwaitClosed waits for as long as it may where the job hangs.
+func (r *fakeRunner) AwaitClosed(ctx context.Context, _ string) error {
+	if !r.hangs {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
 
 // register registers everything as the workers do, but in one process.
 func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	workflows.Register(env)
 	env.RegisterActivity(&activities.Jobs{Store: w.Store})
-	env.RegisterActivity(&activities.Control{Runner: w.runner, Store: w.Store})
+	env.RegisterActivity(&activities.Control{Runner: w.runner, Store: w.Store, UndoGrace: 50 * time.Millisecond})
 	env.RegisterActivity(&activities.Consoles{Store: w.Store})
 	env.RegisterActivity(&activities.VM{Providers: one{w.adapter}, Store: w.Store})
+	env.RegisterActivity(&activities.Parts{Providers: one{w.adapter}, Store: w.Store})
 	env.RegisterActivity(&activities.Inventory{Providers: one{w.adapter}, Store: w.Store})
 }
 
@@ -138,6 +165,16 @@ func (w *world) accept(t *testing.T, vmID string, kind models.OperationKind, p m
 	t.Helper()
 	accepted, err := w.AcceptVMOperation(t.Context(), caller(), store.VMOperation{
 		ProjectID: project, VMID: vmID, Kind: kind, Params: p, Preempt: true,
+	}, nil, storetest.Respond)
+	require.NoError(t, err)
+	return accepted.Operation
+}
+
+// acceptForceDelete accepts an operator's deletion of a VM.
+func (w *world) acceptForceDelete(t *testing.T, vmID string) models.Operation {
+	t.Helper()
+	accepted, err := w.AcceptVMOperation(t.Context(), store.Caller{Subject: "issuer|root"}, store.VMOperation{
+		VMID: vmID, Kind: models.OpVMForceDelete, Preempt: true, AnyTenant: true, Params: models.OperationParams{Reason: "it burnt"},
 	}, nil, storetest.Respond)
 	require.NoError(t, err)
 	return accepted.Operation
@@ -226,7 +263,9 @@ func (w *world) truthful(t *testing.T, vm models.VM) {
 	t.Helper()
 	there := w.onHypervisor(t, vm.ID)
 	require.NotNil(t, there)
-	want := map[string]models.PowerState{"running": models.PowerRunning, "stopped": models.PowerStopped}[there.Power]
+	want := map[string]models.PowerState{
+		"running": models.PowerRunning, "stopped": models.PowerStopped, "suspended": models.PowerSuspended,
+	}[there.Power]
 	require.Equal(t, want, vm.PowerState)
 }
 

@@ -140,6 +140,12 @@ func createGuest(t *testing.T, c client, name string) accepted {
 // registerLibvirt makes the hypervisor known, as an operator does.
 func registerLibvirt(t *testing.T, p *instance, hv *libvirttest.Server, image string) {
 	t.Helper()
+	registerHypervisor(t, p, hv, hv.Options(), image)
+}
+
+// registerHypervisor is registerLibvirt with options of the caller's.
+func registerHypervisor(t *testing.T, p *instance, hv *libvirttest.Server, options map[string]string, image string) {
+	t.Helper()
 	ops := p.ops()
 	made := func(path string, body map[string]any) {
 		ops.call(t, http.MethodPost, "/ops/v1/"+path, body, http.StatusCreated, nil)
@@ -147,7 +153,7 @@ func registerLibvirt(t *testing.T, p *instance, hv *libvirttest.Server, image st
 	made("zones", map[string]any{"id": "lab", "name": "Lab"})
 	var sync accepted
 	ops.call(t, http.MethodPost, "/ops/v1/providers", map[string]any{
-		"id": "libvirt-1", "name": "libvirt", "kind": "libvirt", "url": hv.URL, "zone_id": "lab", "options": hv.Options(),
+		"id": "libvirt-1", "name": "libvirt", "kind": "libvirt", "url": hv.URL, "zone_id": "lab", "options": options,
 	}, http.StatusAccepted, &sync)
 	require.Equal(t, "libvirt-1", sync.ResourceID)
 	ops.done(t, sync.JobID)

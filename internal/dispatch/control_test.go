@@ -30,6 +30,12 @@ func abandonedJob(op models.Operation) models.Operation {
 	return op
 }
 
+func stepRetried(op models.Operation) models.Operation {
+	now := time.Now()
+	op.StepRetryRequestedAt = &now
+	return op
+}
+
 func TestARetryIsAnotherRun(t *testing.T) {
 	op := retried(job("job-1"))
 	f := newFake(op)
@@ -83,6 +89,9 @@ func TestDeliver(t *testing.T) {
 		"abandon":             {op: abandonedJob(dispatched(job("j"))), signals: 1, delivered: true},
 		"abandon too late":    {op: abandonedJob(dispatched(job("j"))), signalErr: notFound(), signals: 1, delivered: true},
 		"abandon while down":  {op: abandonedJob(dispatched(job("j"))), signalErr: serviceerror.NewUnavailable("down"), signals: 1, fails: true},
+		"step":                {op: stepRetried(dispatched(job("j"))), signals: 1, delivered: true},
+		"step too late":       {op: stepRetried(dispatched(job("j"))), signalErr: notFound(), signals: 1, delivered: true},
+		"step while down":     {op: stepRetried(dispatched(job("j"))), signalErr: serviceerror.NewUnavailable("down"), signals: 1, fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(c.op)
@@ -95,10 +104,14 @@ func TestDeliver(t *testing.T) {
 			require.Len(t, f.cancelled, c.cancels)
 			require.Len(t, f.signalled, c.signals)
 			if c.signals > 0 {
-				require.Equal(t, "j abandon", f.signalled[0])
+				want := "j abandon"
+				if c.op.StepRetryRequestedAt != nil {
+					want = "j retry-step"
+				}
+				require.Equal(t, want, f.signalled[0])
 			}
 			op := f.ops["j"]
-			require.Equal(t, c.delivered, op.CancelDeliveredAt != nil || op.AbandonDeliveredAt != nil)
+			require.Equal(t, c.delivered, op.CancelDeliveredAt != nil || op.AbandonDeliveredAt != nil || op.StepRetryDeliveredAt != nil)
 			if c.delivered {
 				require.NoError(t, dispatcher(f).Deliver(t.Context(), op))
 				require.Len(t, f.cancelled, c.cancels, "what was delivered is not delivered again")
@@ -125,4 +138,23 @@ func TestTheRelayDelivers(t *testing.T) {
 	require.Equal(t, []string{"job-1"}, f.cancelled)
 	require.Equal(t, []string{"job-2 abandon"}, f.signalled)
 	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, f.started[0].WorkflowIDReusePolicy)
+}
+
+// TestAbandonForAnotherJob: it is recorded with who asked for the other and why,
+// and Temporal is told; a job that has ended is left alone.
+func TestAbandonForAnotherJob(t *testing.T) {
+	force := job("force")
+	force.Subject, force.Params.Reason = "issuer|root", "it burnt"
+	ended := dispatched(job("ended"))
+	ended.Outcome = models.OutcomeCancelled
+	f := newFake(dispatched(job("stuck")), ended, force)
+	require.NoError(t, dispatcher(f).Abandon(t.Context(), "stuck", "force"))
+	require.NoError(t, dispatcher(f).Abandon(t.Context(), "stuck", "force"))
+	require.NoError(t, dispatcher(f).Abandon(t.Context(), "ended", "force"))
+	require.Equal(t, []string{"stuck abandon"}, f.signalled)
+	op := f.ops["stuck"]
+	require.Equal(t, []string{"it burnt", "issuer|root"}, []string{op.AbandonReason, op.AbandonedBy})
+	require.NotNil(t, op.AbandonDeliveredAt)
+	require.Nil(t, f.ops["ended"].AbandonRequestedAt)
+	require.ErrorIs(t, dispatcher(f).Abandon(t.Context(), "stuck", "nobody"), models.ErrNotFound)
 }

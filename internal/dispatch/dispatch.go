@@ -35,13 +35,17 @@ type Store interface {
 	// ClaimRetry takes on the start of an accepted retry for a while; false when
 	// another process has.
 	ClaimRetry(ctx context.Context, jobID string, lease time.Duration) (claimed bool, err error)
-	// Undelivered returns open jobs that Temporal was not told yet to stop, or to
-	// give up undoing.
+	// Undelivered returns open jobs that Temporal was not told yet to stop, to
+	// give up undoing, or to run a step anew.
 	Undelivered(ctx context.Context, limit int) ([]models.Operation, error)
-	// MarkCancelDelivered and MarkAbandonDelivered remember that Temporal knows of
-	// the request made at the given time.
+	// MarkCancelDelivered, MarkAbandonDelivered and MarkStepRetryDelivered remember
+	// that Temporal knows of the request made at the given time.
 	MarkCancelDelivered(ctx context.Context, jobID string, requested time.Time) error
 	MarkAbandonDelivered(ctx context.Context, jobID string, requested time.Time) error
+	MarkStepRetryDelivered(ctx context.Context, jobID string, requested time.Time) error
+	// AbandonFor records that a job's undoing is given up for the sake of another
+	// job, and returns the job.
+	AbandonFor(ctx context.Context, jobID string, by models.Operation) (models.Operation, error)
 	// SettleAbandoned settles a job whose workflow has closed without doing so.
 	SettleAbandoned(ctx context.Context, jobID string, code models.JobErrorCode, text string) error
 }

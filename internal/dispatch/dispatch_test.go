@@ -53,7 +53,8 @@ func (f *fake) Undelivered(context.Context, int) ([]models.Operation, error) {
 	defer f.mu.Unlock()
 	var out []models.Operation
 	for _, op := range f.ops {
-		if op.CancelRequestedAt != nil && op.CancelDeliveredAt == nil || op.AbandonRequestedAt != nil && op.AbandonDeliveredAt == nil {
+		if op.CancelRequestedAt != nil && op.CancelDeliveredAt == nil || op.AbandonRequestedAt != nil && op.AbandonDeliveredAt == nil ||
+			op.StepRetryRequestedAt != nil && op.StepRetryDeliveredAt == nil {
 			out = append(out, op)
 		}
 	}
@@ -69,11 +70,31 @@ func (f *fake) MarkCancelDelivered(_ context.Context, id string, at time.Time) e
 	return nil
 }
 
+func (f *fake) AbandonFor(_ context.Context, id string, by models.Operation) (models.Operation, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	op := f.ops[id]
+	if now := time.Now(); op.Outcome == models.OutcomeNone && op.AbandonRequestedAt == nil {
+		op.AbandonRequestedAt, op.AbandonReason, op.AbandonedBy = &now, by.Params.Reason, by.Subject
+	}
+	f.ops[id] = op
+	return op, nil
+}
+
 func (f *fake) MarkAbandonDelivered(_ context.Context, id string, at time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	op := f.ops[id]
 	op.AbandonDeliveredAt = &at
+	f.ops[id] = op
+	return nil
+}
+
+func (f *fake) MarkStepRetryDelivered(_ context.Context, id string, at time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	op := f.ops[id]
+	op.StepRetryDeliveredAt = &at
 	f.ops[id] = op
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/workflows"
 )
 
 // markerLocal is the name of the markers in which the SDK records local
@@ -49,7 +50,8 @@ type reader struct {
 	scheduled map[int64]*run
 	byID      map[string]*run // pending ones, by activity ID
 
-	begun           bool // a workflow task was completed
+	begun           bool               // a workflow task was completed
+	waiting         *workflows.Waiting // for an operator
 	cancelRequested bool
 	startedAt       *time.Time
 	closedAt        *time.Time
@@ -97,11 +99,25 @@ func (r *reader) lifecycle(e *historypb.HistoryEvent) {
 		r.begun = true
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
 		r.cancelRequested = true
+	case enumspb.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
+		r.memo(e)
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
 		r.closedAt, r.failure = at(e), e.GetWorkflowExecutionFailedEventAttributes().GetFailure()
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
 		enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
 		r.closedAt = at(e)
+	}
+}
+
+// memo reads what the workflow tells of itself.
+func (r *reader) memo(e *historypb.HistoryEvent) {
+	p := e.GetWorkflowPropertiesModifiedEventAttributes().GetUpsertedMemo().GetFields()[workflows.MemoWaiting]
+	if p == nil {
+		return
+	}
+	r.waiting = nil
+	if err := r.dc.FromPayload(p, &r.waiting); err != nil { // of a key that is not at hand: for what is not known
+		r.waiting = &workflows.Waiting{Reason: models.JobUnknownOutcome}
 	}
 }
 

@@ -80,7 +80,10 @@ type Job struct {
 	// Result is set once the job has SUCCEEDED.
 	Result       *Result           `json:"result,omitempty"`
 	Compensation CompensationState `json:"compensation"`
-	Cancellable  bool              `json:"cancellable"`
+	// Residue is what the job may have left behind. Its references are for
+	// operators only, never for a tenant.
+	Residue     []models.Residue `json:"residue,omitempty"`
+	Cancellable bool             `json:"cancellable"`
 	// CancelRequested says that a cancel is on its way through the steps.
 	CancelRequested bool       `json:"cancel_requested,omitempty"`
 	RequestedBy     string     `json:"requested_by"`
@@ -104,6 +107,11 @@ type Wait struct {
 	NextRetryAt *time.Time          `json:"next_retry_at,omitempty"`
 }
 
+// Waits reports whether the job waits for the given reason.
+func (j Job) Waits(reason models.JobErrorCode) bool {
+	return j.State == Waiting && j.Waiting != nil && j.Waiting.Reason == reason
+}
+
 // Progress counts the steps of a job. Percent is 0 to 100.
 type Progress struct {
 	Percent     int    `json:"percent"`
@@ -125,12 +133,14 @@ type Step struct {
 	Compensation *Compensation `json:"compensation,omitempty"`
 }
 
-// Compensation is the undoing of a step. VerifiedAt is when a read proved it.
+// Compensation is the undoing of a step. VerifiedAt is when a read proved it,
+// NextRetryAt when it is tried again.
 type Compensation struct {
-	State      CompensationState `json:"state"`
-	Attempt    int               `json:"attempt"`
-	VerifiedAt *time.Time        `json:"verified_at,omitempty"`
-	Error      *Error            `json:"error,omitempty"`
+	State       CompensationState `json:"state"`
+	Attempt     int               `json:"attempt"`
+	VerifiedAt  *time.Time        `json:"verified_at,omitempty"`
+	NextRetryAt *time.Time        `json:"next_retry_at,omitempty"`
+	Error       *Error            `json:"error,omitempty"`
 }
 
 // Error says why a step or a job failed.
@@ -214,7 +224,7 @@ func (j *Job) settled(op models.Operation) {
 	if op.ErrorCode == models.JobCompensationIncomplete {
 		j.Compensation = CompensationIncomplete
 	}
-	j.FinishedAt, j.Waiting = op.FinishedAt, nil
+	j.FinishedAt, j.Waiting, j.Residue = op.FinishedAt, nil, op.Residue
 }
 
 // because is the row's error, with the cause that the history may have given.

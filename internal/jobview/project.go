@@ -126,7 +126,7 @@ func (v *view) passed(i int) {
 
 // undoing lays the runs of undos over the steps that they undo.
 func (v *view) undoing(table []workflows.Step) {
-	for _, r := range v.reader.runs {
+	for k, r := range v.reader.runs {
 		if v.planned(r.name) >= 0 {
 			continue
 		}
@@ -134,10 +134,13 @@ func (v *view) undoing(table []workflows.Step) {
 			if t.Undo != r.name || v.job.Steps[i].Attempt == 0 {
 				continue
 			}
-			c := &Compensation{State: CompensationRunning, Attempt: r.attempt, Error: explain(r.failure, v.reader.dc)}
+			c := &Compensation{State: CompensationRunning, Attempt: r.attempt, NextRetryAt: r.nextRetry, Error: explain(r.failure, v.reader.dc)}
 			switch r.state {
 			case StepSucceeded:
 				c.State, c.VerifiedAt, c.Error = CompensationComplete, r.finished, nil
+				if t.Verify != "" {
+					c.VerifiedAt = v.verified(t.Verify, k)
+				}
 			case StepFailed, StepCancelled:
 				c.State = CompensationIncomplete
 			case StepPending, StepRunning, StepWaiting, StepSkipped:
@@ -146,6 +149,17 @@ func (v *view) undoing(table []workflows.Step) {
 			v.undo = append(v.undo, r)
 		}
 	}
+}
+
+// verified is when a read of its own, after the k-th run, proved an undo that
+// does not read back; nil for never.
+func (v *view) verified(read string, k int) *time.Time {
+	for _, r := range v.reader.runs[k+1:] {
+		if r.name == read && r.state == StepSucceeded {
+			return r.finished
+		}
+	}
+	return nil
 }
 
 // state says how the job stands.
@@ -188,12 +202,35 @@ func (v *view) open() {
 		j.Waiting = &Wait{Reason: ReasonLock, Message: "another job on the resource is being undone"}
 		return
 	}
+	if w := v.reader.waiting; w != nil {
+		v.asks(*w)
+		return
+	}
 	for _, s := range j.Steps {
-		if r := v.latest[s.Name]; r != nil && r.state == StepWaiting && waitsFor(r.failure) {
-			e := explain(r.failure, v.reader.dc)
-			j.State = Waiting
-			j.Waiting = &Wait{Reason: e.Code, Message: e.Message, NextRetryAt: r.nextRetry}
-		}
+		v.pauses(v.latest[s.Name])
+	}
+	if n := len(v.reader.runs); n > 0 && v.planned(v.reader.runs[n-1].name) < 0 {
+		v.pauses(v.reader.runs[n-1]) // a read of what a step has done
+	}
+}
+
+// pauses says that the job waits when r does, between two of its tries.
+func (v *view) pauses(r *run) {
+	if r == nil || r.state != StepWaiting || !waitsFor(r.failure) {
+		return
+	}
+	e := explain(r.failure, v.reader.dc)
+	v.job.State = Waiting
+	v.job.Waiting = &Wait{Reason: e.Code, Message: e.Message, NextRetryAt: r.nextRetry}
+}
+
+// asks says that the job waits for an operator because of one of its steps.
+func (v *view) asks(w workflows.Waiting) {
+	j := v.job
+	j.State = Waiting
+	j.Waiting = &Wait{Reason: w.Reason, Message: "it cannot be found out what a step has done; an operator has to look"}
+	if i := v.planned(w.Step); i >= 0 {
+		j.Steps[i].State, j.Steps[i].FinishedAt = StepWaiting, nil
 	}
 }
 

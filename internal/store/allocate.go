@@ -238,10 +238,12 @@ func (a *allocation) insert(nic *models.NIC, row models.AllocatedAddress) (ok bo
 	return n == 1, err
 }
 
-// returned are the interfaces of a VM whose addresses are given back.
+// returned are the interfaces of a VM whose addresses are given back; one that
+// it never had, or may not have, is forgotten.
 func returned(nics []models.NIC) []models.NIC {
-	out := slices.Clone(nics)
+	out := slices.DeleteFunc(slices.Clone(nics), func(n models.NIC) bool { return !n.IsDevice() })
 	for i, n := range out {
+		out[i].RemovingJobID = ""
 		if n.IPAddress != "" {
 			out[i].LastIPAddress, out[i].IPAddress = n.IPAddress, ""
 		}

@@ -3,17 +3,24 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"gorm.io/gorm"
 
 	"github.com/hypervisor-control-plane/hcp/models"
 )
 
-// Blueprint gathers what a step needs to make a placed VM, its user data
-// opened. models.ErrNotFound when there is no such VM, or when it is not
+// Blueprint gathers what a step needs to make a placed VM with the interfaces
+// that are its devices, its user data opened. models.ErrNotFound when there is no such VM, or when it is not
 // placed; models.ErrImageNotReady when the image or a network is no longer
 // bound where it is placed.
 func (s *Store) Blueprint(ctx context.Context, vmID string) (models.Blueprint, error) {
+	return s.BlueprintWith(ctx, vmID, "")
+}
+
+// BlueprintWith is Blueprint with another image than the VM's; empty is the VM's
+// own.
+func (s *Store) BlueprintWith(ctx context.Context, vmID, imageID string) (models.Blueprint, error) {
 	db := s.read(ctx)
 	vm, err := getRow[models.VM](db, vmID)
 	if err != nil {
@@ -27,6 +34,10 @@ func (s *Store) Blueprint(ctx context.Context, vmID string) (models.Blueprint, e
 		return models.Blueprint{}, wrap(err, "open the user data")
 	}
 	vm.SealedUserData = nil
+	vm.NICs = slices.DeleteFunc(vm.NICs, func(n models.NIC) bool { return !n.IsDevice() })
+	if imageID != "" {
+		vm.ImageID = imageID
+	}
 	out.VM = vm
 	node, err := getRow[models.Node](db, vm.NodeID)
 	if err != nil {
@@ -44,6 +55,27 @@ func (s *Store) Blueprint(ctx context.Context, vmID string) (models.Blueprint, e
 	}
 	out.NICs, err = s.boundNICs(db, vm)
 	return out, err
+}
+
+// BoundNIC gathers what a step needs to attach one interface of a placed VM,
+// also one that is no device of it yet. models.ErrNotFound when there is no such
+// VM or interface; models.ErrImageNotReady when the network is no longer bound
+// where the VM is.
+func (s *Store) BoundNIC(ctx context.Context, vmID, mac string) (models.BoundNIC, error) {
+	db := s.read(ctx)
+	vm, err := getRow[models.VM](db, vmID)
+	if err != nil {
+		return models.BoundNIC{}, err
+	}
+	vm.NICs = slices.DeleteFunc(vm.NICs, func(n models.NIC) bool { return n.MAC != mac })
+	if len(vm.NICs) == 0 {
+		return models.BoundNIC{}, wrap(models.ErrNotFound, "the VM's interface")
+	}
+	nics, err := s.boundNICs(db, vm)
+	if err != nil {
+		return models.BoundNIC{}, err
+	}
+	return nics[0], nil
 }
 
 func (s *Store) boundNICs(db *gorm.DB, vm models.VM) ([]models.BoundNIC, error) {

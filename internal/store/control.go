@@ -53,6 +53,41 @@ func (s *Store) AcceptJobAbandon(ctx context.Context, c Caller, in JobRequest, r
 	})
 }
 
+// AcceptJobStepRetry records that the step whose outcome is not known is to be
+// run anew. It may be asked for again once Temporal has been told. Errors: as
+// AcceptJobCancel.
+func (s *Store) AcceptJobStepRetry(ctx context.Context, c Caller, in JobRequest, idem *Idempotency, respond Respond) (Accepted, error) {
+	return s.accept(ctx, idem, in.ResourceID, respond, func(tx *gorm.DB, _ string) (models.Operation, error) {
+		op, err := s.lockOperation(tx, c, in)
+		if err != nil || op.StepRetryRequestedAt != nil && op.StepRetryDeliveredAt == nil {
+			return op, err
+		}
+		now := s.now()
+		op.StepRetryRequestedAt, op.StepRetryDeliveredAt = &now, nil
+		_, err = exec(tx, "ask for the step to be run anew",
+			"UPDATE operations SET step_retry_requested_at = ?, step_retry_delivered_at = NULL WHERE id = ?", now, op.ID)
+		return op, err
+	})
+}
+
+// AbandonFor records that the undoing of a job is given up because another job
+// cannot wait for it any longer: by who asked for that one, and for its reason.
+// A job that has ended, or was given up before, stays as it is. It returns the
+// job. models.ErrNotFound.
+func (s *Store) AbandonFor(ctx context.Context, jobID string, by models.Operation) (models.Operation, error) {
+	var op models.Operation
+	err := s.tx(ctx, func(tx *gorm.DB) error {
+		_, err := exec(tx, "abandon the job", `UPDATE operations SET abandon_requested_at = ?, abandon_reason = ?, abandoned_by = ?
+			WHERE id = ? AND outcome = '' AND abandon_requested_at IS NULL`, s.now(), by.Params.Reason, by.Subject, jobID)
+		if err != nil {
+			return err
+		}
+		op = models.Operation{}
+		return found(tx.Take(&op, "id = ?", jobID).Error, "read the job")
+	})
+	return op, err
+}
+
 // lockOperation reads the job and locks its row until the transaction ends.
 func (s *Store) lockOperation(tx *gorm.DB, c Caller, in JobRequest) (models.Operation, error) {
 	var op models.Operation
@@ -69,12 +104,13 @@ func (s *Store) lockOperation(tx *gorm.DB, c Caller, in JobRequest) (models.Oper
 	return op, in.Refuse(op)
 }
 
-// Undelivered lists open jobs that Temporal has not been told yet to stop, or
-// to give up undoing.
+// Undelivered lists open jobs that Temporal has not been told yet to stop, to
+// give up undoing, or to run a step anew.
 func (s *Store) Undelivered(ctx context.Context, limit int) ([]models.Operation, error) {
 	var ops []models.Operation
 	err := s.read(ctx).Where(`outcome = '' AND (cancel_requested_at IS NOT NULL AND cancel_delivered_at IS NULL
-			OR abandon_requested_at IS NOT NULL AND abandon_delivered_at IS NULL)`).
+			OR abandon_requested_at IS NOT NULL AND abandon_delivered_at IS NULL
+			OR step_retry_requested_at IS NOT NULL AND step_retry_delivered_at IS NULL)`).
 		Order("id").Limit(limit).Find(&ops).Error
 	return ops, wrap(err, "list the undelivered requests")
 }
@@ -88,6 +124,12 @@ func (s *Store) MarkCancelDelivered(ctx context.Context, jobID string, requested
 // MarkAbandonDelivered remembers that Temporal knows that the undoing is given up.
 func (s *Store) MarkAbandonDelivered(ctx context.Context, jobID string, requested time.Time) error {
 	return s.markDelivered(ctx, "UPDATE operations SET abandon_delivered_at = ? WHERE id = ? AND abandon_requested_at = ?", jobID, requested)
+}
+
+// MarkStepRetryDelivered remembers that Temporal knows that the step is to be
+// run anew.
+func (s *Store) MarkStepRetryDelivered(ctx context.Context, jobID string, requested time.Time) error {
+	return s.markDelivered(ctx, "UPDATE operations SET step_retry_delivered_at = ? WHERE id = ? AND step_retry_requested_at = ?", jobID, requested)
 }
 
 func (s *Store) markDelivered(ctx context.Context, statement, jobID string, requested time.Time) error {

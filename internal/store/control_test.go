@@ -127,6 +127,45 @@ func TestAbandonKeepsTheFirstReason(t *testing.T) {
 	})
 }
 
+// TestAStepMayBeRetriedAgain: each time that Temporal has been told of the time
+// before; a later run is not asked what an earlier one was.
+func TestAStepMayBeRetriedAgain(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, env *storetest.Env) {
+		env.Seed(t)
+		ctx, op := t.Context(), env.AcceptVM(t, "a")
+		ask := func() models.Operation {
+			t.Helper()
+			env.Clock.Advance(time.Second)
+			_, err := env.AcceptJobStepRetry(ctx, operators(), anyTenant(op), nil, storetest.Respond)
+			require.NoError(t, err)
+			return env.Job(t, op.ID)
+		}
+		first := ask()
+		require.Equal(t, *first.StepRetryRequestedAt, *ask().StepRetryRequestedAt, "it is on its way")
+		waiting, err := env.Undelivered(ctx, 10)
+		require.NoError(t, err)
+		require.Len(t, waiting, 1)
+		require.NoError(t, env.MarkStepRetryDelivered(ctx, op.ID, *first.StepRetryRequestedAt))
+		waiting, err = env.Undelivered(ctx, 10)
+		require.NoError(t, err)
+		require.Empty(t, waiting)
+		second := ask()
+		require.True(t, second.StepRetryRequestedAt.After(*first.StepRetryRequestedAt))
+		require.Nil(t, second.StepRetryDeliveredAt)
+		require.NoError(t, env.MarkStepRetryDelivered(ctx, op.ID, *first.StepRetryRequestedAt))
+		require.Nil(t, env.Job(t, op.ID).StepRetryDeliveredAt, "another request was delivered")
+
+		_, err = env.BeginJob(ctx, op.ID)
+		require.NoError(t, err)
+		settle(t, env, models.Settlement{JobID: op.ID, RunID: "run-1", Outcome: models.OutcomeFailed, Status: models.VMError})
+		_, err = env.AcceptJobRetry(ctx, operators(), anyTenant(op), nil, storetest.Respond)
+		require.NoError(t, err)
+		require.Nil(t, env.Job(t, op.ID).StepRetryRequestedAt)
+		_, err = env.AcceptJobStepRetry(ctx, storetest.Caller(), anyTenant(models.Operation{ID: models.NewID()}), nil, storetest.Respond)
+		require.ErrorIs(t, err, models.ErrNotFound)
+	})
+}
+
 // failedCreate is a create that has failed and left nothing.
 func failedCreate(t *testing.T, env *storetest.Env) models.Operation {
 	t.Helper()

@@ -22,11 +22,22 @@ func (e *BusyError) Error() string { return "job " + e.JobID + " is at work on t
 type StateError struct {
 	Status models.VMStatus
 	Power  models.PowerState
+	// Detail is a sentence for who asked; empty where the state says enough.
+	Detail string
 }
 
 func (e *StateError) Error() string {
+	if e.Detail != "" {
+		return fmt.Sprintf("not allowed while the VM is %s, power %s: %s", e.Status, e.Power, e.Detail)
+	}
 	return fmt.Sprintf("not allowed while the VM is %s, power %s", e.Status, e.Power)
 }
+
+// PartStateError says that the state of a part of a VM does not allow the
+// operation. Detail is a sentence for who asked.
+type PartStateError struct{ Detail string }
+
+func (e *PartStateError) Error() string { return e.Detail }
 
 // NameConflictError says that the name, or for catalog rows the ID, is taken.
 // Field is "name" or "id".

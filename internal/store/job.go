@@ -26,6 +26,7 @@ type heldJob struct {
 	CurrentJobID string
 	NextJobID    string
 	ProviderID   string
+	NodeID       string
 	NativeRef    string
 	Generation   int
 
@@ -38,7 +39,7 @@ func (s *Store) lockJob(tx *gorm.DB, jobID string) (heldJob, error) {
 	var job heldJob
 	err := scanOne(tx, &job, "lock the job", `SELECT o.kind, o.outcome, o.run, o.params, o.cancel_requested_at, o.retry_requested_at,
 			v.id AS vm_id, v.status, v.power_state, v.conditions, v.nics,
-			v.current_job_id, v.next_job_id, v.provider_id, v.native_ref, v.generation, v.delete_protection
+			v.current_job_id, v.next_job_id, v.provider_id, v.node_id, v.native_ref, v.generation, v.delete_protection
 		FROM operations o JOIN vms v ON v.id = o.resource_id
 		WHERE o.id = ? AND o.resource_type = 'vm'`+s.dialect.lock("v, o"), jobID)
 	return job, err
@@ -53,7 +54,8 @@ func (s *Store) lockJob(tx *gorm.DB, jobID string) (heldJob, error) {
 //
 // Idempotent. models.ErrNotFound: no such job, or its VM is deleted. A run that
 // cannot take its reservation anew is open, holds nothing, and gets
-// models.ErrQuotaExceeded, models.ErrAddressesExhausted or models.ErrAddressInUse.
+// models.ErrQuotaExceeded, models.ErrAddressesExhausted, models.ErrAddressInUse or
+// models.ErrTaken.
 func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error) {
 	var begun models.Begun
 	var refused error
@@ -76,18 +78,29 @@ func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error
 			begun.HolderJobID, begun.CancelRequested = job.CurrentJobID, cancelled
 			return nil
 		}
+		if job.CurrentJobID == "" && job.Kind == models.OpVMDelete && job.Status == models.VMDeleted && job.Outcome == models.OutcomeNone {
+			begun = models.Begun{Gone: true, Status: job.Status, Power: job.PowerState} // a forced delete took its place in the queue
+			return s.countRun(tx, jobID)
+		}
 		if job.CurrentJobID == "" {
 			// In a savepoint of its own: a job that is refused what it needs takes
 			// nothing, but its run counts, so that it can be settled as failed.
 			refused = tx.Transaction(func(tx *gorm.DB) error { return s.retake(tx, &job, jobID) })
-			if isRefusal(refused) {
-				return s.countRun(tx, jobID)
-			}
-			if refused != nil {
-				return refused
-			}
+		} else if job.Kind == models.OpVMClone {
+			refused = s.holdSource(tx, jobID, job.Params.SourceVMID)
+		}
+		if isRefusal(refused) {
+			return s.countRun(tx, jobID)
+		}
+		if refused != nil {
+			return refused
 		}
 		begun = models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState, CancelRequested: cancelled}
+		if job.Kind == models.OpVMForceDelete && job.ProviderID != "" {
+			if begun.ProviderOff, err = providerOff(tx, job.ProviderID); err != nil {
+				return err
+			}
+		}
 		return s.countRun(tx, jobID)
 	})
 	if err = cmp.Or(err, refused); err != nil {
@@ -96,9 +109,17 @@ func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error
 	return begun, nil
 }
 
+// providerOff reports whether a provider is disabled, or not there any more.
+func providerOff(tx *gorm.DB, id string) (bool, error) {
+	var on int
+	err := scanOne(tx, &on, "look at the provider", "SELECT count(*) FROM providers WHERE id = ? AND enabled", id)
+	return on == 0, err
+}
+
 // isRefusal reports whether a job cannot have what it would take anew.
 func isRefusal(err error) bool {
-	return errors.Is(err, models.ErrQuotaExceeded) || errors.Is(err, models.ErrAddressesExhausted) || errors.Is(err, models.ErrAddressInUse)
+	return errors.Is(err, models.ErrQuotaExceeded) || errors.Is(err, models.ErrAddressesExhausted) || errors.Is(err, models.ErrAddressInUse) ||
+		errors.Is(err, models.ErrTaken)
 }
 
 // beginProviderJob is BeginJob for a job on a provider, which takes no lock.
@@ -125,26 +146,47 @@ func (s *Store) countRun(tx *gorm.DB, jobID string) error {
 			cancel_delivered_at = CASE WHEN outcome <> '' THEN NULL ELSE cancel_delivered_at END,
 			abandon_requested_at = CASE WHEN outcome <> '' THEN NULL ELSE abandon_requested_at END,
 			abandon_delivered_at = CASE WHEN outcome <> '' THEN NULL ELSE abandon_delivered_at END,
+			step_retry_requested_at = CASE WHEN outcome <> '' THEN NULL ELSE step_retry_requested_at END,
+			step_retry_delivered_at = CASE WHEN outcome <> '' THEN NULL ELSE step_retry_delivered_at END,
 			retry_requested_at = NULL, retry_claimed_at = NULL, ended_run_id = '',
-			outcome = '', error_code = '', error_text = '', no_op = ?, finished_at = NULL
+			outcome = '', error_code = '', error_text = '', no_op = ?, residue = NULL, finished_at = NULL
 		WHERE id = ?`, now, now, false, jobID)
 	return err
+}
+
+// makesVM tells the jobs whose VM is their work: undone, there is none.
+func makesVM(kind models.OperationKind) bool {
+	return kind == models.OpVMCreate || kind == models.OpVMClone
 }
 
 // retake takes the free lock for a job that had given it back.
 func (s *Store) retake(tx *gorm.DB, job *heldJob, jobID string) error {
 	switch {
-	case job.Kind == models.OpVMDelete:
+	case job.Kind.Deletes():
 		if job.Status != models.VMDeleted {
 			job.Status = models.VMDeleting
 		}
 	case job.Status == models.VMDeleting, job.Status == models.VMDeleted:
 		return wrap(models.ErrNotFound, "the VM is deleted")
-	case job.Kind == models.OpVMCreate:
+	case makesVM(job.Kind):
 		if job.Status == models.VMError {
 			job.Status = models.VMPending
 		}
 		if err := s.retakeShare(tx, job, jobID); err != nil {
+			return err
+		}
+		if job.Kind == models.OpVMClone {
+			if err := s.holdSource(tx, jobID, job.Params.SourceVMID); err != nil {
+				return err
+			}
+		}
+	default:
+		if err := s.retakePart(tx, jobID); err != nil {
+			return err
+		}
+	}
+	if job.Kind == models.OpVMResize {
+		if err := s.retakeResize(tx, job, jobID); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 
@@ -22,6 +23,7 @@ type placedVM struct {
 	HasUserData  bool
 	CurrentJobID string
 	NodeID       string
+	MovingTo     string
 	VCPUs        int `gorm:"column:vcpus"`
 	MemoryMiB    int `gorm:"column:memory_mib"`
 }
@@ -50,6 +52,16 @@ type candidateRow struct {
 // models.ErrNotHolder, models.ErrImageNotReady when no node of the zone has the
 // image and the networks, models.ErrNoCapacity.
 func (s *Store) PlaceVM(ctx context.Context, jobID, vmID string) (models.Placement, error) {
+	return s.placeVM(ctx, jobID, vmID, "")
+}
+
+// PlaceVMBeside is PlaceVM on the node of another VM, and no other.
+// models.ErrNoCapacity, too, when that node is not in use.
+func (s *Store) PlaceVMBeside(ctx context.Context, jobID, vmID, besideID string) (models.Placement, error) {
+	return s.placeVM(ctx, jobID, vmID, besideID)
+}
+
+func (s *Store) placeVM(ctx context.Context, jobID, vmID, besideID string) (models.Placement, error) {
 	var out models.Placement
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		var vm placedVM
@@ -70,9 +82,14 @@ func (s *Store) PlaceVM(ctx context.Context, jobID, vmID string) (models.Placeme
 		if err != nil {
 			return err
 		}
+		if besideID != "" {
+			if candidates, err = beside(tx, candidates, besideID); err != nil {
+				return err
+			}
+		}
 		request := placement.Request{VCPUs: vm.VCPUs, MemoryMiB: vm.MemoryMiB}
 		for _, c := range s.scheduler.Rank(request, candidates) {
-			reserved, err := s.reserve(tx, vm, c)
+			reserved, err := s.reserve(tx, "node_id", vm, c)
 			if err != nil {
 				return err
 			}
@@ -89,6 +106,15 @@ func (s *Store) PlaceVM(ctx context.Context, jobID, vmID string) (models.Placeme
 	return out, nil
 }
 
+// beside keeps the candidate that another VM is on.
+func beside(tx *gorm.DB, candidates []placement.Candidate, vmID string) ([]placement.Candidate, error) {
+	var node string
+	if err := scanOne(tx, &node, "read the other VM's node", "SELECT node_id FROM vms WHERE id = ?", vmID); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(candidates, func(c placement.Candidate) bool { return c.NodeID != node }), nil
+}
+
 // UnplaceVM gives the node's room back and keeps the share of the quota. It
 // undoes PlaceVM, and succeeds when there is nothing to undo, or when the job
 // no longer holds the VM.
@@ -99,10 +125,30 @@ func (s *Store) UnplaceVM(ctx context.Context, jobID, vmID string) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		_, err = exec(tx, "give the room back", "UPDATE reservations SET node_id = '' WHERE vm_id = ?", vmID)
-		return err
+		if _, err = exec(tx, "give the room back", "UPDATE reservations SET node_id = '' WHERE vm_id = ?", vmID); err != nil {
+			return err
+		}
+		return proveNone(tx, "give the room back", "SELECT count(*) FROM reservations WHERE vm_id = ? AND node_id <> ''", vmID)
 	})
 }
+
+// proveNone reads back that no row is left of what was given back.
+func proveNone(tx *gorm.DB, what, query string, args ...any) error {
+	var n int
+	if err := tx.Raw(query, args...).Scan(&n).Error; err != nil {
+		return wrap(err, what)
+	}
+	if n > 0 {
+		return fmt.Errorf("store: %s: %d rows say otherwise", what, n)
+	}
+	return nil
+}
+
+// taken is what is reserved on each node, by the VMs that are there and by those
+// that are being moved there.
+const taken = `(SELECT r.node_id, SUM(r.vcpus) AS vcpus, SUM(r.memory_mib) AS memory_mib FROM (
+		SELECT node_id, vcpus, memory_mib FROM reservations WHERE node_id <> ''
+		UNION ALL SELECT moving_to, vcpus, memory_mib FROM reservations WHERE moving_to <> '') r GROUP BY r.node_id)`
 
 // candidates reads the nodes of the wanted zone that may run the VM, with
 // their live reservations.
@@ -125,8 +171,7 @@ func (s *Store) candidates(tx *gorm.DB, vm placedVM) ([]placement.Candidate, err
 		FROM nodes n
 		JOIN providers p ON p.id = n.provider_id
 		JOIN zones z ON z.id = n.zone_id
-		LEFT JOIN (SELECT node_id, SUM(vcpus) AS vcpus, SUM(memory_mib) AS memory_mib
-			FROM reservations WHERE node_id <> '' GROUP BY node_id) u ON u.node_id = n.id
+		LEFT JOIN `+taken+` u ON u.node_id = n.id
 		WHERE n.state = 'UP' AND NOT n.cordoned AND p.enabled AND p.status <> 'PENDING'
 			AND (? = '' OR z.id = ?) AND (? = '' OR z.location = ?)`,
 		vm.ImageID, jsonArray(networkIDs), vm.ZoneID, vm.ZoneID, vm.Location, vm.Location).Scan(&rows).Error
@@ -160,20 +205,21 @@ func (r candidateRow) candidate() placement.Candidate {
 	}
 }
 
-// reserve takes the room on the node if it is there. The lock and the check
-// are two statements: on Postgres a statement sees what was committed before
-// it began, and it may wait for the lock while others take the room.
-func (s *Store) reserve(tx *gorm.DB, vm placedVM, c placement.Candidate) (bool, error) {
+// reserve takes the room on the node if it is there; column says for what,
+// "node_id" or "moving_to". The lock and the check are two statements: on
+// Postgres a statement sees what was committed before it began, and it may wait
+// for the lock while others take the room.
+func (s *Store) reserve(tx *gorm.DB, column string, vm placedVM, c placement.Candidate) (bool, error) {
 	var nodes []string
 	err := tx.Raw("SELECT n.id FROM nodes n WHERE n.id = ? AND n.state = 'UP' AND NOT n.cordoned"+s.dialect.lock("n"), c.NodeID).
 		Scan(&nodes).Error
 	if err != nil || len(nodes) == 0 {
 		return false, wrap(err, "lock the node")
 	}
-	n, err := exec(tx, "reserve the room", `UPDATE reservations SET node_id = ? WHERE vm_id = ? AND EXISTS (
-			SELECT count(*) FROM reservations r WHERE r.node_id = ? AND r.node_id <> ''
+	n, err := exec(tx, "reserve the room", "UPDATE reservations SET "+column+` = ? WHERE vm_id = ? AND EXISTS (
+			SELECT count(*) FROM reservations r WHERE r.node_id = ? AND r.node_id <> '' OR r.moving_to = ? AND r.moving_to <> ''
 			HAVING COALESCE(SUM(r.vcpus), 0) + ? <= ? AND COALESCE(SUM(r.memory_mib), 0) + ? <= ?)`,
-		c.NodeID, vm.ID, c.NodeID, vm.VCPUs, c.VCPUs, vm.MemoryMiB, c.MemoryMiB)
+		c.NodeID, vm.ID, c.NodeID, c.NodeID, vm.VCPUs, c.VCPUs, vm.MemoryMiB, c.MemoryMiB)
 	return n > 0, err
 }
 

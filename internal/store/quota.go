@@ -3,21 +3,24 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"gorm.io/gorm"
 
 	"github.com/hypervisor-control-plane/hcp/models"
 )
 
-// Usage is the sum of what a tenant or a project has reserved. There are no
-// counters that could drift.
-const (
-	sumReservations = `SELECT count(*) AS vms, COALESCE(SUM(vcpus), 0) AS vcpus, COALESCE(SUM(memory_mib), 0) AS memory_mib,
-		COALESCE(SUM(disk_gib), 0) AS disk_gib FROM reservations WHERE `
-	countAddresses = "SELECT count(*) FROM addresses WHERE "
-)
+// sumUsage is what a tenant or a project has: the sum of its rows. There are no
+// counters that could drift. Each %s is a condition on the scope, over one
+// parameter.
+const sumUsage = `SELECT r.vms, r.vcpus, r.memory_mib, r.disk_gib + d.disk_gib AS disk_gib, s.snapshots, a.addresses
+	FROM (SELECT count(*) AS vms, COALESCE(SUM(vcpus), 0) AS vcpus, COALESCE(SUM(memory_mib), 0) AS memory_mib,
+			COALESCE(SUM(disk_gib), 0) AS disk_gib FROM reservations WHERE %[1]s) r
+	CROSS JOIN (SELECT COALESCE(SUM(size_gib), 0) AS disk_gib FROM disks WHERE %[1]s) d
+	CROSS JOIN (SELECT count(*) AS snapshots FROM snapshots WHERE %[1]s) s
+	CROSS JOIN (SELECT count(*) AS addresses FROM addresses WHERE %[1]s) a`
 
-// scopeColumn is the column of reservations and addresses that names a scope.
+// scopeColumn is the column of the counted tables that names a scope.
 func scopeColumn(scope models.QuotaScope) string {
 	if scope == models.ScopeTenant {
 		return "tenant_id = ?"
@@ -28,10 +31,7 @@ func scopeColumn(scope models.QuotaScope) string {
 // usageOf sums what a scope has reserved.
 func usageOf(db *gorm.DB, scope models.QuotaScope, id string) (models.QuotaUsage, error) {
 	var u models.QuotaUsage
-	if err := scanOne(db, &u, "sum the reservations", sumReservations+scopeColumn(scope), id); err != nil {
-		return models.QuotaUsage{}, err
-	}
-	err := scanOne(db, &u.Addresses, "count the addresses", countAddresses+scopeColumn(scope), id)
+	err := scanOne(db, &u, "sum the usage", fmt.Sprintf(sumUsage, scopeColumn(scope)), id, id, id, id)
 	return u, err
 }
 

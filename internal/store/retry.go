@@ -56,15 +56,15 @@ func (s *Store) relock(tx *gorm.DB, job heldJob, op models.Operation) error {
 		return err
 	}
 	power := desiredPower(op.Kind)
-	if op.Kind == models.OpVMCreate {
+	if makesVM(op.Kind) {
 		power = models.PowerStopped
 		if op.Params.Start {
 			power = models.PowerRunning
 		}
 	}
-	_, err := exec(tx, "want anew what the job wants",
-		"UPDATE vms SET desired_power_state = ?, status_reason = '', generation = generation + 1 WHERE id = ? AND current_job_id = ?",
-		power, job.VMID, op.ID)
+	_, err := exec(tx, "want anew what the job wants", `UPDATE vms SET desired_power_state = CASE WHEN ? = '' THEN desired_power_state ELSE ? END,
+			status_reason = '', generation = generation + 1 WHERE id = ? AND current_job_id = ?`,
+		power, power, job.VMID, op.ID)
 	return err
 }
 
@@ -77,7 +77,7 @@ func (job heldJob) refuseRetry() error {
 	switch {
 	case job.CurrentJobID != "":
 		return &BusyError{JobID: job.CurrentJobID}
-	case job.Kind == models.OpVMCreate:
+	case makesVM(job.Kind):
 		if job.Status != models.VMError {
 			return state
 		}
@@ -93,10 +93,11 @@ func (job heldJob) refuseRetry() error {
 func (s *Store) reopen(tx *gorm.DB, op models.Operation) (models.Operation, error) {
 	now := s.now()
 	_, err := exec(tx, "open the job again", `UPDATE operations SET
-			outcome = '', error_code = '', error_text = '', no_op = ?, started_at = NULL, finished_at = NULL, preempts_job_id = '',
+			outcome = '', error_code = '', error_text = '', no_op = ?, residue = NULL, started_at = NULL, finished_at = NULL, preempts_job_id = '',
 			dispatched_at = NULL, retry_requested_at = ?, retry_claimed_at = NULL,
 			cancel_requested_at = NULL, cancel_delivered_at = NULL,
-			abandon_requested_at = NULL, abandon_delivered_at = NULL, abandon_reason = '', abandoned_by = ''
+			abandon_requested_at = NULL, abandon_delivered_at = NULL, abandon_reason = '', abandoned_by = '',
+			step_retry_requested_at = NULL, step_retry_delivered_at = NULL
 		WHERE id = ?`, false, now, op.ID)
 	if err != nil {
 		return op, err

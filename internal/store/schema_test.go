@@ -44,7 +44,7 @@ func tables(t *testing.T, db *gorm.DB) map[string][]string {
 func TestBothDialectsHaveTheSameColumns(t *testing.T) {
 	pg := tables(t, storetest.New(t, storetest.Postgres).DB)
 	lite := tables(t, storetest.New(t, storetest.SQLite).DB)
-	require.Len(t, pg, 27)
+	require.Len(t, pg, 29)
 	require.Empty(t, cmp.Diff(pg, lite))
 }
 
@@ -75,6 +75,8 @@ func TestModelsMatchTheColumns(t *testing.T) {
 		models.Role{},
 		models.RoleBinding{},
 		models.ConsoleSession{},
+		models.Snapshot{},
+		models.Disk{},
 	}
 	for _, dialect := range storetest.Dialects() {
 		t.Run(dialect, func(t *testing.T) {

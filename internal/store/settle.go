@@ -37,18 +37,22 @@ func (s *Store) SettleAbandoned(ctx context.Context, jobID string, code models.J
 		out := models.Settlement{JobID: jobID, Outcome: models.OutcomeFailed, ErrorCode: code, ErrorText: text}
 		if job.Run > 0 {
 			out.Power = models.PowerUnknown
+		} else {
+			out.Part = models.PartUntouched
 		}
 		switch job.Kind {
-		case models.OpVMCreate:
+		case models.OpVMCreate, models.OpVMClone:
 			out.Status, out.StatusReason, out.Power = models.VMError, text, models.PowerUnknown
 			if job.ProviderID == "" {
 				out.Power, out.Release = models.PowerNone, true
 			}
-		case models.OpVMDelete:
+		case models.OpVMDelete, models.OpVMForceDelete:
 			out.Status, out.StatusReason = models.VMError, text
+		case models.OpVMResize:
+			out.SizeUnknown = job.Run > 0
 		case models.OpVMStart, models.OpVMStop, models.OpVMReboot, models.OpVMUpdate, models.OpProviderSync,
-			models.OpVMReset, models.OpVMSuspend, models.OpVMResume, models.OpVMResize, models.OpVMRebuild, models.OpVMClone,
-			models.OpVMRetry, models.OpVMConsole, models.OpVMMigrate, models.OpVMForceDelete, models.OpSnapshotCreate,
+			models.OpVMReset, models.OpVMSuspend, models.OpVMResume, models.OpVMRebuild,
+			models.OpVMRetry, models.OpVMConsole, models.OpVMMigrate, models.OpSnapshotCreate,
 			models.OpSnapshotRevert, models.OpSnapshotDelete, models.OpDiskAttach, models.OpDiskDetach, models.OpNICAttach,
 			models.OpNICDetach:
 		}
@@ -71,6 +75,11 @@ func (s *Store) settle(ctx context.Context, jobID string, decide func(heldJob) m
 		}
 		if job.Kind == models.OpVMConsole {
 			return s.settledConsole(tx, in)
+		}
+		if job.Kind == models.OpVMClone {
+			if err := s.freeSource(tx, jobID, job.Params.SourceVMID); err != nil {
+				return err
+			}
 		}
 		switch jobID {
 		case job.CurrentJobID:
@@ -99,19 +108,29 @@ func (s *Store) writeOutcome(tx *gorm.DB, in models.Settlement) (int64, error) {
 	if in.RunID != "" {
 		late, args = "ended_run_id <> ?", []any{in.RunID}
 	}
-	args = append([]any{in.Outcome, in.ErrorCode, in.ErrorText, in.NoOp, s.now(), in.RunID, in.JobID}, args...)
+	residue, err := jsonText(in.Residue)
+	if err != nil {
+		return 0, err
+	}
+	args = append([]any{in.Outcome, in.ErrorCode, in.ErrorText, in.NoOp, residue, s.now(), in.RunID, in.JobID}, args...)
 	return exec(tx, "write the outcome", `UPDATE operations
-		SET outcome = ?, error_code = ?, error_text = ?, no_op = ?, finished_at = ?,
+		SET outcome = ?, error_code = ?, error_text = ?, no_op = ?, residue = ?, finished_at = ?,
 			ended_run_id = ?, retry_requested_at = NULL, retry_claimed_at = NULL
 		WHERE id = ? AND outcome = '' AND (`+late+`)`, args...)
 }
 
 // leaveQueue gives up a job's place behind the holder. A delete that never
-// came to work leaves the VM for another delete.
+// came to work leaves the VM for another delete, unless that is the holder.
 func (s *Store) leaveQueue(tx *gorm.DB, job heldJob, in models.Settlement) error {
 	status, reason := job.Status, ""
-	if job.Kind == models.OpVMDelete && job.Status == models.VMDeleting {
-		status, reason = models.VMError, in.ErrorText
+	if job.Kind.Deletes() && job.Status == models.VMDeleting {
+		var holder string
+		if err := scanOne(tx, &holder, "read the holder", "SELECT kind FROM operations WHERE id = ?", job.CurrentJobID); err != nil {
+			return err
+		}
+		if !models.OperationKind(holder).Deletes() {
+			status, reason = models.VMError, in.ErrorText
+		}
 	}
 	_, err := exec(tx, "leave the queue",
 		"UPDATE vms SET next_job_id = '', status = ?, status_reason = CASE WHEN status = ? THEN status_reason ELSE ? END, updated_at = ? WHERE id = ?",
@@ -173,8 +192,8 @@ func (s *Store) nextStatus(ctx context.Context, job heldJob, in models.Settlemen
 	switch {
 	case in.Status == "":
 		return ""
-	case job.Status == models.VMDeleting && job.Kind != models.OpVMDelete:
-		return ""
+	case job.Status == models.VMDeleting && (!job.Kind.Deletes() || job.NextJobID != "" && in.Status != models.VMDeleted):
+		return "" // what waits for the lock deletes it
 	case !job.Status.CanBecome(in.Status):
 		// Refusing would hold the lock for ever.
 		s.logger.ErrorContext(ctx, "a settlement asked for an illegal change of status", slog.String("job_id", in.JobID),

@@ -2,6 +2,12 @@ package libvirt_test
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,15 +22,46 @@ import (
 
 func TestConformance(t *testing.T) {
 	f := env(t)
+	lossy := newProxy(t, f.server)
 	providertest.Run(t, providertest.Harness{
 		Open: func(_ context.Context, t *testing.T) providers.Provider {
 			t.Helper()
-			return f.open(t, f.server.URL, nil)
+			return f.open(t, lossy.url(), nil)
 		},
 		Request:      func(*testing.T) providers.CreateVMRequest { return f.plainRequest() },
 		GuestRequest: func(*testing.T) providers.CreateVMRequest { return f.guestRequest() },
 		Foreign:      f.foreign,
-		Capabilities: []models.Capability{models.CapCloudInit},
+		Capabilities: qemuCapabilities(),
+		// Whether a guest goes on is asked of the guest in TestRunningGuest.
+		Disks:      diskProbe{f},
+		LoseAnswer: lossy.lose,
+		Settle:     90 * time.Second,
+		PollEvery:  50 * time.Millisecond,
+		AskAgain:   3 * time.Second,
+	})
+}
+
+// qemuCapabilities are those of one QEMU host.
+func qemuCapabilities() []models.Capability {
+	return []models.Capability{
+		models.CapCloudInit, models.CapSuspend, models.CapResize, models.CapRebuild, models.CapClone,
+		models.CapSnapshot, models.CapSnapshotMemory, models.CapDataDisks, models.CapAttachNetwork,
+		models.CapConsoleVNC, models.CapConsoleSerial,
+	}
+}
+
+// TestConformanceOfCluster runs the contract on two hosts as one provider.
+func TestConformanceOfCluster(t *testing.T) {
+	d := both(t)
+	providertest.Run(t, providertest.Harness{
+		Open: func(_ context.Context, t *testing.T) providers.Provider {
+			t.Helper()
+			return d.cluster(t, nil)
+		},
+		Request:      func(*testing.T) providers.CreateVMRequest { return d.plainRequest() },
+		GuestRequest: func(*testing.T) providers.CreateVMRequest { return d.guestRequest() },
+		Foreign:      d.foreign,
+		Capabilities: append(qemuCapabilities(), models.CapLiveMigration, models.CapColdMigration),
 		Settle:       90 * time.Second,
 		PollEvery:    50 * time.Millisecond,
 		AskAgain:     3 * time.Second,
@@ -53,8 +90,60 @@ func TestConformanceOfMock(t *testing.T) {
 			req.NICs[0].Network.Ref = "default"
 			return req
 		},
-		Capabilities: []models.Capability{models.CapCloudInit},
+		Capabilities: []models.Capability{
+			models.CapCloudInit, models.CapSuspend, models.CapRebuild, models.CapClone, models.CapSnapshot, models.CapSnapshotMemory,
+		},
 	})
+}
+
+// lose cuts the connection at the call by which a method of the contract acts,
+// once the daemon has it.
+func (p *proxy) lose(_ context.Context, t *testing.T, method string) {
+	t.Helper()
+	procedure, ok := map[string]uint32{
+		"SuspendVM": procManagedSave, "ResizeVM": procDomainDefineXML, "RebuildVM": procDomainDefineXML, "CloneVM": procVolCreateXMLFrom,
+		"CreateSnapshot": procSnapshotCreateXML, "AttachDisk": procAttachDevice, "AttachNIC": procAttachDevice,
+	}[method]
+	require.True(t, ok, method)
+	p.set(&fault{procedure: procedure, deliver: true})
+}
+
+// diskProbe reads and writes the place on a disk that the guest does, with
+// QEMU's tools.
+type diskProbe struct{ f *fixture }
+
+const probeOffset, probeLength = 512 << 10, 512
+
+func (d diskProbe) path(t *testing.T, vmID, diskID string) string {
+	t.Helper()
+	if diskID != "" {
+		found, err := filepath.Glob(filepath.Join(d.f.server.PoolDir, "hcp-"+vmID+"-*-data-"+diskID+".qcow2"))
+		require.NoError(t, err)
+		require.Len(t, found, 1)
+		return found[0]
+	}
+	_, x := d.f.domainOf(t, vmID)
+	return x.Devices.Disks[0].Source.File.File
+}
+
+func (d diskProbe) WriteDisk(ctx context.Context, t *testing.T, vmID, diskID, text string) {
+	t.Helper()
+	content := filepath.Join(t.TempDir(), "text")
+	require.NoError(t, os.WriteFile(content, append([]byte(text), make([]byte, probeLength-len(text))...), 0o600))
+	command := fmt.Sprintf("write -s %s %d %d", content, probeOffset, probeLength)
+	out, err := exec.CommandContext(ctx, "qemu-io", "-f", "qcow2", "-c", command, d.path(t, vmID, diskID)).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+func (d diskProbe) ReadDisk(ctx context.Context, t *testing.T, vmID, diskID string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "text")
+	out, err := exec.CommandContext(ctx, "qemu-img", "dd", "-U", "-f", "qcow2", "-O", "raw", "bs=512", "count="+strconv.Itoa(probeOffset/probeLength+1),
+		"skip="+strconv.Itoa(probeOffset/probeLength), "if="+d.path(t, vmID, diskID), "of="+to).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	content, err := os.ReadFile(to)
+	require.NoError(t, err)
+	return strings.TrimRight(string(content), "\x00")
 }
 
 // foreign makes a domain of another installation under the UUID that a VM ID is.

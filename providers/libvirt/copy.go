@@ -3,8 +3,8 @@ package libvirt
 import (
 	"context"
 	"io"
+	"path"
 	"strings"
-	"sync"
 
 	lv "github.com/digitalocean/go-libvirt"
 	"github.com/google/uuid"
@@ -18,7 +18,8 @@ import (
 //
 //   - The call runs in the background, on a connection of its own: libvirtd
 //     serves only five calls of one client at a time.
-//   - Before it, a tiny volume "...-copy-<nonce>" is made; the process whose call
+//   - Before it, a tiny volume "...-copy-<nonce>" is made ("...-copy.<hash>-<nonce>" in a
+//     rebuild); the process whose call
 //     succeeded removes it. While there is such a volume the root disk is not
 //     whole, whoever looks.
 //   - libvirt refuses to read a volume that is still being made. So a marker
@@ -28,72 +29,6 @@ import (
 //
 // A process that dies leaves a copy that libvirtd completes, but whose success
 // nobody saw. It counts as dead and is made again.
-
-// copies are the copies that this process has at work or has seen fail.
-type copies struct {
-	mu      sync.Mutex
-	closed  bool
-	work    sync.WaitGroup
-	running map[string]*copyRun // by VM ID
-}
-
-type copyRun struct {
-	ended bool
-	err   error
-}
-
-// begin reports false when the VM is being copied already, or after close.
-func (c *copies) begin(vmID string) (*copyRun, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if old := c.running[vmID]; c.closed || (old != nil && !old.ended) {
-		return nil, false
-	}
-	if c.running == nil {
-		c.running = map[string]*copyRun{}
-	}
-	run := &copyRun{}
-	c.running[vmID] = run
-	c.work.Add(1)
-	return run, true
-}
-
-// end must follow a begin that reported true.
-func (c *copies) end(vmID string, run *copyRun, err error) {
-	defer c.work.Done()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	run.ended, run.err = true, err
-	if err == nil {
-		delete(c.running, vmID)
-	}
-}
-
-// look returns what this process knows of a copy.
-func (c *copies) look(vmID string) (running bool, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	run := c.running[vmID]
-	if run == nil {
-		return false, nil
-	}
-	return !run.ended, run.err
-}
-
-// forget drops what is remembered of a failed copy.
-func (c *copies) forget(vmID string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if run := c.running[vmID]; run != nil && run.ended {
-		delete(c.running, vmID)
-	}
-}
-
-func (c *copies) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-}
 
 // copyPhase is how a full copy stands.
 type copyPhase int
@@ -112,21 +47,21 @@ type copyStatus struct {
 	root     *lv.StorageVol
 }
 
-// copyState reads how the copy of a VM's root disk stands.
-func (p *Provider) copyState(ctx context.Context, r rpc, vmID string) (copyStatus, error) {
+// copyState reads how the copy of a VM's root disk, the volume named root, stands.
+func (p *Provider) copyState(ctx context.Context, r rpc, vmID, root string) (copyStatus, error) {
 	// What this process knows is read first: its copy may end meanwhile.
-	running, failed := p.copies.look(vmID)
+	running, failed := p.works.look(string(copyTask(vmID, root)))
 	volumes, err := p.ourVolumes(ctx, r, vmID)
 	if err != nil {
 		return copyStatus{}, err
 	}
 	st := copyStatus{err: failed}
-	prefix := p.cfg.volumePrefix(vmID)
+	marker := p.cfg.markerPrefix(vmID, root)
 	for i, v := range volumes {
-		switch part := strings.TrimPrefix(v.Name, prefix); {
-		case part == rootDisk:
+		switch {
+		case v.Name == root:
 			st.root = &volumes[i]
-		case strings.HasPrefix(part, copyMark):
+		case strings.HasPrefix(v.Name, marker):
 			st.markers = append(st.markers, v)
 		}
 	}
@@ -180,12 +115,17 @@ func progress(ctx context.Context, r rpc, v lv.StorageVol) (int, error) {
 	return percent, err
 }
 
+// copyStateOf is copyState for the root disk that a domain has.
+func (p *Provider) copyStateOf(ctx context.Context, r rpc, d domain) (copyStatus, error) {
+	return p.copyState(ctx, r, d.mark.VMID, path.Base(d.rootPath))
+}
+
 // ensureCopy begins the full copy unless it is at work or done. task is empty
 // when the disk is whole.
 func (p *Provider) ensureCopy(
-	ctx context.Context, r rpc, req providers.CreateVMRequest, pool lv.StoragePool, image lv.StorageVol, facts volumeFacts,
-) (path string, task providers.TaskRef, err error) {
-	st, err := p.copyState(ctx, r, req.VMID)
+	ctx context.Context, r rpc, req providers.CreateVMRequest, name string, pool lv.StoragePool, image rootSource,
+) (rootPath string, task providers.TaskRef, err error) {
+	st, err := p.copyState(ctx, r, req.VMID, name)
 	if err != nil {
 		return "", "", err
 	}
@@ -193,39 +133,40 @@ func (p *Provider) ensureCopy(
 	if err != nil {
 		return "", "", err
 	}
-	path = dir + "/" + p.cfg.volumeName(req.VMID, rootDisk)
+	rootPath = dir + "/" + name
 	if st.phase == copyRunning {
-		return path, copyTask(req.VMID), nil
+		return rootPath, copyTask(req.VMID, name), nil
 	}
 	if st.phase == copyNone && st.root != nil {
 		f, err := describeVolume(ctx, r, *st.root)
 		if err != nil {
 			return "", "", r.contended(err)
 		}
-		if rootIsWhole(f, req, facts) {
-			return path, "", nil
+		if rootIsWhole(f, req, image.facts) {
+			return rootPath, "", nil
 		}
 	}
-	work, ok := p.copies.begin(req.VMID)
+	task = copyTask(req.VMID, name)
+	work, ok := p.works.begin(string(task))
 	if !ok {
-		return path, copyTask(req.VMID), p.ready(ctx, r)
+		return rootPath, task, p.ready(ctx, r)
 	}
-	marker, err := p.clearForCopy(ctx, r, req, pool, st)
+	marker, err := p.clearForCopy(ctx, r, p.cfg.markerPrefix(req.VMID, name)+uuid.NewString(), pool, st)
 	if err != nil {
-		p.copies.end(req.VMID, work, nil)
+		p.works.end(string(task), work, nil)
 		return "", "", err
 	}
 	go func(ctx context.Context) {
-		p.copies.end(req.VMID, work, p.copyImage(ctx, req, pool, image, marker))
+		p.works.end(string(task), work, p.copyImage(ctx, req, name, pool, image.volume, marker))
 	}(context.WithoutCancel(ctx))
-	return path, copyTask(req.VMID), nil
+	return rootPath, task, nil
 }
 
 // clearForCopy makes the new marker before it removes anything, so that at no
 // moment a half-made disk looks whole.
-func (p *Provider) clearForCopy(ctx context.Context, r rpc, req providers.CreateVMRequest, pool lv.StoragePool, st copyStatus) (lv.StorageVol, error) {
+func (p *Provider) clearForCopy(ctx context.Context, r rpc, name string, pool lv.StoragePool, st copyStatus) (lv.StorageVol, error) {
 	marker, err := createVolume(ctx, r, pool, libvirtxml.StorageVolume{
-		Name:     p.cfg.volumeName(req.VMID, copyMark+uuid.NewString()),
+		Name:     name,
 		Capacity: &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: 1},
 		Target:   &libvirtxml.StorageVolumeTarget{Format: &libvirtxml.StorageVolumeTargetFormat{Type: "raw"}},
 	})
@@ -246,9 +187,9 @@ func (p *Provider) clearForCopy(ctx context.Context, r rpc, req providers.Create
 }
 
 // copyImage copies, sets the size and removes the marker, in this order.
-func (p *Provider) copyImage(ctx context.Context, req providers.CreateVMRequest, pool lv.StoragePool, image, marker lv.StorageVol) error {
+func (p *Provider) copyImage(ctx context.Context, req providers.CreateVMRequest, name string, pool lv.StoragePool, image, marker lv.StorageVol) error {
 	r := rpc{link: p.link, op: "CreateVM", timeout: p.cfg.copyTimeout}
-	x := rootVolume(p.cfg.volumeName(req.VMID, rootDisk), req, volumeFacts{})
+	x := rootVolume(name, req, volumeFacts{})
 	doc, err := x.Marshal()
 	if err != nil {
 		return r.fail(err)

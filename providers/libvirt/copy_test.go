@@ -202,3 +202,72 @@ func TestDeleteWaitsForACopy(t *testing.T) {
 	})
 	f.requireNothing(t, p, req.VMID)
 }
+
+// TestRebuildByFullCopyIsWaitedFor looks at a rebuild whose disk is being copied.
+func TestRebuildByFullCopyIsWaitedFor(t *testing.T) {
+	f := env(t)
+	p, other := f.open(t, f.server.URL, nil), f.open(t, f.server.URL, nil)
+	req := f.request(t, p)
+	_, _, err := p.CreateVM(t.Context(), req)
+	require.NoError(t, err)
+	before, err := p.Leftovers(t.Context(), req.VMID)
+	require.NoError(t, err)
+	req.Image = f.bulk(t)
+	task, err := p.RebuildVM(t.Context(), req, "job")
+	require.NoError(t, err)
+	pid := haltCopy(t, req.VMID)
+	again, err := other.RebuildVM(t.Context(), req, "job")
+	require.NoError(t, err)
+	require.Equal(t, task, again)
+	st, err := other.PollTask(t.Context(), task)
+	require.NoError(t, err)
+	require.False(t, st.Done)
+	vm, err := other.FindVM(t.Context(), req.VMID)
+	require.NoError(t, err)
+	require.True(t, vm.Incomplete)
+	_, err = other.StartVM(t.Context(), target(req))
+	requireCode(t, providers.Aborted, err)
+	for _, p := range []*libvirt.Provider{p, other} {
+		_, err = p.RevertRebuild(t.Context(), target(req), "job")
+		requireCode(t, providers.Aborted, err)
+	}
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	eventually(t, func() error {
+		_, err := other.RevertRebuild(t.Context(), target(req), "job")
+		return err
+	})
+	after, err := p.Leftovers(t.Context(), req.VMID)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+	requireComplete(t, p, req)
+
+	eventually(t, func() error {
+		task, err = p.RebuildVM(t.Context(), req, "job")
+		return err
+	})
+	require.NoError(t, pollUntilDone(t, other, task).Err)
+	requireComplete(t, other, req)
+}
+
+// TestCloneHoldsItsSource looks at the source of a clone that is being copied.
+func TestCloneHoldsItsSource(t *testing.T) {
+	f := env(t)
+	p := f.open(t, f.server.URL, nil)
+	source, clone := f.request(t, p), f.request(t, p)
+	source.Image = f.bulk(t)
+	_, task, err := p.CreateVM(t.Context(), source)
+	require.NoError(t, err)
+	_, _, err = p.CloneVM(t.Context(), target(source), clone)
+	requireCode(t, providers.FailedPrecondition, err)
+	require.NoError(t, pollUntilDone(t, p, task).Err)
+	_, task, err = p.CloneVM(t.Context(), target(source), clone)
+	require.NoError(t, err)
+	pid := haltCopy(t, clone.VMID)
+	_, err = p.StartVM(t.Context(), target(source))
+	requireCode(t, providers.Aborted, err)
+	_, err = p.DeleteVM(t.Context(), target(source))
+	requireCode(t, providers.Aborted, err)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+	require.NoError(t, pollUntilDone(t, p, task).Err)
+	requireComplete(t, p, clone)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"path"
 	"slices"
 
 	lv "github.com/digitalocean/go-libvirt"
@@ -40,36 +41,64 @@ func (p *Provider) CreateVM(ctx context.Context, req providers.CreateVMRequest) 
 	if err != nil {
 		return "", "", err
 	}
-	if facts.capacity > rootSize(req) {
-		return "", "", r.errorf(providers.InvalidArgument, "the disk is smaller than the image")
-	}
-	iso, err := p.seedImage(ctx, r, req)
+	task, err = p.build(ctx, r, req, rootSource{image, facts})
 	if err != nil {
-		return "", "", err
-	}
-	pool, err := do(ctx, r, func(c *lv.Libvirt) (lv.StoragePool, error) { return c.StoragePoolLookupByName(p.cfg.pool) })
-	if err != nil {
-		return "", "", err
-	}
-	b := blueprint{req: req}
-	if b.domainType, err = p.chooseDomainType(ctx, r); err != nil {
-		return "", "", err
-	}
-	if req.Image.CloneMode == models.CloneFull {
-		b.rootPath, task, err = p.ensureCopy(ctx, r, req, pool, image, facts)
-	} else {
-		b.rootPath, err = p.ensureClone(ctx, r, req, pool, facts)
-	}
-	if err != nil {
-		return "", "", err
-	}
-	if b.seedPath, err = p.makeSeed(ctx, r, req, pool, iso); err != nil {
-		return "", "", err
-	}
-	if err := p.define(ctx, r, b); err != nil {
 		return "", "", err
 	}
 	return ref, task, nil
+}
+
+// rootSource is the volume that a root disk is made from.
+type rootSource struct {
+	volume lv.StorageVol
+	facts  volumeFacts
+}
+
+// build makes the VM of a checked request, which is not there yet or lacks parts.
+func (p *Provider) build(ctx context.Context, r rpc, req providers.CreateVMRequest, from rootSource) (providers.TaskRef, error) {
+	disks := bootDisks{root: p.cfg.volumeName(req.VMID, rootDisk), seed: p.cfg.volumeName(req.VMID, seedDisk)}
+	b := blueprint{req: req}
+	var err error
+	if b.domainType, err = p.chooseDomainType(ctx, r); err != nil {
+		return "", err
+	}
+	made, task, err := p.makeBootDisks(ctx, r, req, from, disks)
+	if err != nil {
+		return "", err
+	}
+	b.rootPath, b.seedPath = made.root, made.seed
+	return task, p.define(ctx, r, b)
+}
+
+// bootDisks are the names, or the paths, of a root disk and its NoCloud medium.
+type bootDisks struct{ root, seed string }
+
+// makeBootDisks makes both under the names and returns their paths. The task is
+// that of a full copy at work.
+func (p *Provider) makeBootDisks(
+	ctx context.Context, r rpc, req providers.CreateVMRequest, from rootSource, names bootDisks,
+) (paths bootDisks, task providers.TaskRef, err error) {
+	if from.facts.capacity > rootSize(req) {
+		return paths, "", r.errorf(providers.InvalidArgument, "the disk is smaller than the image")
+	}
+	iso, err := p.seedImage(ctx, r, req)
+	if err != nil {
+		return paths, "", err
+	}
+	pool, err := do(ctx, r, func(c *lv.Libvirt) (lv.StoragePool, error) { return c.StoragePoolLookupByName(p.cfg.pool) })
+	if err != nil {
+		return paths, "", err
+	}
+	if req.Image.CloneMode == models.CloneFull {
+		paths.root, task, err = p.ensureCopy(ctx, r, req, names.root, pool, from)
+	} else {
+		paths.root, err = p.ensureClone(ctx, r, req, names.root, pool, from.facts)
+	}
+	if err != nil {
+		return paths, "", err
+	}
+	paths.seed, err = p.makeSeed(ctx, r, names.seed, pool, iso)
+	return paths, task, err
 }
 
 // existing looks for the VM. done says that there is nothing left to make.
@@ -91,12 +120,12 @@ func (p *Provider) existing(ctx context.Context, r rpc, vmID string) (done bool,
 		return false, "", err
 	}
 	if d.isFull() {
-		st, err := p.copyState(ctx, r, vmID)
+		st, err := p.copyStateOf(ctx, r, d)
 		if err != nil {
 			return false, "", err
 		}
 		if st.phase == copyRunning {
-			return true, copyTask(vmID), nil
+			return true, copyTask(vmID, path.Base(d.rootPath)), nil
 		}
 	}
 	_, incomplete, err := p.parts(ctx, r, d)

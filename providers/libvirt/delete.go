@@ -1,8 +1,10 @@
 package libvirt
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	lv "github.com/digitalocean/go-libvirt"
 
@@ -27,7 +29,7 @@ func (p *Provider) DeleteVM(ctx context.Context, t providers.Target) (providers.
 			return "", err
 		}
 	}
-	p.copies.forget(t.VMID)
+	p.works.forget(t.VMID)
 	return "", nil
 }
 
@@ -51,7 +53,7 @@ func (p *Provider) Leftovers(ctx context.Context, vmID string) ([]providers.Obje
 // holdings is everything that belongs to a VM of ours.
 type holdings struct {
 	domain *lv.Domain
-	// volumes has the root disk first: the marker of a copy must outlive it.
+	// volumes has the root disks first: the marker of a copy must outlive them.
 	volumes []lv.StorageVol
 }
 
@@ -85,17 +87,27 @@ func (p *Provider) holdings(ctx context.Context, r rpc, vmID string) (holdings, 
 	if err != nil {
 		return holdings{}, err
 	}
-	root := p.cfg.volumeName(vmID, rootDisk)
 	for _, v := range volumes {
-		switch {
-		case foreign[v.Key]:
-		case v.Name == root:
-			h.volumes = slices.Insert(h.volumes, 0, v)
-		default:
+		if !foreign[v.Key] {
 			h.volumes = append(h.volumes, v)
 		}
 	}
+	slices.SortStableFunc(h.volumes, func(a, b lv.StorageVol) int {
+		return cmp.Compare(p.cfg.removalOrder(vmID, a.Name), p.cfg.removalOrder(vmID, b.Name))
+	})
 	return h, nil
+}
+
+// removalOrder puts root disks first, which are refused while they are copied,
+// and the markers of copies last.
+func (s settings) removalOrder(vmID, volume string) int {
+	switch part := strings.TrimPrefix(volume, s.volumePrefix(vmID)); {
+	case strings.HasPrefix(part, "root"):
+		return 0
+	case strings.HasPrefix(part, copyMark):
+		return 2
+	}
+	return 1
 }
 
 // removeDomain stops and undefines a domain with all that libvirt keeps for it.

@@ -76,7 +76,9 @@ func (s settings) addMachine(d *libvirtxml.Domain, b blueprint) {
 	}
 	d.Devices.Serials = []libvirtxml.DomainSerial{serial}
 	d.Devices.Graphics = []libvirtxml.DomainGraphic{{VNC: &libvirtxml.DomainGraphicVNC{
-		AutoPort:  "yes",
+		AutoPort: "yes",
+		// Nobody knows it, and it never counts: see screen.go.
+		Passwd: vncPassword(), PasswdValidTo: vncExpired,
 		Listeners: []libvirtxml.DomainGraphicListener{{Address: &libvirtxml.DomainGraphicListenerAddress{Address: s.vncListen}}},
 	}}}
 	d.Devices.RNGs = []libvirtxml.DomainRNG{{
@@ -173,21 +175,33 @@ func normalize(r rpc, req providers.CreateVMRequest) (providers.CreateVMRequest,
 	}
 	nics := make([]providers.NIC, len(req.NICs))
 	for i, nic := range req.NICs {
-		if mac, err := net.ParseMAC(nic.MAC); err != nil || len(mac) != 6 || mac[0]&1 != 0 {
-			return bad("a MAC address is missing or is not a unicast address")
-		}
-		switch nic.Network.Type {
-		case "":
-			nic.Network.Type = models.NetworkNetwork
-		case models.NetworkNetwork, models.NetworkBridge, models.NetworkUser:
-		default:
-			return bad(`a network's type must be "network", "bridge" or "user"`)
-		}
-		if nic.Network.Type != models.NetworkUser && (nic.Network.Ref == "" || !isXMLText(nic.Network.Ref)) {
-			return bad("a network has no name")
+		var err error
+		if nic, err = normalizeNIC(r, nic); err != nil {
+			return req, err
 		}
 		nics[i] = nic
 	}
 	req.NICs = nics
 	return req, nil
+}
+
+// normalizeNIC is normalize for one interface.
+func normalizeNIC(r rpc, nic providers.NIC) (providers.NIC, error) {
+	bad := func(message string) (providers.NIC, error) {
+		return nic, r.errorf(providers.InvalidArgument, message)
+	}
+	if mac, err := net.ParseMAC(nic.MAC); err != nil || len(mac) != 6 || mac[0]&1 != 0 {
+		return bad("a MAC address is missing or is not a unicast address")
+	}
+	switch nic.Network.Type {
+	case "":
+		nic.Network.Type = models.NetworkNetwork
+	case models.NetworkNetwork, models.NetworkBridge, models.NetworkUser:
+	default:
+		return bad(`a network's type must be "network", "bridge" or "user"`)
+	}
+	if nic.Network.Type != models.NetworkUser && (nic.Network.Ref == "" || !isXMLText(nic.Network.Ref)) {
+		return bad("a network has no name")
+	}
+	return nic, nil
 }

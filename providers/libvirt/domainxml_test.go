@@ -214,7 +214,7 @@ func TestMarkDecides(t *testing.T) {
 
 func TestRebootTokenIsText(t *testing.T) {
 	token := `a"/><x y='` + "\n"
-	doc, err := encodeReboot(token)
+	doc, err := encodeToken("reboot", token)
 	require.NoError(t, err)
 	m, err := mark{VMID: testVM}.encode()
 	require.NoError(t, err)
@@ -228,22 +228,22 @@ func TestRebootTokenIsText(t *testing.T) {
 
 func TestPowerOf(t *testing.T) {
 	for _, tc := range []struct {
-		state  lv.DomainState
-		reason int32
-		want   models.PowerState
+		state lv.DomainState
+		saved bool
+		want  models.PowerState
 	}{
-		{lv.DomainRunning, 0, models.PowerRunning},
-		{lv.DomainBlocked, 0, models.PowerRunning},
-		{lv.DomainShutdown, 0, models.PowerRunning},
-		{lv.DomainPaused, 0, models.PowerPaused},
-		{lv.DomainPmsuspended, 0, models.PowerSuspended},
-		{lv.DomainShutoff, int32(lv.DomainShutoffDestroyed), models.PowerStopped},
-		{lv.DomainShutoff, int32(lv.DomainShutoffSaved), models.PowerSuspended},
-		{lv.DomainCrashed, 0, models.PowerStopped},
-		{lv.DomainNostate, 0, models.PowerUnknown},
-		{99, 0, models.PowerUnknown},
+		{lv.DomainRunning, false, models.PowerRunning},
+		{lv.DomainBlocked, false, models.PowerRunning},
+		{lv.DomainShutdown, false, models.PowerRunning},
+		{lv.DomainPaused, false, models.PowerPaused},
+		{lv.DomainPmsuspended, false, models.PowerSuspended},
+		{lv.DomainShutoff, false, models.PowerStopped},
+		{lv.DomainShutoff, true, models.PowerSuspended},
+		{lv.DomainCrashed, false, models.PowerStopped},
+		{lv.DomainNostate, false, models.PowerUnknown},
+		{99, false, models.PowerUnknown},
 	} {
-		require.Equal(t, tc.want, powerOf(tc.state, tc.reason))
+		require.Equal(t, tc.want, powerOf(tc.state, tc.saved))
 	}
 }
 

@@ -36,6 +36,9 @@ func TestGuest(t *testing.T) {
 	require.Contains(t, said, "GUEST-BOOT cpus 2 mem ")
 	require.Contains(t, said, "GUEST-CLOUD instance "+req.VMID+" host db-7\n")
 	require.Contains(t, said, "GUEST-USERDATA marker: from-the-tenant\n")
+	require.Equal(t, "2", f.server.Ask(t, req.VMID, "nproc"))
+	require.Equal(t, req.VMID+" db-7", f.server.Ask(t, req.VMID, "id"))
+	require.Equal(t, "eth0="+req.NICs[0].MAC, f.server.Ask(t, req.VMID, "nics"))
 
 	vm, err := p.FindVM(t.Context(), req.VMID)
 	require.NoError(t, err)

@@ -5,7 +5,8 @@
 // It keeps nothing of its own: the ownership mark is in the domain (its UUID is
 // the VM ID, and a metadata element of our XML namespace names VM and
 // installation), volumes bear both in their names, and a task reference can be
-// followed by any process. What a full copy needs beyond that is told in copy.go.
+// followed by any process. What a full copy needs beyond that is told in copy.go,
+// and how other work goes on in background.go.
 //
 // It imports providers and models, and nothing else of this project.
 package libvirt
@@ -17,7 +18,6 @@ import (
 	lv "github.com/digitalocean/go-libvirt"
 	"github.com/google/uuid"
 
-	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 )
 
@@ -26,16 +26,24 @@ const Kind providers.Kind = "libvirt"
 
 // Provider is one libvirt daemon. It is safe for concurrent use.
 type Provider struct {
-	cfg    settings
-	link   *link
-	copies copies
+	cfg   settings
+	link  *link
+	works background
 }
 
-// Factory makes providers of this kind.
+// Factory makes providers of this kind: of one host, or with the option hosts
+// of several.
 func Factory() providers.Factory {
 	return providers.Factory{
 		Kind: Kind,
 		Open: func(ctx context.Context, cfg providers.Config) (providers.Provider, error) {
+			if cfg.Options[optHosts] != "" {
+				c, err := OpenCluster(ctx, cfg)
+				if err != nil {
+					return nil, err
+				}
+				return c, nil
+			}
 			p, err := Open(ctx, cfg)
 			if err != nil {
 				return nil, err
@@ -72,7 +80,7 @@ func (p *Provider) Info(ctx context.Context) (providers.Info, error) {
 	return providers.Info{
 		Kind:         Kind,
 		Version:      fmt.Sprintf("libvirt %s, %s %s", version(lib), name, version(hv)),
-		Capabilities: []models.Capability{models.CapCloudInit},
+		Capabilities: append(p.cfg.capabilities(), p.consoleCapabilities()...),
 	}, nil
 }
 
@@ -85,9 +93,9 @@ func version(v uint64) string {
 // Close drops the connections. A full copy that this process started goes on
 // in the daemon, but counts as interrupted.
 func (p *Provider) Close() error {
-	p.copies.close()
+	p.works.close()
 	p.link.close()
-	p.copies.work.Wait()
+	p.works.work.Wait()
 	return nil
 }
 

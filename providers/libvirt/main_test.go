@@ -36,6 +36,12 @@ var shared fixture
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if pair.peer != nil {
+		if err := pair.peer.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "libvirttest:", err)
+			code = 1
+		}
+	}
 	if shared.server != nil {
 		if err := shared.server.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, "libvirttest:", err)

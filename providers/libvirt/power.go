@@ -28,7 +28,7 @@ func (p *Provider) StartVM(ctx context.Context, t providers.Target) (providers.T
 	case models.PowerStopped, models.PowerSuspended, models.PowerUnknown, models.PowerNone:
 	}
 	if d.isFull() {
-		st, err := p.copyState(ctx, r, t.VMID)
+		st, err := p.copyStateOf(ctx, r, d)
 		if err != nil {
 			return "", err
 		}
@@ -106,11 +106,12 @@ func (p *Provider) powerOff(ctx context.Context, r rpc, dom lv.Domain) error {
 	if err != nil || state == models.PowerStopped {
 		return err
 	}
+	// A guest that put itself to sleep is no saved memory.
 	saved, err := do(ctx, r, func(c *lv.Libvirt) (int32, error) { return c.DomainHasManagedSaveImage(dom, 0) })
 	if err != nil && providers.CodeOf(err) != providers.Unimplemented {
 		return err
 	}
-	if saved == 1 {
+	if state == models.PowerSuspended && saved == 1 {
 		return run(ctx, r, func(c *lv.Libvirt) error { return c.DomainManagedSaveRemove(dom, 0) })
 	}
 	err = run(ctx, r, func(c *lv.Libvirt) error { return c.DomainDestroyFlags(dom, 0) })
@@ -165,12 +166,9 @@ func (p *Provider) rebootFlags() lv.DomainRebootFlagValues {
 }
 
 func (p *Provider) rememberReboot(ctx context.Context, r rpc, dom lv.Domain, token string) error {
-	doc, err := encodeReboot(token)
+	doc, err := encodeToken("reboot", token)
 	if err != nil {
 		return r.fail(err)
 	}
-	return run(ctx, r, func(c *lv.Libvirt) error {
-		return c.DomainSetMetadata(dom, int32(lv.DomainMetadataElement), lv.OptString{doc},
-			lv.OptString{rebootPrefix}, lv.OptString{rebootNamespace}, lv.DomainAffectLive|lv.DomainAffectConfig)
-	})
+	return setMetadata(ctx, r, dom, lv.OptString{doc}, rebootPrefix, rebootNamespace)
 }

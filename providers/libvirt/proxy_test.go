@@ -15,11 +15,15 @@ import (
 
 // Procedure numbers of libvirt's remote protocol (remote_protocol.x).
 const (
-	procConnectOpen     = 1
-	procAuthList        = 66
-	procVolCreateXML    = 93
-	procVolUpload       = 208
-	procDomainDefineXML = 350
+	procConnectOpen       = 1
+	procAuthList          = 66
+	procVolCreateXML      = 93
+	procVolCreateXMLFrom  = 125
+	procAttachDevice      = 160
+	procManagedSave       = 182
+	procSnapshotCreateXML = 185
+	procVolUpload         = 208
+	procDomainDefineXML   = 350
 )
 
 // fault is what a proxy does at one call. Exactly one of nth and procedure

@@ -11,9 +11,10 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers"
 )
 
-// describe completes what inspect has read with power, sizes, parts and addresses.
-func (p *Provider) describe(ctx context.Context, r rpc, d domain, node string) (providers.VM, error) {
-	vm := providers.VM{VMID: d.mark.VMID, Ref: providers.VMRef(d.mark.VMID), Name: d.mark.Name, Node: node}
+// describe completes what inspect has read with power, sizes, parts, data disks
+// and addresses. volumes are the VM's, among others.
+func (p *Provider) describe(ctx context.Context, r rpc, d domain, node string, volumes []lv.StorageVol) (providers.VM, error) {
+	vm := providers.VM{VMID: d.mark.VMID, Ref: providers.VMRef(d.mark.VMID), Name: d.mark.Name, Node: node, MACs: d.macs}
 	var err error
 	if vm.Power, err = power(ctx, r, d.Domain); err != nil {
 		return vm, err
@@ -31,6 +32,9 @@ func (p *Provider) describe(ctx context.Context, r rpc, d domain, node string) (
 	}
 	vm.VCPUs, vm.MemoryMiB = int(s.cpus), int(s.kib/1024) //nolint:gosec // a VM has less memory than that
 	if vm.DiskGiB, vm.Incomplete, err = p.parts(ctx, r, d); err != nil {
+		return vm, err
+	}
+	if vm.DataDisks, err = p.dataDisks(ctx, r, d, volumes); err != nil {
 		return vm, err
 	}
 	if vm.Power == models.PowerRunning {
@@ -66,7 +70,7 @@ func (p *Provider) parts(ctx context.Context, r rpc, d domain) (diskGiB int, inc
 		return 0, false, err
 	}
 	if d.mark.CloneMode == models.CloneFull && !incomplete {
-		st, err := p.copyState(ctx, r, d.mark.VMID)
+		st, err := p.copyStateOf(ctx, r, d)
 		if err != nil {
 			return 0, false, err
 		}
@@ -77,13 +81,26 @@ func (p *Provider) parts(ctx context.Context, r rpc, d domain) (diskGiB int, inc
 
 // power reads the power state. UNKNOWN never comes from a failed read.
 func power(ctx context.Context, r rpc, dom lv.Domain) (models.PowerState, error) {
-	return do(ctx, r, func(c *lv.Libvirt) (models.PowerState, error) {
-		state, reason, err := c.DomainGetState(dom, 0)
-		return powerOf(lv.DomainState(state), reason), err
-	})
+	return do(ctx, r, func(c *lv.Libvirt) (models.PowerState, error) { return readPower(c, dom) })
 }
 
-func powerOf(state lv.DomainState, reason int32) models.PowerState {
+// readPower looks for a saved memory by itself: a domain that is off says that it
+// was saved also when the memory was thrown away since, and does not say so any
+// more when its daemon was restarted.
+func readPower(c *lv.Libvirt, dom lv.Domain) (models.PowerState, error) {
+	code, _, err := c.DomainGetState(dom, 0)
+	state := lv.DomainState(code)
+	if err != nil || state != lv.DomainShutoff {
+		return powerOf(state, false), err
+	}
+	saved, err := c.DomainHasManagedSaveImage(dom, 0)
+	if hasNumber(err, lv.ErrNoSupport) {
+		return powerOf(state, false), nil
+	}
+	return powerOf(state, saved == 1), err
+}
+
+func powerOf(state lv.DomainState, saved bool) models.PowerState {
 	switch state {
 	case lv.DomainRunning, lv.DomainBlocked, lv.DomainShutdown: // shutting down still runs
 		return models.PowerRunning
@@ -92,7 +109,7 @@ func powerOf(state lv.DomainState, reason int32) models.PowerState {
 	case lv.DomainPmsuspended:
 		return models.PowerSuspended
 	case lv.DomainShutoff:
-		if lv.DomainShutoffReason(reason) == lv.DomainShutoffSaved {
+		if saved {
 			return models.PowerSuspended
 		}
 		return models.PowerStopped

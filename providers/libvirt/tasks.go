@@ -9,16 +9,27 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers"
 )
 
-// A task reference is "<work>:<VM ID>" and says all that is needed to look: libvirt
-// has no tasks of its own to follow.
+// A task reference is "<work>:<VM ID>", with ":<argument>" where the work has one,
+// and says all that is needed to look: libvirt has no tasks of its own to follow.
 const (
-	taskStop = "stop:"
-	taskCopy = "copy:"
+	taskStop         = "stop:"
+	taskCopy         = "copy:" // the root disk's volume
+	taskSuspend      = "suspend:"
+	taskResume       = "resume:"
+	taskSnapshot     = "snapshot:"        // the snapshot's ID
+	taskRevert       = "revert:"          // the token
+	taskDropSnapshot = "delete-snapshot:" // the snapshot's ID
+	taskDetachDisk   = "detach-disk:"     // the disk's ID
+	taskDetachNIC    = "detach-nic:"      // the MAC
 )
 
-func stopTask(vmID string) providers.TaskRef { return providers.TaskRef(taskStop + vmID) }
+func taskOf(work, vmID string, argument ...string) providers.TaskRef {
+	return providers.TaskRef(strings.Join(append([]string{work + vmID}, argument...), ":"))
+}
 
-func copyTask(vmID string) providers.TaskRef { return providers.TaskRef(taskCopy + vmID) }
+func stopTask(vmID string) providers.TaskRef { return taskOf(taskStop, vmID) }
+
+func copyTask(vmID, root string) providers.TaskRef { return taskOf(taskCopy, vmID, root) }
 
 // PollTask looks at the VM that a task is about. NotFound for a VM that is not
 // there, and for what is no task of ours.
@@ -30,11 +41,25 @@ func (p *Provider) PollTask(ctx context.Context, task providers.TaskRef) (provid
 	if task == "" {
 		return providers.TaskStatus{Done: true, Progress: 100}, nil
 	}
-	if vmID, ok := strings.CutPrefix(string(task), taskStop); ok {
+	work, rest, _ := strings.Cut(string(task), ":")
+	vmID, argument, _ := strings.Cut(rest, ":")
+	switch work + ":" {
+	case taskStop:
 		return p.pollStop(ctx, r, vmID)
-	}
-	if vmID, ok := strings.CutPrefix(string(task), taskCopy); ok {
-		return p.pollCopy(ctx, r, vmID)
+	case taskCopy:
+		return p.pollCopy(ctx, r, vmID, argument)
+	case taskSuspend:
+		return p.pollPower(ctx, r, task, vmID, models.PowerSuspended)
+	case taskResume:
+		return p.pollPower(ctx, r, task, vmID, models.PowerRunning)
+	case taskSnapshot, taskDropSnapshot:
+		return p.pollSnapshot(ctx, r, task, vmID, argument)
+	case taskRevert:
+		return p.pollRevert(ctx, r, task, vmID, argument)
+	case taskDetachDisk:
+		return p.pollDetach(ctx, r, vmID, p.isDisk(vmID, argument))
+	case taskDetachNIC:
+		return p.pollDetach(ctx, r, vmID, isNIC(argument))
 	}
 	return providers.TaskStatus{}, r.errorf(providers.NotFound, "no such task")
 }
@@ -54,15 +79,18 @@ func (p *Provider) pollStop(ctx context.Context, r rpc, vmID string) (providers.
 	return providers.TaskStatus{}, nil
 }
 
-func (p *Provider) pollCopy(ctx context.Context, r rpc, vmID string) (providers.TaskStatus, error) {
-	if _, ok := parseVMID(vmID); !ok {
+func (p *Provider) pollCopy(ctx context.Context, r rpc, vmID, root string) (providers.TaskStatus, error) {
+	if _, ok := parseVMID(vmID); !ok || root == "" {
 		return providers.TaskStatus{}, r.errorf(providers.NotFound, "no such task")
 	}
-	st, err := p.copyState(ctx, r, vmID)
+	st, err := p.copyState(ctx, r, vmID, root)
 	if err == nil && st.phase == copyDead && st.err == nil {
 		// Between libvirt's last byte and the removal of the marker lies a
 		// moment in which a copy that went well looks dead to others.
-		st, err = p.lookAgain(ctx, r, vmID)
+		if err := p.pause(ctx, r, grace); err != nil {
+			return providers.TaskStatus{}, err
+		}
+		st, err = p.copyState(ctx, r, vmID, root)
 	}
 	if err != nil {
 		return providers.TaskStatus{}, err
@@ -83,20 +111,6 @@ func (p *Provider) pollCopy(ctx context.Context, r rpc, vmID string) (providers.
 	return providers.TaskStatus{Done: true, Progress: 100}, nil
 }
 
-// copyGrace is how long a process may take from the end of its copy to the
-// removal of the marker: three remote calls. One that takes longer only costs
-// another copy.
-const copyGrace = time.Second
-
-func (p *Provider) lookAgain(ctx context.Context, r rpc, vmID string) (copyStatus, error) {
-	timer := time.NewTimer(copyGrace)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return copyStatus{}, r.fail(ctx.Err())
-	case <-p.link.done:
-		return copyStatus{}, r.fail(errClosed)
-	}
-	return p.copyState(ctx, r, vmID)
-}
+// grace is how long a process may take from the end of libvirt's work to its note
+// of that: a few remote calls. One that takes longer only costs a repetition.
+const grace = time.Second

@@ -25,8 +25,17 @@ type domain struct {
 	mark     mark
 	rootPath string
 	seedPath string
-	bridged  bool // has an interface that libvirt gives no address to
-	networks bool // has an interface on a network of libvirt's
+	disks    []diskDevice
+	macs     []string // lower case
+	bridged  bool     // has an interface that libvirt gives no address to
+	networks bool     // has an interface on a network of libvirt's
+}
+
+// diskDevice is a disk of a domain that is a file.
+type diskDevice struct {
+	path   string
+	target string // as "vda"
+	cdrom  bool
 }
 
 // FindVM reads a VM afresh.
@@ -40,7 +49,11 @@ func (p *Provider) FindVM(ctx context.Context, vmID string) (providers.VM, error
 	if err != nil {
 		return providers.VM{}, err
 	}
-	return p.describe(ctx, r, d, node)
+	volumes, err := p.ourVolumes(ctx, r, vmID)
+	if err != nil {
+		return providers.VM{}, err
+	}
+	return p.describe(ctx, r, d, node, volumes)
 }
 
 // ListVMs lists by UUID. libvirt has no pages of its own: every page lists all
@@ -63,6 +76,10 @@ func (p *Provider) ListVMs(ctx context.Context, page providers.PageRequest) (pro
 	if err != nil {
 		return providers.VMPage{}, err
 	}
+	volumes, err := p.ourVolumes(ctx, r, "")
+	if err != nil {
+		return providers.VMPage{}, err
+	}
 	slices.SortFunc(domains, func(a, b lv.Domain) int { return bytes.Compare(a.UUID[:], b.UUID[:]) })
 	var out providers.VMPage
 	for _, candidate := range domains {
@@ -80,7 +97,7 @@ func (p *Provider) ListVMs(ctx context.Context, page providers.PageRequest) (pro
 			out.Next = encodePageToken(out.VMs[limit-1].VMID)
 			return out, nil
 		}
-		vm, err := p.describe(ctx, r, d, node)
+		vm, err := p.describe(ctx, r, d, node, volumes)
 		if isNotFound(err) {
 			continue
 		}
@@ -150,6 +167,7 @@ func (p *Provider) inspect(ctx context.Context, r rpc, dom lv.Domain) (domain, e
 		if disk.Source == nil || disk.Source.File == nil || disk.Target == nil {
 			continue
 		}
+		d.disks = append(d.disks, diskDevice{path: disk.Source.File.File, target: disk.Target.Dev, cdrom: disk.Device == "cdrom"})
 		if disk.Target.Dev == rootTarget {
 			d.rootPath = disk.Source.File.File
 		} else if disk.Device == "cdrom" {
@@ -157,6 +175,9 @@ func (p *Provider) inspect(ctx context.Context, r rpc, dom lv.Domain) (domain, e
 		}
 	}
 	for _, i := range x.Devices.Interfaces {
+		if i.MAC != nil {
+			d.macs = append(d.macs, strings.ToLower(i.MAC.Address))
+		}
 		if i.Source != nil && i.Source.Network != nil {
 			d.networks = true
 		}

@@ -13,13 +13,16 @@ import (
 )
 
 // ourVolumes returns the volumes of a VM in all active pools: the option "pool"
-// may have changed since the VM was made.
+// may have changed since the VM was made. Those of all VMs for no VM ID.
 func (p *Provider) ourVolumes(ctx context.Context, r rpc, vmID string) ([]lv.StorageVol, error) {
 	pools, err := activePools(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	prefix := p.cfg.volumePrefix(vmID)
+	if vmID == "" {
+		prefix = namePrefix
+	}
 	var out []lv.StorageVol
 	for _, pool := range pools {
 		volumes, err := listVolumes(ctx, r, pool)
@@ -97,8 +100,7 @@ func rootIsWhole(f volumeFacts, req providers.CreateVMRequest, image volumeFacts
 }
 
 // ensureClone makes the linked clone unless a whole one is there.
-func (p *Provider) ensureClone(ctx context.Context, r rpc, req providers.CreateVMRequest, pool lv.StoragePool, image volumeFacts) (path string, err error) {
-	name := p.cfg.volumeName(req.VMID, rootDisk)
+func (p *Provider) ensureClone(ctx context.Context, r rpc, req providers.CreateVMRequest, name string, pool lv.StoragePool, image volumeFacts) (path string, err error) {
 	v, err := lookupVolume(ctx, r, pool, name)
 	if err == nil {
 		f, err := describeVolume(ctx, r, v)
@@ -123,8 +125,7 @@ func (p *Provider) ensureClone(ctx context.Context, r rpc, req providers.CreateV
 
 // makeSeed makes the NoCloud medium anew: it is small, and one that another
 // attempt left could be half written.
-func (p *Provider) makeSeed(ctx context.Context, r rpc, req providers.CreateVMRequest, pool lv.StoragePool, iso []byte) (path string, err error) {
-	name := p.cfg.volumeName(req.VMID, seedDisk)
+func (p *Provider) makeSeed(ctx context.Context, r rpc, name string, pool lv.StoragePool, iso []byte) (path string, err error) {
 	old, err := lookupVolume(ctx, r, pool, name)
 	if err == nil {
 		err = deleteVolume(ctx, r, old)

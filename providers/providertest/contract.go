@@ -15,6 +15,8 @@ type contract struct {
 	t *testing.T
 	h Harness
 	p providers.Provider
+	// other is another process's adapter, see second.
+	other providers.Provider
 }
 
 func newContract(t *testing.T, h Harness) *contract {

@@ -3,6 +3,7 @@ package providertest
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/models"
@@ -149,11 +150,12 @@ func (c *contract) everyCall(
 	ctx context.Context, vm providers.VM, fresh providers.CreateVMRequest, check func(op string, err error, took time.Duration),
 ) {
 	c.t.Helper()
-	p, t := c.p, target(vm)
-	for _, call := range []struct {
+	type call struct {
 		op string
 		do func() error
-	}{
+	}
+	p, t := c.p, target(vm)
+	calls := []call{
 		{"Info", func() error { _, err := p.Info(ctx); return err }},
 		{"ListNodes", func() error { _, err := p.ListNodes(ctx); return err }},
 		{"ListImages", func() error { _, err := p.ListImages(ctx); return err }},
@@ -167,7 +169,13 @@ func (c *contract) everyCall(
 		{"DeleteVM", func() error { _, err := p.DeleteVM(ctx, t); return err }},
 		{"Leftovers", func() error { _, err := p.Leftovers(ctx, vm.VMID); return err }},
 		{"PollTask", func() error { _, err := p.PollTask(ctx, "task"); return err }},
-	} {
+	}
+	for _, m := range methods() {
+		if slices.ContainsFunc(m.of, c.h.has) {
+			calls = append(calls, call{m.name, func() error { return m.call(ctx, p, t, fresh) }})
+		}
+	}
+	for _, call := range calls {
 		began := time.Now()
 		err := call.do()
 		check(call.op, err, time.Since(began))

@@ -14,5 +14,10 @@ package providertest
 // What differs between hypervisors is not tested: whether work is a task or is
 // done at once, native IDs, addresses, and whether two VMs may share a name.
 //
+// What not every hypervisor can do is checked where Harness.Capabilities declares
+// it: Info must list exactly that, and the methods of what is not listed answer
+// Unimplemented. Disks, Boots, Serial and LoseAnswer let the cases look further
+// than the adapter shows; each may be nil.
+//
 // An adapter's own tests add what the contract cannot know: faults of its
 // hypervisor, its answers' classification, its sessions.

@@ -3,6 +3,7 @@ package providertest_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -25,14 +26,15 @@ import (
 const envMutant = "PROVIDERTEST_MUTANT"
 
 type mutant struct {
-	providers.Provider
+	everything
 	hv    simhv.Admin
 	which string
 	once  *sync.Map
 }
 
 func mutants() map[string]string { // mutant: the case that must fail
-	return map[string]string{
+	all := optionalMutants()
+	maps.Copy(all, map[string]string{
 		"a capability is lost":              "InfoReportsKindVersionAndCapabilities",
 		"nodes have no capacity":            "NodesHaveNamesAndCapacity",
 		"images are missing":                "InventoryHoldsWhatARequestNames",
@@ -62,7 +64,8 @@ func mutants() map[string]string { // mutant: the case that must fail
 		"close does nothing":                "CallsAfterCloseAreUnavailable",
 		"the ref decides and not the mark":  "TheMarkDecidesNotTheRef",
 		"two creates at once are two tasks": "CreateAtOnceFromTwoProcessesIsOneVM",
-	}
+	})
+	return all
 }
 
 func TestTheSuiteFindsEveryMutant(t *testing.T) {
@@ -103,12 +106,13 @@ func TestMutant(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return &mutant{Provider: p, hv: admin, which: os.Getenv(envMutant), once: once}
+			return &mutant{everything: p.(everything), hv: admin, which: os.Getenv(envMutant), once: once}
 		},
 		Request: func(*testing.T) providers.CreateVMRequest {
 			return providers.CreateVMRequest{
 				VMID: models.NewID(), Name: "a", Node: "node-1", VCPUs: 1, MemoryMiB: 128, DiskGiB: 1,
 				Image: models.ImageBinding{Ref: "tiny"},
+				NICs:  []providers.NIC{{Network: models.NetworkBinding{Ref: "net0"}, MAC: "52:54:00:00:00:07"}},
 			}
 		},
 		Foreign: func(ctx context.Context, t *testing.T, vmID string) func(*testing.T) {
@@ -133,8 +137,19 @@ func TestMutant(t *testing.T) {
 				t.Error("the foreign VM is gone or was changed")
 			}
 		},
-		Capabilities: []models.Capability{models.CapCloudInit},
-		Settle:       2 * time.Second,
+		Capabilities: all(),
+		Disks:        probe{admin},
+		Boots:        probe{admin},
+		Serial:       providertest.Dialogue{Type: "echo a b\r", Answer: "\na b\r"},
+		LoseAnswer: func(ctx context.Context, t *testing.T, method string) {
+			t.Helper()
+			if op := (map[string]string{"AttachDisk": "attach_disk"})[method]; op != "" {
+				if err := admin.SetFaults(ctx, simhv.Fault{Op: op, Kind: simhv.FaultErrorAfter}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		Settle: 2 * time.Second,
 	})
 }
 
@@ -148,7 +163,7 @@ func (m *mutant) Info(ctx context.Context) (providers.Info, error) {
 	if m.is("the context is ignored") {
 		ctx = context.WithoutCancel(ctx)
 	}
-	info, err := m.Provider.Info(ctx)
+	info, err := m.everything.Info(ctx)
 	if m.is("a capability is lost") {
 		info.Capabilities = nil
 	}
@@ -156,7 +171,7 @@ func (m *mutant) Info(ctx context.Context) (providers.Info, error) {
 }
 
 func (m *mutant) ListNodes(ctx context.Context) ([]providers.Node, error) {
-	nodes, err := m.Provider.ListNodes(ctx)
+	nodes, err := m.everything.ListNodes(ctx)
 	for i := range nodes {
 		if m.is("nodes have no capacity") {
 			nodes[i].VCPUs = 0
@@ -169,7 +184,7 @@ func (m *mutant) ListImages(ctx context.Context) ([]providers.Image, error) {
 	if m.is("images are missing") {
 		return nil, nil
 	}
-	return m.Provider.ListImages(ctx)
+	return m.everything.ListImages(ctx)
 }
 
 func (m *mutant) ListVMs(ctx context.Context, page providers.PageRequest) (providers.VMPage, error) {
@@ -181,7 +196,7 @@ func (m *mutant) ListVMs(ctx context.Context, page providers.PageRequest) (provi
 			return first.(providers.VMPage), nil
 		}
 	}
-	res, err := m.Provider.ListVMs(ctx, page)
+	res, err := m.everything.ListVMs(ctx, page)
 	if m.is("pages overlap") && page.Token == "" && res.Next != "" {
 		first := res
 		first.Next = "" // the second page is the first one again
@@ -191,7 +206,7 @@ func (m *mutant) ListVMs(ctx context.Context, page providers.PageRequest) (provi
 }
 
 func (m *mutant) FindVM(ctx context.Context, vmID string) (providers.VM, error) {
-	vm, err := m.Provider.FindVM(ctx, vmID)
+	vm, err := m.everything.FindVM(ctx, vmID)
 	switch {
 	case err != nil && m.is("absent is Unknown"):
 		return vm, m.fail(providers.Unknown)
@@ -212,7 +227,7 @@ func (m *mutant) FindVM(ctx context.Context, vmID string) (providers.VM, error) 
 
 func (m *mutant) CreateVM(ctx context.Context, req providers.CreateVMRequest) (providers.VMRef, providers.TaskRef, error) {
 	if m.is("create twice is refused") {
-		if _, err := m.Provider.FindVM(ctx, req.VMID); err == nil {
+		if _, err := m.everything.FindVM(ctx, req.VMID); err == nil {
 			return "", "", m.fail(providers.AlreadyExists)
 		}
 	}
@@ -225,7 +240,7 @@ func (m *mutant) CreateVM(ctx context.Context, req providers.CreateVMRequest) (p
 	if m.is("create accepts anything") {
 		req.VCPUs, req.MemoryMiB, req.DiskGiB = max(req.VCPUs, 1), max(req.MemoryMiB, 1), max(req.DiskGiB, 1)
 	}
-	ref, task, err := m.Provider.CreateVM(ctx, req)
+	ref, task, err := m.everything.CreateVM(ctx, req)
 	switch {
 	case err == nil && m.is("create starts the VM"):
 		_, err = m.StartVM(ctx, providers.Target{VMID: req.VMID})
@@ -243,11 +258,11 @@ func (m *mutant) CreateVM(ctx context.Context, req providers.CreateVMRequest) (p
 
 func (m *mutant) StartVM(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
 	if m.is("start twice is refused") {
-		if vm, err := m.Provider.FindVM(ctx, t.VMID); err == nil && vm.Power == models.PowerRunning {
+		if vm, err := m.everything.FindVM(ctx, t.VMID); err == nil && vm.Power == models.PowerRunning {
 			return "", m.fail(providers.FailedPrecondition)
 		}
 	}
-	return m.Provider.StartVM(ctx, t)
+	return m.everything.StartVM(ctx, t)
 }
 
 func (m *mutant) StopVM(ctx context.Context, t providers.Target, mode models.PowerMode) (providers.TaskRef, error) {
@@ -261,7 +276,7 @@ func (m *mutant) StopVM(ctx context.Context, t providers.Target, mode models.Pow
 	case m.is("the ref decides and not the mark") && t.Ref != "":
 		t.VMID = m.owner(ctx, t.Ref)
 	}
-	return m.Provider.StopVM(ctx, t, mode)
+	return m.everything.StopVM(ctx, t, mode)
 }
 
 // owner is the VM that bears a ref now.
@@ -278,31 +293,11 @@ func (m *mutant) owner(ctx context.Context, ref providers.VMRef) string {
 func (m *mutant) RebootVM(ctx context.Context, t providers.Target, mode models.PowerMode, token string) (providers.TaskRef, error) {
 	switch {
 	case m.is("reboot stops the VM"):
-		return m.Provider.StopVM(ctx, t, models.ModeForce)
+		return m.everything.StopVM(ctx, t, models.ModeForce)
 	case m.is("reboot starts a VM"):
 		return m.StartVM(ctx, t)
 	}
-	return m.Provider.RebootVM(ctx, t, mode, token)
-}
-
-func (m *mutant) DeleteVM(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
-	vm, err := m.Provider.FindVM(ctx, t.VMID)
-	switch {
-	case m.is("delete does nothing"):
-		return "", nil
-	case m.is("delete of an absent VM fails") && err != nil:
-		return "", m.fail(providers.NotFound)
-	case m.is("delete needs a stopped VM") && vm.Power == models.PowerRunning:
-		return "", m.fail(providers.FailedPrecondition)
-	}
-	return m.Provider.DeleteVM(ctx, t)
-}
-
-func (m *mutant) Leftovers(ctx context.Context, vmID string) ([]providers.Object, error) {
-	if m.is("leftovers are hidden") {
-		return nil, nil
-	}
-	return m.Provider.Leftovers(ctx, vmID)
+	return m.everything.RebootVM(ctx, t, mode, token)
 }
 
 func (m *mutant) PollTask(ctx context.Context, task providers.TaskRef) (providers.TaskStatus, error) {
@@ -312,12 +307,12 @@ func (m *mutant) PollTask(ctx context.Context, task providers.TaskRef) (provider
 	case m.is("an unknown task is done"):
 		return providers.TaskStatus{Done: true}, nil
 	}
-	return m.Provider.PollTask(ctx, task)
+	return m.everything.PollTask(ctx, task)
 }
 
 func (m *mutant) Close() error {
 	if m.is("close does nothing") {
 		return nil
 	}
-	return m.Provider.Close()
+	return m.everything.Close()
 }

@@ -1,8 +1,6 @@
 package providertest
 
 import (
-	"time"
-
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 )
@@ -31,26 +29,8 @@ func testStopForce(c *contract) {
 
 func testStopGraceful(c *contract) {
 	vm := c.running(c.removeAtEnd(c.h.GuestRequest(c.t)))
-	var task providers.TaskRef
-	var asked time.Time
-	c.within("the guest is off", func() bool {
-		if time.Since(asked) > c.h.AskAgain {
-			var err error
-			task, err = c.p.StopVM(c.t.Context(), target(vm), models.ModeGraceful)
-			c.noError("StopVM", err)
-			asked = time.Now()
-		}
-		if task == "" {
-			return true
-		}
-		st, err := c.p.PollTask(c.t.Context(), task)
-		if providers.CodeOf(err) == providers.NotFound {
-			return c.find(vm.VMID).Power == models.PowerStopped
-		}
-		c.noError("PollTask", err)
-		c.noError("the task of StopVM", st.Err)
-		return st.Done
-	})
+	c.obeyed("StopVM", func() (providers.TaskRef, error) { return c.p.StopVM(c.t.Context(), target(vm), models.ModeGraceful) },
+		func() bool { return c.find(vm.VMID).Power == models.PowerStopped })
 	c.wantPower(vm.VMID, models.PowerStopped)
 
 	again, err := c.p.StopVM(c.t.Context(), target(vm), models.ModeGraceful)

@@ -93,7 +93,8 @@ func (p *Provider) login(c models.Credentials) func(context.Context) (string, *p
 	}
 }
 
-// post makes one HTTP call.
+// post makes one HTTP call. Where out is a stream, the call's connection becomes
+// it, and outlives ctx.
 func (p *Provider) post(ctx context.Context, op, operation, token string, in, out any) *providers.Error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -111,9 +112,17 @@ func (p *Provider) post(ctx context.Context, op, operation, token string, in, ou
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
+	into, isStream := out.(*stream)
+	if isStream {
+		req.Header.Set("Connection", "Upgrade")
+		req.Header.Set("Upgrade", wire.UpgradeConsole)
+	}
 	res, err := p.http.Do(req)
 	if err != nil {
 		return unreached(op, err)
+	}
+	if isStream && res.StatusCode == http.StatusSwitchingProtocols {
+		return into.upgraded(op, res)
 	}
 	defer func() { _ = res.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
@@ -127,6 +136,9 @@ func (p *Provider) post(ctx context.Context, op, operation, token string, in, ou
 			r.Code, r.Message = e.Code, e.Message
 		}
 		return refused(op, r, res.Header.Get("Retry-After"))
+	}
+	if isStream {
+		return misunderstood(op, errors.New("it did not switch to a console"))
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
 		return misunderstood(op, err)

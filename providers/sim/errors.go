@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,6 +23,12 @@ type refusal struct {
 
 func (r *refusal) Error() string {
 	return fmt.Sprintf("simhv answered %d %s: %s", r.Status, r.Code, r.Message)
+}
+
+// refusedAs reports whether the hypervisor refused with one of its codes.
+func refusedAs(err *providers.Error, codes ...string) bool {
+	var r *refusal
+	return err != nil && errors.As(err.Err, &r) && slices.Contains(codes, r.Code)
 }
 
 func fail(op string, code providers.Code, err error, message string) *providers.Error {
@@ -48,6 +55,12 @@ func classify(code string) (c providers.Code, message string) {
 		return providers.NotFound, "the hypervisor does not have the place that was chosen"
 	case wire.CodeNoTask:
 		return providers.NotFound, "the hypervisor does not know the task"
+	case wire.CodeNoSnapshot:
+		return providers.NotFound, "no such snapshot"
+	case wire.CodeNoDisk:
+		return providers.NotFound, "no such disk"
+	case wire.CodeUnsupported:
+		return providers.Unimplemented, "this hypervisor cannot do this"
 	case wire.CodeNoOperation:
 		return providers.Unimplemented, "the hypervisor does not know the operation"
 	case wire.CodeExists:
@@ -56,6 +69,8 @@ func classify(code string) (c providers.Code, message string) {
 		return providers.NotFound, "the VM is not ours any more"
 	case wire.CodeWrongState:
 		return providers.FailedPrecondition, "the VM is in another state"
+	case wire.CodeAttached, wire.CodeNotAttached:
+		return providers.FailedPrecondition, "the devices of the VM are others"
 	case wire.CodeMaintenance:
 		return providers.FailedPrecondition, "the place that was chosen is in maintenance"
 	case wire.CodeNoCapacity:

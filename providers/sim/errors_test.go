@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
 )
@@ -24,6 +25,11 @@ func TestClassify(t *testing.T) {
 		wire.CodeNoNetwork:       providers.NotFound,
 		wire.CodeNoNode:          providers.NotFound,
 		wire.CodeNoTask:          providers.NotFound,
+		wire.CodeNoSnapshot:      providers.NotFound,
+		wire.CodeNoDisk:          providers.NotFound,
+		wire.CodeUnsupported:     providers.Unimplemented,
+		wire.CodeAttached:        providers.FailedPrecondition,
+		wire.CodeNotAttached:     providers.FailedPrecondition,
 		wire.CodeNoOperation:     providers.Unimplemented,
 		wire.CodeExists:          providers.AlreadyExists,
 		wire.CodeChanged:         providers.NotFound,
@@ -120,8 +126,42 @@ func TestAnswersOfSomebodyElseProveNothing(t *testing.T) {
 			}
 			_, err = p.PollTask(ctx, "task")
 			require.True(t, providers.CodeOf(err).Retryable(), "PollTask: %v", err)
+			_, err = p.ListSnapshots(ctx, providers.Target{VMID: "id"})
+			require.True(t, providers.CodeOf(err).Retryable(), "ListSnapshots: %v", err)
 			_, err = p.Info(ctx)
 			require.True(t, providers.CodeOf(err).Retryable(), "Info: %v", err)
+		})
+	}
+}
+
+// TestAnAnswerThatIsNoStreamIsNotOne lets others answer a call that upgrades.
+func TestAnAnswerThatIsNoStreamIsNotOne(t *testing.T) {
+	for name, answer := range map[string]func(w http.ResponseWriter){
+		"an object": func(w http.ResponseWriter) { _, _ = w.Write([]byte(`{}`)) },
+		"another protocol": func(w http.ResponseWriter) {
+			w.Header().Set("Upgrade", "websocket")
+			w.WriteHeader(http.StatusSwitchingProtocols)
+		},
+		"a page": func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch r.URL.Path {
+				case wire.Prefix + wire.OpLogin:
+					_, _ = w.Write([]byte(`{"token":"t"}`))
+				case wire.Prefix + wire.OpFindVM:
+					_, _ = w.Write([]byte(`{"found":true,"vm":{"native_id":"vm-1","uuid":"id","power":"running"}}`))
+				default:
+					answer(w)
+				}
+			}))
+			t.Cleanup(srv.Close)
+			p, err := open(providers.Config{InstallationID: "i", URL: srv.URL})
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, p.Close()) })
+			stream, err := p.OpenConsole(t.Context(), providers.Target{VMID: "id"}, models.ConsoleVNC)
+			require.True(t, providers.CodeOf(err).Retryable(), "%v", err)
+			require.Nil(t, stream)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
@@ -26,7 +27,8 @@ func (p *Provider) FindVM(ctx context.Context, vmID string) (providers.VM, error
 	return out, nil
 }
 
-// Leftovers implements providers.Machines. A VM's disks live and go with it.
+// Leftovers implements providers.Machines. A VM's disks and snapshots live and
+// go with it.
 func (p *Provider) Leftovers(ctx context.Context, vmID string) ([]providers.Object, error) {
 	vm, err := p.find(ctx, "Leftovers", vmID)
 	if err != nil {
@@ -38,6 +40,17 @@ func (p *Provider) Leftovers(ctx context.Context, vmID string) ([]providers.Obje
 	out := []providers.Object{{Type: "vm", Ref: vm.NativeID}}
 	for _, disk := range vm.Disks {
 		out = append(out, providers.Object{Type: "disk", Ref: disk})
+	}
+	for _, disk := range vm.DataDisks {
+		out = append(out, providers.Object{Type: "disk", Ref: disk.Name})
+	}
+	if vm.Aside != nil {
+		for _, disk := range vm.Aside.Disks {
+			out = append(out, providers.Object{Type: "disk set aside", Ref: disk})
+		}
+	}
+	for _, snapshot := range vm.Snapshots {
+		out = append(out, providers.Object{Type: "snapshot", Ref: snapshot})
 	}
 	return out, nil
 }
@@ -84,7 +97,11 @@ func toVM(op, vmID string, vm *wire.VM) (providers.VM, *providers.Error) {
 		VMID: vmID, Ref: providers.VMRef(vm.NativeID), Name: vm.Name, Node: vm.Node, Power: power, Incomplete: incomplete(vm),
 		VCPUs: vm.VCPUs, MemoryMiB: vm.MemoryMiB, DiskGiB: vm.DiskGiB,
 	}
+	for _, d := range vm.DataDisks {
+		out.DataDisks = append(out.DataDisks, providers.DataDisk{ID: d.ID, SizeGiB: d.SizeGiB, Attached: d.Attached})
+	}
 	for _, n := range vm.NICs {
+		out.MACs = append(out.MACs, strings.ToLower(n.MAC))
 		if n.IP != "" {
 			out.Addresses = append(out.Addresses, models.Address{MAC: n.MAC, IP: n.IP})
 		}

@@ -2,7 +2,9 @@ package sim_test
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,9 +84,71 @@ func (p *peer) harness() providertest.Harness {
 		Open:         func(_ context.Context, t *testing.T) providers.Provider { t.Helper(); return p.open(t) },
 		Request:      func(*testing.T) providers.CreateVMRequest { return request() },
 		Foreign:      p.foreign,
-		Capabilities: []models.Capability{models.CapCloudInit},
+		Capabilities: everything(),
 		PollEvery:    time.Millisecond,
+		Disks:        p,
+		Boots:        p,
+		Serial:       providertest.Dialogue{Type: "echo mellon | boot\r", Answer: "\nmellon | boot\r"},
+		LoseAnswer:   p.loseAnswer,
 	}
+}
+
+// everything is what a simulated hypervisor can do from the start.
+func everything() []models.Capability {
+	return slices.DeleteFunc(models.Capabilities(), func(c models.Capability) bool {
+		return c == models.CapConsoleRDP || c == models.CapGPUPassthrough
+	})
+}
+
+// WriteDisk implements providertest.DiskProbe.
+func (p *peer) WriteDisk(ctx context.Context, t *testing.T, vmID, diskID, text string) {
+	t.Helper()
+	set := simhv.VMChange{RootData: &text}
+	if diskID != "" {
+		set = simhv.VMChange{DiskData: map[string]string{diskID: text}}
+	}
+	_, err := p.PatchVM(ctx, p.one(t, vmID).NativeID, set)
+	require.NoError(t, err)
+}
+
+// ReadDisk implements providertest.DiskProbe.
+func (p *peer) ReadDisk(_ context.Context, t *testing.T, vmID, diskID string) string {
+	t.Helper()
+	vm := p.one(t, vmID)
+	if diskID == "" {
+		return vm.RootData
+	}
+	i := slices.IndexFunc(vm.DataDisks, func(d simhv.Disk) bool { return d.ID == diskID })
+	require.GreaterOrEqual(t, i, 0, "the VM has no disk %s", diskID)
+	return vm.DataDisks[i].Data
+}
+
+// Boot implements providertest.BootProbe.
+func (p *peer) Boot(_ context.Context, t *testing.T, vmID string) string {
+	t.Helper()
+	vm := p.one(t, vmID)
+	require.Equal(t, "running", vm.Power)
+	require.NotNil(t, vm.UptimeSince)
+	return fmt.Sprintf("%d since %v", vm.Boot, *vm.UptimeSince)
+}
+
+// loseAnswer loses the answer to the operation that a method calls.
+func (p *peer) loseAnswer(ctx context.Context, t *testing.T, method string) {
+	t.Helper()
+	op := map[string]string{
+		"SuspendVM": "suspend_vm", "ResizeVM": "resize_vm", "RebuildVM": "rebuild_vm", "CloneVM": "clone_vm",
+		"CreateSnapshot": "snapshot_create", "MigrateVM": "migrate_vm", "AttachDisk": "attach_disk", "AttachNIC": "attach_nic",
+	}[method]
+	require.NoError(t, p.SetFaults(ctx, simhv.Fault{Op: op, Kind: simhv.FaultErrorAfter}))
+	t.Cleanup(func() { require.NoError(t, p.ClearFaults(context.WithoutCancel(ctx))) })
+}
+
+// one is the VM of ours for a VM ID.
+func (p *peer) one(t *testing.T, vmID string) simhv.VM {
+	t.Helper()
+	all := p.of(t, vmID)
+	require.Len(t, all, 1)
+	return all[0]
 }
 
 // foreign makes a VM of another installation with our VM ID as its UUID.

@@ -19,7 +19,7 @@ func (p *Provider) Info(ctx context.Context) (providers.Info, error) {
 	if out.Product != "simhv" {
 		return providers.Info{}, misunderstood("Info", errors.New("the product is not simhv"))
 	}
-	return providers.Info{Kind: Kind, Version: out.Version, Capabilities: capabilities()}, nil
+	return providers.Info{Kind: Kind, Version: out.Version, Capabilities: capabilities(out.Capabilities)}, nil
 }
 
 // ListNodes implements providers.Inventory.

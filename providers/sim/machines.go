@@ -9,8 +9,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
 )
 
-// CreateVM implements providers.Machines. It finds first; makes the VM where
-// there is none; and where the answer was lost, finds again before it says so.
+// CreateVM implements providers.Machines.
 func (p *Provider) CreateVM(ctx context.Context, req providers.CreateVMRequest) (providers.VMRef, providers.TaskRef, error) {
 	const op = "CreateVM"
 	if err := p.usable(ctx, op); err != nil {
@@ -19,6 +18,14 @@ func (p *Provider) CreateVM(ctx context.Context, req providers.CreateVMRequest) 
 	if err := validate(op, req); err != nil {
 		return "", "", err
 	}
+	return p.makeVM(ctx, op, wire.OpCreateVM, req, p.createRequest(req))
+}
+
+// makeVM makes req's VM by an operation, unless it is there. It finds first, and
+// where the answer was lost, finds again before it says so.
+func (p *Provider) makeVM(
+	ctx context.Context, op, operation string, req providers.CreateVMRequest, request any,
+) (providers.VMRef, providers.TaskRef, error) {
 	vm, err := p.find(ctx, op, req.VMID)
 	if err != nil {
 		return "", "", err
@@ -30,7 +37,7 @@ func (p *Provider) CreateVM(ctx context.Context, req providers.CreateVMRequest) 
 	}
 	if vm == nil {
 		var out wire.WorkResponse
-		err := p.call(ctx, op, wire.OpCreateVM, p.createRequest(req), &out)
+		err := p.call(ctx, op, operation, request, &out)
 		if err == nil && out.NativeID != "" {
 			return providers.VMRef(out.NativeID), providers.TaskRef(out.Task), nil
 		}
@@ -48,7 +55,7 @@ func (p *Provider) CreateVM(ctx context.Context, req providers.CreateVMRequest) 
 // that is being deleted is neither, whatever is still there of it.
 func settled(vm *wire.VM) bool {
 	switch vm.TaskOp {
-	case wire.OpCreateVM:
+	case wire.OpCreateVM, wire.OpCloneVM:
 		return true
 	case wire.OpDeleteVM:
 		return false
@@ -57,7 +64,7 @@ func settled(vm *wire.VM) bool {
 }
 
 func createTask(vm *wire.VM) providers.TaskRef {
-	if vm.TaskOp != wire.OpCreateVM {
+	if vm.TaskOp != wire.OpCreateVM && vm.TaskOp != wire.OpCloneVM {
 		return ""
 	}
 	return providers.TaskRef(vm.Task)
@@ -71,8 +78,8 @@ func (p *Provider) clear(ctx context.Context, op, vmID string, vm *wire.VM) (*wi
 	if vm.TaskOp == wire.OpDeleteVM {
 		return nil, fail(op, providers.Aborted, nil, "the VM is being removed")
 	}
-	if vm.Power != wire.PowerStopped {
-		return nil, fail(op, providers.FailedPrecondition, nil, "the VM is incomplete, and not stopped")
+	if vm.Power != wire.PowerStopped || vm.Aside != nil {
+		return nil, fail(op, providers.FailedPrecondition, nil, "the VM is incomplete, and more than a create left of it")
 	}
 	unchanged := expect(vm)
 	unchanged.Revision = vm.Revision
@@ -106,12 +113,18 @@ func (p *Provider) madeAfterAll(ctx context.Context, op, vmID string, why *provi
 }
 
 func validate(op string, req providers.CreateVMRequest) *providers.Error {
+	if req.VMID != "" && req.Image.Ref == "" {
+		return fail(op, providers.InvalidArgument, nil, "the image is required")
+	}
+	return validateShape(op, req)
+}
+
+// validateShape checks all of a request but its image.
+func validateShape(op string, req providers.CreateVMRequest) *providers.Error {
 	bad := func(message string) *providers.Error { return fail(op, providers.InvalidArgument, nil, message) }
 	switch {
 	case req.VMID == "":
 		return bad("the VM ID is required")
-	case req.Image.Ref == "":
-		return bad("the image is required")
 	case req.Node == "":
 		return bad("a place for the VM is required")
 	case req.VCPUs < 1 || req.MemoryMiB < 1 || req.DiskGiB < 1:
@@ -128,48 +141,28 @@ func validate(op string, req providers.CreateVMRequest) *providers.Error {
 func (p *Provider) createRequest(req providers.CreateVMRequest) wire.CreateVMRequest {
 	out := wire.CreateVMRequest{
 		UUID: req.VMID, Mark: p.mark(req.VMID), Name: req.Name, Node: req.Node, VCPUs: req.VCPUs, MemoryMiB: req.MemoryMiB,
-		DiskGiB: req.DiskGiB, Image: req.Image.Ref,
-		CloudInit: wire.CloudInit{Hostname: req.CloudInit.Hostname, UserData: req.CloudInit.UserData, SSHKeys: req.CloudInit.SSHKeys},
+		DiskGiB: req.DiskGiB, Image: req.Image.Ref, CloudInit: cloudInit(req.CloudInit),
 	}
 	for _, n := range req.NICs {
-		out.NICs = append(out.NICs, wire.NIC{
-			Network: n.Network.Ref, MAC: n.MAC, IP: n.IPAddress, PrefixLength: n.PrefixLength, Gateway: n.Gateway, DNSServers: n.DNSServers,
-		})
+		out.NICs = append(out.NICs, wireNIC(n))
 	}
 	return out
+}
+
+func cloudInit(c providers.CloudInit) wire.CloudInit {
+	return wire.CloudInit{Hostname: c.Hostname, UserData: c.UserData, SSHKeys: c.SSHKeys}
+}
+
+func wireNIC(n providers.NIC) wire.NIC {
+	return wire.NIC{
+		Network: n.Network.Ref, MAC: n.MAC, IP: n.IPAddress, PrefixLength: n.PrefixLength, Gateway: n.Gateway, DNSServers: n.DNSServers,
+	}
 }
 
 // expect names a VM as it was found, so that the hypervisor refuses to act on
 // another one.
 func expect(vm *wire.VM) wire.Expect {
 	return wire.Expect{NativeID: vm.NativeID, UUID: vm.UUID, Mark: vm.Mark}
-}
-
-// act finds the VM and lets the hypervisor do something to it. A VM that was
-// re-identified between the two is found once more.
-func (p *Provider) act(ctx context.Context, op, operation, vmID string, request func(wire.Expect) any) (providers.TaskRef, *providers.Error) {
-	const tries = 2
-	for range tries {
-		vm, err := p.find(ctx, op, vmID)
-		if err != nil {
-			return "", err
-		}
-		if vm == nil {
-			return "", notFound(op)
-		}
-		var out wire.WorkResponse
-		err = p.call(ctx, op, operation, request(expect(vm)), &out)
-		switch {
-		case err != nil && err.Code == providers.NotFound:
-			continue
-		case err != nil:
-			return "", err
-		case out.NativeID == "":
-			return "", misunderstood(op, errors.New("it does not name the VM"))
-		}
-		return providers.TaskRef(out.Task), nil
-	}
-	return "", fail(op, providers.Aborted, nil, "the VM is being changed by others")
 }
 
 // DeleteVM implements providers.Machines.

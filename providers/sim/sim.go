@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -59,7 +60,18 @@ type Provider struct {
 	closed         atomic.Bool
 }
 
-var _ providers.Provider = (*Provider)(nil)
+var (
+	_ providers.Provider     = (*Provider)(nil)
+	_ providers.Suspender    = (*Provider)(nil)
+	_ providers.Resizer      = (*Provider)(nil)
+	_ providers.Rebuilder    = (*Provider)(nil)
+	_ providers.Cloner       = (*Provider)(nil)
+	_ providers.Snapshotter  = (*Provider)(nil)
+	_ providers.Migrator     = (*Provider)(nil)
+	_ providers.DiskAttacher = (*Provider)(nil)
+	_ providers.NICAttacher  = (*Provider)(nil)
+	_ providers.Consoler     = (*Provider)(nil)
+)
 
 func open(cfg providers.Config) (*Provider, error) {
 	base, err := baseURL(cfg.URL)
@@ -120,10 +132,10 @@ func printable(s string) string {
 	}, s)
 }
 
-// capabilities are what the adapter implements: nothing is withdrawn, as every
-// simulated hypervisor can do the same.
-func capabilities() []models.Capability {
-	return []models.Capability{models.CapCloudInit}
+// capabilities are those of the contract that the hypervisor names: the adapter
+// implements whatever a simulated hypervisor can do.
+func capabilities(named []string) []models.Capability {
+	return slices.DeleteFunc(models.Capabilities(), func(c models.Capability) bool { return !slices.Contains(named, string(c)) })
 }
 
 // Close gives back the connections.

@@ -1,9 +1,11 @@
 package sim_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers/providertest"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
@@ -20,4 +22,45 @@ func TestConformanceWithTasksAtWork(t *testing.T) {
 // TestConformanceOnAStateFile is the contract where every change is written down.
 func TestConformanceOnAStateFile(t *testing.T) {
 	providertest.Run(t, start(t, simhv.Options{StateFile: t.TempDir() + "/state", TaskDelay: time.Millisecond}).harness())
+}
+
+// TestConformanceOfLesserHypervisors is the contract where capabilities are
+// withdrawn: what is not listed says so.
+func TestConformanceOfLesserHypervisors(t *testing.T) {
+	core := []models.Capability{models.CapCloudInit}
+	for name, tc := range map[string]struct {
+		set  simhv.Capabilities
+		want []models.Capability
+	}{
+		"no option": {simhv.Capabilities{Withdraw: withdrawn(core)}, core},
+		"RDP only": {
+			simhv.Capabilities{Withdraw: withdrawn([]models.Capability{models.CapCloudInit, models.CapConsoleRDP, models.CapSuspend}), RDPOnly: true},
+			[]models.Capability{models.CapCloudInit, models.CapConsoleRDP, models.CapSuspend},
+		},
+		"cold": {
+			simhv.Capabilities{Withdraw: []string{"hot_resize", "snapshot_memory", "snapshot_live", "live_migration", "console_serial"}},
+			slices.DeleteFunc(everything(), func(c models.Capability) bool {
+				return slices.Contains([]models.Capability{
+					models.CapHotResize, models.CapSnapshotMemory, models.CapSnapshotLive, models.CapLiveMigration, models.CapConsoleSerial,
+				}, c)
+			}),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := start(t, simhv.Options{Capabilities: tc.set}).harness()
+			h.Capabilities = tc.want
+			providertest.Run(t, h)
+		})
+	}
+}
+
+// withdrawn names all capabilities but these.
+func withdrawn(but []models.Capability) []string {
+	var out []string
+	for _, c := range models.Capabilities() {
+		if !slices.Contains(but, c) && c != models.CapGPUPassthrough {
+			out = append(out, string(c))
+		}
+	}
+	return out
 }

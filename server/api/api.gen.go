@@ -644,6 +644,30 @@ func (e StopVMRequestMode) Valid() bool {
 	}
 }
 
+// Defines values for VMNetworkStatus.
+const (
+	VMNetworkStatusATTACHED  VMNetworkStatus = "ATTACHED"
+	VMNetworkStatusATTACHING VMNetworkStatus = "ATTACHING"
+	VMNetworkStatusDETACHING VMNetworkStatus = "DETACHING"
+	VMNetworkStatusERROR     VMNetworkStatus = "ERROR"
+)
+
+// Valid indicates whether the value is a known member of the VMNetworkStatus enum.
+func (e VMNetworkStatus) Valid() bool {
+	switch e {
+	case VMNetworkStatusATTACHED:
+		return true
+	case VMNetworkStatusATTACHING:
+		return true
+	case VMNetworkStatusDETACHING:
+		return true
+	case VMNetworkStatusERROR:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for VMStatus.
 const (
 	VMStatusACTIVE   VMStatus = "ACTIVE"
@@ -1906,6 +1930,15 @@ type JobError struct {
 	Message string `json:"message"`
 }
 
+// JobLeftover defines model for JobLeftover.
+type JobLeftover struct {
+	// Ref The hypervisor's own name of it.
+	Ref string `json:"ref"`
+
+	// Type Example: vm
+	Type string `json:"type"`
+}
+
 // JobList defines model for JobList.
 type JobList struct {
 	Items         []Job  `json:"items"`
@@ -1922,9 +1955,6 @@ type JobProgress struct {
 
 // JobResidue defines model for JobResidue.
 type JobResidue struct {
-	// Ref The hypervisor's own name of it; for operators only.
-	Ref *string `json:"ref,omitempty"`
-
 	// Step The step that was not undone.
 	Step *string `json:"step,omitempty"`
 
@@ -2182,12 +2212,18 @@ type OpsJob struct {
 	FinishedAt   *time.Time        `json:"finished_at,omitempty"`
 	ID           string            `json:"id"`
 
+	// Leftovers The residue that has a name on the hypervisor.
+	Leftovers *[]JobLeftover `json:"leftovers,omitempty"`
+
 	// PreemptsJobID The job that this one cancelled.
 	PreemptsJobID *string     `json:"preempts_job_id,omitempty"`
 	Progress      JobProgress `json:"progress"`
 	ProjectID     string      `json:"project_id"`
-	RequestID     string      `json:"request_id"`
-	RequestedBy   string      `json:"requested_by"`
+
+	// Reason Why an operator asked for the job.
+	Reason      *string `json:"reason,omitempty"`
+	RequestID   string  `json:"request_id"`
+	RequestedBy string  `json:"requested_by"`
 
 	// Residue What may be left of the job on the hypervisor or in the records.
 	Residue  *[]JobResidue `json:"residue,omitempty"`
@@ -2646,10 +2682,11 @@ type StatusState string
 
 // StepCompensation The undoing of a step; a read at verified_at has proved it.
 type StepCompensation struct {
-	Attempt    int               `json:"attempt"`
-	Error      *JobError         `json:"error,omitempty"`
-	State      CompensationState `json:"state"`
-	VerifiedAt *time.Time        `json:"verified_at,omitempty"`
+	Attempt     int               `json:"attempt"`
+	Error       *JobError         `json:"error,omitempty"`
+	NextRetryAt *time.Time        `json:"next_retry_at,omitempty"`
+	State       CompensationState `json:"state"`
+	VerifiedAt  *time.Time        `json:"verified_at,omitempty"`
 }
 
 // StepState defines model for StepState.
@@ -2779,7 +2816,7 @@ type UpdateZoneRequest struct {
 	Name        *Name        `json:"name,omitempty"`
 }
 
-// VM Example: {"addresses":[{"ip":"10.20.0.17","mac":"52:54:00:3a:1f:c2"}],"capabilities":["supports_cloud_init"],"conditions":[],"created_at":"2026-03-02T08:30:00Z","current_job_id":"","delete_protection":true,"description":"The shop's first front end","desired_power_state":"RUNNING","disk_gib":20,"flavor_id":"small","generation":1,"id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6","image_id":"ubuntu-24-04","memory_mib":2048,"metadata":{"owner":"team-shop"},"name":"web-1","networks":[{"id":"5254003a1fc2","ip_address":"10.20.0.17","mac":"52:54:00:3a:1f:c2","network_id":"front"}],"observed_at":"2026-03-02T08:30:12Z","observed_generation":1,"placement":{"zone":"eu-1"},"power_state":"RUNNING","project_id":"shop","ssh_keys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"],"status":"ACTIVE","status_reason":"","tags":{"env":"production"},"updated_at":"2026-03-02T08:30:12Z","vcpus":2}
+// VM Example: {"addresses":[{"ip":"10.20.0.17","mac":"52:54:00:3a:1f:c2"}],"capabilities":["supports_cloud_init"],"conditions":[],"created_at":"2026-03-02T08:30:00Z","current_job_id":"","delete_protection":true,"description":"The shop's first front end","desired_power_state":"RUNNING","disk_gib":20,"flavor_id":"small","generation":1,"id":"0198f3a2-6c1e-7b34-9d53-2f0c8e4a71b6","image_id":"ubuntu-24-04","memory_mib":2048,"metadata":{"owner":"team-shop"},"name":"web-1","networks":[{"id":"5254003a1fc2","ip_address":"10.20.0.17","mac":"52:54:00:3a:1f:c2","network_id":"front","status":"ATTACHED"}],"observed_at":"2026-03-02T08:30:12Z","observed_generation":1,"placement":{"zone":"eu-1"},"power_state":"RUNNING","project_id":"shop","ssh_keys":["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3tTb0Yk2pJZ8V0rQmC4nVqfQkD7h9wL1xS5uGzB6aP ada@example.org"],"status":"ACTIVE","status_reason":"","tags":{"env":"production"},"updated_at":"2026-03-02T08:30:12Z","vcpus":2}
 type VM struct {
 	Addresses    []Address    `json:"addresses"`
 	Capabilities []Capability `json:"capabilities"`
@@ -2836,10 +2873,14 @@ type VMNetwork struct {
 	ID string `json:"id"`
 
 	// IPAddress The address that is allocated to the interface.
-	IPAddress *string `json:"ip_address,omitempty"`
-	Mac       string  `json:"mac"`
-	NetworkID string  `json:"network_id"`
+	IPAddress *string         `json:"ip_address,omitempty"`
+	Mac       string          `json:"mac"`
+	NetworkID string          `json:"network_id"`
+	Status    VMNetworkStatus `json:"status"`
 }
+
+// VMNetworkStatus defines model for VMNetwork.Status.
+type VMNetworkStatus string
 
 // VMStatus defines model for VMStatus.
 type VMStatus string

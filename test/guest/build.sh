@@ -4,7 +4,18 @@
 # for an address by DHCP, obeys the ACPI power button and reports on ttyS0:
 #
 #   GUEST-BOOT cpus N mem N        GUEST-CLOUD instance ID host NAME
-#   GUEST-NET eth0 ADDRESS         GUEST-READY host NAME
+#   GUEST-DISKS NAME:MIB:SERIAL... GUEST-NET eth0 ADDRESS
+#   GUEST-READY host NAME
+#
+# Once ready it answers the lines it reads on ttyS0 (and typed on the screen), each
+# of these by one line "GUEST-SAYS COMMAND ...":
+#
+#   uptime   seconds since boot        nproc   CPUs         mem     MiB
+#   id       instance ID, host name    nics    NAME=MAC...  disks   NAME:MIB:SERIAL...
+#   write [@SERIAL] TEXT   puts TEXT on the root disk, or on the disk of that serial
+#   read [@SERIAL]         says what write put there, read from the disk itself
+#
+# Any other line is run by sh. The same sources make the same image, byte for byte.
 #
 # Usage: build.sh OUT.qcow2
 # Needs (Debian 12, after `apt-get update`): busybox-static syslinux syslinux-common
@@ -56,7 +67,7 @@ vmlinuz=$(ls "$work"/kernel/boot/vmlinuz-*)
 root=$work/root
 mkdir -p "$root/bin" "$root/modules" "$root/proc" "$root/sys" "$root/dev" "$root/mnt" "$root/tmp" "$root/etc/acpi/PWRF"
 cp "$busybox" "$root/bin/busybox"
-for applet in sh mount umount insmod sleep cat echo grep sed head hostname ip udhcpc acpid poweroff reboot sync awk ls tr cut mknod; do
+for applet in sh mount umount insmod sleep cat echo grep sed head hostname ip udhcpc acpid poweroff reboot sync awk ls tr cut mknod dd nproc; do
 	ln -s busybox "$root/bin/$applet"
 done
 
@@ -92,6 +103,57 @@ esac
 exit 0
 EOS
 
+cat >"$root/bin/answer" <<'EOS'
+#!/bin/sh
+export PATH=/bin
+# Half a MiB into the disk: between the partition table and the first partition.
+place="bs=512 count=1"
+offset=1024
+say() { echo "GUEST-SAYS $*"; }
+disks() {
+	for path in /sys/block/vd*; do
+		[ -e "$path" ] || continue
+		printf ' %s:%s:%s' "${path##*/}" $(($(cat "$path/size") / 2048)) "$(cat "$path/serial")"
+	done
+}
+disk() {
+	case $1 in
+	@*) for path in /sys/block/vd*; do [ "$(cat "$path/serial")" = "${1#@}" ] && echo "/dev/${path##*/}"; done ;;
+	*) echo /dev/vda ;;
+	esac
+}
+answer() {
+	dev=$(disk "$2")
+	case $1 in
+	"") ;;
+	uptime) say uptime "$(cut -d' ' -f1 /proc/uptime)" ;;
+	nproc) say nproc "$(nproc)" ;;
+	mem) say mem "$(awk '/MemTotal/ {print int($2/1024)}' /proc/meminfo)" ;;
+	id) say id "$(cat /tmp/instance) $(hostname)" ;;
+	nics) say nics$(for path in /sys/class/net/e*; do [ -e "$path" ] && printf ' %s=%s' "${path##*/}" "$(cat "$path/address")"; done) ;;
+	disks) say "disks$(disks)" ;;
+	write)
+		shift
+		case $1 in @*) shift ;; esac
+		if [ -b "$dev" ] && { printf '%s' "$*"; dd if=/dev/zero bs=512 count=1 2>/dev/null; } |
+			dd of="$dev" $place seek=$offset iflag=fullblock conv=notrunc,fsync 2>/dev/null; then say write ok; else say write failed; fi
+		;;
+	read)
+		echo 1 >/proc/sys/vm/drop_caches
+		if [ -b "$dev" ]; then say read "$(dd if="$dev" $place skip=$offset 2>/dev/null | tr -d '\000')"; else say read failed; fi
+		;;
+	*) sh -c "$line" ;;
+	esac
+}
+if [ "$1" = disks ]; then disks; exit; fi
+while IFS= read -r line; do
+	set -f
+	set -- $line
+	set +f
+	answer "$@"
+done
+EOS
+
 cat >"$root/init" <<'EOS'
 #!/bin/sh
 export PATH=/bin
@@ -106,12 +168,14 @@ say "GUEST-BOOT cpus $(grep -c ^processor /proc/cpuinfo) mem $(awk '/MemTotal/ {
 tries=0
 while [ ! -b /dev/sr0 ] && [ $tries -lt 20 ]; do sleep 0.2; tries=$((tries + 1)); done
 host=unconfigured
+echo none >/tmp/instance
 for dev in /dev/sr0 /dev/sr1; do
 	[ -b $dev ] && mount -t iso9660 -o ro $dev /mnt 2>/dev/null || continue
 	if [ -f /mnt/meta-data ]; then
 		host=$(sed -n 's/^local-hostname: *//p' /mnt/meta-data | tr -d "\"'" | head -n 1)
 		id=$(sed -n 's/^instance-id: *//p' /mnt/meta-data | tr -d "\"'" | head -n 1)
 		hostname "$host"
+		echo "$id" >/tmp/instance
 		say "GUEST-CLOUD instance $id host $host"
 		sed 's/^/GUEST-USERDATA /' /mnt/user-data 2>/dev/null | head -n 20 >/dev/ttyS0
 		# The first address of each interface that has one: "MAC ADDRESS/LENGTH".
@@ -122,6 +186,7 @@ for dev in /dev/sr0 /dev/sr1; do
 	break
 done
 
+say "GUEST-DISKS$(answer disks)"
 acpid -l /tmp/acpid.log
 ip link set lo up
 for path in /sys/class/net/e*; do
@@ -135,10 +200,14 @@ for path in /sys/class/net/e*; do
 	udhcpc -q -n -t 5 -T 2 -i "${path##*/}" -s /etc/dhcp.sh -x "hostname:$host" >/dev/null 2>&1 || say "GUEST-NET ${path##*/} none"
 done
 say "GUEST-READY host $(hostname)"
-while :; do sh </dev/ttyS0 >/dev/ttyS0 2>&1; sleep 1; done
+while :; do answer </dev/tty1 >/dev/tty1 2>&1; sleep 1; done &
+while :; do answer </dev/ttyS0 >/dev/ttyS0 2>&1; sleep 1; done
 EOS
-chmod +x "$root/init" "$root/etc/dhcp.sh" "$root/etc/acpi/PWRF/00000080"
-(cd "$root" && find . -print0 | LC_ALL=C sort -z | cpio --null --quiet -o -H newc | gzip -9) >"$work/initrd.gz"
+chmod +x "$root/init" "$root/bin/answer" "$root/etc/dhcp.sh" "$root/etc/acpi/PWRF/00000080"
+# Nothing of the moment enters the image.
+export SOURCE_DATE_EPOCH=946684800 TZ=UTC
+find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+(cd "$root" && find . -print0 | LC_ALL=C sort -z | cpio --null --quiet --reproducible --owner=+0:+0 -o -H newc | gzip -9n) >"$work/initrd.gz"
 
 cat >"$work/syslinux.cfg" <<'EOS'
 SERIAL 0 115200
@@ -153,8 +222,8 @@ EOS
 
 disk=$work/disk.raw
 truncate -s 64M "$disk"
-printf 'label: dos\nstart=2048, type=c, bootable\n' | sfdisk --quiet "$disk"
-mkfs.fat -F 32 --offset 2048 "$disk" 64512 >/dev/null
+printf 'label: dos\nlabel-id: 0x48435031\nstart=2048, type=c, bootable\n' | sfdisk --quiet "$disk"
+mkfs.fat --invariant -F 32 --offset 2048 "$disk" 64512 >/dev/null
 export MTOOLS_SKIP_CHECK=1
 mcopy -i "$disk@@1M" "$vmlinuz" ::vmlinuz
 mcopy -i "$disk@@1M" "$work/initrd.gz" ::initrd.gz

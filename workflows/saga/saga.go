@@ -2,6 +2,7 @@
 package saga
 
 import (
+	"errors"
 	"strings"
 
 	"go.temporal.io/sdk/temporal"
@@ -15,6 +16,20 @@ const CompensationIncomplete = "COMPENSATION_INCOMPLETE"
 // SignalAbandon is the signal that makes a workflow give up its compensations.
 // It bears no payload.
 const SignalAbandon = "abandon"
+
+// GivenUp is the error of a workflow that an operator abandoned while it was not
+// known what the step at hand had done. Unwind undoes nothing after it.
+type GivenUp struct {
+	// Step is the one whose outcome is not known.
+	Step string
+	// Standing are the steps that have an undo, last first; Unwind sets it.
+	Standing []string
+	// Err is how the step failed.
+	Err error
+}
+
+func (e *GivenUp) Error() string { return "given up: the outcome of " + e.Step + " is not known" }
+func (e *GivenUp) Unwrap() error { return e.Err }
 
 type compensation struct {
 	step string
@@ -40,10 +55,15 @@ func (s *Saga) Defer(step string, run func(workflow.Context) error) {
 // node, a name) may still be in use by what could not be undone, so giving it
 // back would be a lie. The error then is of type CompensationIncomplete, names
 // the steps that still stand, and wraps err. SignalAbandon makes the compensation
-// at hand fail: it is cancelled, and not tried again.
+// at hand fail: it is cancelled, and not tried again. Nothing is undone after
+// GivenUp, which is returned with the steps that stand.
 func (s *Saga) Unwind(ctx workflow.Context, err error) error {
 	if err == nil {
 		return nil
+	}
+	var given *GivenUp
+	if errors.As(err, &given) {
+		return &GivenUp{Step: given.Step, Standing: s.standing(len(s.stack) - 1), Err: given.Err}
 	}
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()

@@ -2,6 +2,7 @@ package workflowtest
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"go.temporal.io/sdk/activity"
@@ -39,6 +40,8 @@ type faults struct {
 	at     int // which step, counted from 0; -1 for none
 	deaf   bool
 	cancel func()
+	// forward are the steps that hear no cancellation.
+	forward []string
 
 	mu    sync.Mutex
 	seen  []string // steps begun, up to and with the fault
@@ -98,7 +101,7 @@ func (f *faults) fault(step string) error {
 	switch {
 	case f.kind.cancels():
 		f.cancel()
-		if f.kind.before() && step != LastStep && !f.deaf {
+		if f.kind.before() && step != LastStep && !f.deaf && !slices.Contains(f.forward, step) {
 			return temporal.NewCanceledError()
 		}
 		return nil

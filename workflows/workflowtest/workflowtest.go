@@ -7,6 +7,7 @@ package workflowtest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,6 +32,9 @@ type Case struct {
 	Steps []string
 	// Deaf says that the workflow ignores a cancellation.
 	Deaf bool
+	// Forward names the steps from which the workflow does not turn back: it goes
+	// on to success in spite of a failure or a cancellation there.
+	Forward []string
 	// CheckDone looks at the world after success, CheckUnwound after a failure
 	// or, with cancelled set, after a cancellation.
 	CheckDone    func(t *testing.T)
@@ -80,7 +84,7 @@ func check(t *testing.T, c Case, k kind, at int, step string) string {
 	if !f.hit {
 		t.Fatalf("the fault at %s did not fire", step)
 	}
-	survives := k.transient() || step == LastStep || k.cancels() && c.Deaf
+	survives := k.transient() || step == LastStep || k.cancels() && c.Deaf || slices.Contains(c.Forward, step)
 	switch {
 	case survives && err != nil:
 		t.Fatalf("the workflow failed: %v", err)
@@ -100,7 +104,7 @@ func (f *faults) run(c Case) error {
 	env := s.NewTestWorkflowEnvironment()
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: c.JobID, TaskQueue: "control"})
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{Backoff(), f}})
-	f.cancel, f.deaf = env.CancelWorkflow, c.Deaf
+	f.cancel, f.deaf, f.forward = env.CancelWorkflow, c.Deaf, c.Forward
 	c.Register(env)
 	env.ExecuteWorkflow(c.Workflow, c.Input)
 	return env.GetWorkflowError()

@@ -37,7 +37,9 @@ func vmResource() output.Resource {
 
 func (a *App) vmCommand() *cobra.Command {
 	return group("vm", "Virtual machines",
-		a.vmCreate(), a.vmList(), a.vmGet(), a.vmUpdate(), a.vmStart(), a.vmStop(), a.vmReboot(), a.vmDelete(), a.vmJobs(),
+		a.vmCreate(), a.vmList(), a.vmGet(), a.vmUpdate(), a.vmStart(), a.vmStop(), a.vmReboot(),
+		a.vmSuspend(), a.vmResume(), a.vmReset(), a.vmResize(), a.vmRebuild(), a.vmRetry(), a.vmDelete(), a.vmJobs(),
+		a.vmClone(), a.vmSnapshotCommand(), a.vmDiskCommand(), a.vmNICCommand(),
 		a.vmConsole(), a.vmSessions(), a.vmCloseSession())
 }
 

@@ -202,6 +202,25 @@ func (e *Env) SaveNodes(tb testing.TB, state models.NodeState, names ...string) 
 	require.NoError(tb, e.SaveInventory(tb.Context(), Provider, report))
 }
 
+// Offer makes the provider offer capabilities beside cloud-init.
+func (e *Env) Offer(tb testing.TB, more ...models.Capability) {
+	tb.Helper()
+	report := models.InventoryReport{Version: "1.0", Capabilities: append([]models.Capability{models.CapCloudInit}, more...)}
+	for _, name := range []string{"n1", "n2"} {
+		report.Nodes = append(report.Nodes, models.NodeReport{Cluster: Cluster, Name: name, State: models.NodeUp, VCPUs: NodeVCPUs, MemoryMiB: NodeMemory})
+	}
+	require.NoError(tb, e.SaveInventory(tb.Context(), Provider, report))
+}
+
+// StoppedVM is ActiveVM, settled as stopped.
+func (e *Env) StoppedVM(tb testing.TB, name string) models.VM {
+	tb.Helper()
+	vm := e.ActiveVM(tb, name)
+	require.NoError(tb, e.DB.WithContext(tb.Context()).Model(&models.VM{}).Where("id = ?", vm.ID).
+		Update("power_state", models.PowerStopped).Error)
+	return e.VM(tb, vm.ID)
+}
+
 // CreateRequest is a VM that Seed's catalog can serve.
 func CreateRequest(name string) store.CreateVM {
 	return store.CreateVM{

@@ -13,7 +13,11 @@ import (
 	"github.com/google/uuid"
 )
 
-type ports struct{ tcp, tls int }
+// ports are the TCP ports of a server. migration and display begin ranges.
+type ports struct{ tcp, tls, migration, display int }
+
+// portRange is the length of a range of ports.
+const portRange = 32
 
 // binds maps the server's own directories to those of libvirt that it puts them
 // over. What libvirt learnt of QEMU is shared by all runs, as it takes 8 s.
@@ -51,7 +55,11 @@ func (s *Server) configure() error {
 			return err
 		}
 	}
-	for _, dir := range []string{"sock", "pool", "serial", "pki"} {
+	own := []string{"sock", "pki"}
+	if s.first == nil {
+		own = append(own, "pool", "serial")
+	}
+	for _, dir := range own {
 		if err := os.Mkdir(filepath.Join(s.dir, dir), 0o755); err != nil { //nolint:gosec // as above
 			return err
 		}
@@ -63,7 +71,9 @@ func (s *Server) configure() error {
 	if err := s.writeCertificates(); err != nil {
 		return err
 	}
-	s.chooseSubnet()
+	if s.first == nil {
+		s.chooseSubnet()
+	}
 	s.socket = filepath.Join(s.dir, "sock", "libvirt-sock")
 	s.URL = "qemu+unix:///system?socket=" + s.socket
 	s.TCP = fmt.Sprintf("qemu+tcp://127.0.0.1:%d/system", s.ports.tcp)
@@ -85,7 +95,9 @@ func (s *Server) configure() error {
 	// there is nobody who would delegate cgroups.
 	return s.write("etc/qemu.conf", map[string]string{
 		"user": "root", "group": "root", "security_driver": "none", "stdio_handler": "file",
-	}, "cgroup_controllers = []", "namespaces = []")
+	}, "cgroup_controllers = []", "namespaces = []",
+		fmt.Sprint("migration_port_min = ", s.ports.migration), fmt.Sprint("migration_port_max = ", s.ports.migration+portRange-1),
+		fmt.Sprint("remote_display_port_min = ", s.ports.display), fmt.Sprint("remote_display_port_max = ", s.ports.display+portRange-1))
 }
 
 func (s *Server) write(name string, settings map[string]string, more ...string) error {
@@ -99,7 +111,9 @@ func (s *Server) write(name string, settings map[string]string, more ...string) 
 	return os.WriteFile(filepath.Join(s.dir, name), []byte(b.String()), 0o600)
 }
 
-// freePorts finds two ports that nobody listens on now.
+// freePorts finds two ports that nobody listens on now, and two ranges at random
+// below those that Linux gives out by itself: QEMU's processes of different
+// daemons must not choose the same.
 func freePorts() (ports, error) {
 	var out [2]int
 	for i := range out {
@@ -110,7 +124,9 @@ func freePorts() (ports, error) {
 		defer func() { _ = l.Close() }()
 		out[i] = l.Addr().(*net.TCPAddr).Port
 	}
-	return ports{tcp: out[0], tls: out[1]}, nil
+	var b [2]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return ports{tcp: out[0], tls: out[1], migration: 10000 + int(b[0])*portRange, display: 20000 + int(b[1])*portRange}, nil
 }
 
 // chooseSubnet picks a bridge name and a /24 at random, so that servers on one

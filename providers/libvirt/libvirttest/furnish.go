@@ -84,16 +84,7 @@ func (s *Server) furnish(ctx context.Context) error {
 	if err := errors.Join(c.StoragePoolCreate(pool, 0), c.StoragePoolSetAutostart(pool, 1)); err != nil {
 		return fmt.Errorf("storage pool: %w", err)
 	}
-	doc, err = (&libvirtxml.Network{
-		Name:    s.Network,
-		Bridge:  &libvirtxml.NetworkBridge{Name: s.Bridge},
-		Forward: &libvirtxml.NetworkForward{Mode: "nat"},
-		IPs: []libvirtxml.NetworkIP{{
-			Address: s.Subnet + "1", Prefix: 24,
-			DHCP: &libvirtxml.NetworkDHCP{Ranges: []libvirtxml.NetworkDHCPRange{{Start: s.Subnet + "10", End: s.Subnet + "200"}}},
-		}},
-	}).Marshal()
-	if err != nil {
+	if doc, err = s.networkXML(); err != nil {
 		return err
 	}
 	network, err := c.NetworkDefineXML(doc)
@@ -106,6 +97,23 @@ func (s *Server) furnish(ctx context.Context) error {
 	return nil
 }
 
+// networkXML describes the network. That of a peer is the bridge of the first.
+func (s *Server) networkXML() (string, error) {
+	n := libvirtxml.Network{
+		Name:    s.Network,
+		Bridge:  &libvirtxml.NetworkBridge{Name: s.Bridge},
+		Forward: &libvirtxml.NetworkForward{Mode: "bridge"},
+	}
+	if s.first == nil {
+		n.Forward.Mode = "nat"
+		n.IPs = []libvirtxml.NetworkIP{{
+			Address: s.Subnet + "1", Prefix: 24,
+			DHCP: &libvirtxml.NetworkDHCP{Ranges: []libvirtxml.NetworkDHCPRange{{Start: s.Subnet + "10", End: s.Subnet + "200"}}},
+		}}
+	}
+	return n.Marshal()
+}
+
 // unfurnish takes down the network, whose bridge and firewall rules would
 // outlive the daemon. A test may have left the daemon dead or frozen.
 func (s *Server) unfurnish(ctx context.Context) error {
@@ -113,8 +121,8 @@ func (s *Server) unfurnish(ctx context.Context) error {
 	if err == nil {
 		err = s.destroyNetwork(ctx)
 	}
-	if err == nil {
-		return nil
+	if err == nil || s.first != nil {
+		return err
 	}
 	ip, toolErr := findTool("ip")
 	if toolErr != nil {

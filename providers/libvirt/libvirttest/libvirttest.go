@@ -46,8 +46,12 @@ type Server struct {
 	// SerialDir takes the logs of the guests' serial lines.
 	SerialDir string
 
+	// Host is the daemon's host name: the machine's, and for a peer its own.
+	Host string
+
 	dir    string
 	socket string
+	first  *Server   // for a peer: whose disks and bridge it shares
 	holder *exec.Cmd // keeps the namespaces; its end ends all that runs in them
 	pid1   int       // the first process in the namespaces
 	daemon *daemon
@@ -102,12 +106,22 @@ func Launch(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, Pool: "hcp", Network: "hcp", PoolDir: filepath.Join(dir, "pool"), SerialDir: filepath.Join(dir, "serial")}
-	if err := s.launch(ctx); err != nil {
-		err = fmt.Errorf("%w\n%s", err, s.logTail())
-		return nil, errors.Join(err, s.close(context.WithoutCancel(ctx)))
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
 	}
-	return s, nil
+	s := &Server{dir: dir, Host: host, Pool: "hcp", Network: "hcp", PoolDir: filepath.Join(dir, "pool"), SerialDir: filepath.Join(dir, "serial")}
+	return s, s.begin(ctx)
+}
+
+// begin launches and, where that fails, takes down what there is.
+func (s *Server) begin(ctx context.Context) error {
+	err := s.launch(ctx)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%w\n%s", err, s.logTail())
+	return errors.Join(err, s.close(context.WithoutCancel(ctx)))
 }
 
 func (s *Server) launch(ctx context.Context) error {

@@ -19,6 +19,8 @@ import (
 // directories over libvirt's, says so, and then buries the dead: QEMU makes
 // itself a daemon, and libvirtd takes a zombie for a running process.
 const holderScript = `set -e
+hostname "$1"
+shift
 for pair in "$@"; do
 	mkdir -p "${pair#*:}"
 	mount --bind "${pair%%:*}" "${pair#*:}"
@@ -26,14 +28,15 @@ done
 echo ready
 while :; do sleep 3600 & wait $!; done`
 
-// enterNamespaces makes a mount and a process namespace. The second makes sure
-// that no QEMU survives: when its first process ends, the kernel ends all others.
+// enterNamespaces makes a mount, a process and a host name namespace. The second
+// makes sure that no QEMU survives: when its first process ends, the kernel ends
+// all others.
 func (s *Server) enterNamespaces(ctx context.Context) error {
 	unshare, err := findTool("unshare")
 	if err != nil {
 		return err
 	}
-	args := []string{"--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "--propagation", "private", "sh", "-c", holderScript, "holder"}
+	args := []string{"--mount", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child", "--propagation", "private", "sh", "-c", holderScript, "holder", s.Host}
 	for own, libvirts := range s.binds() {
 		args = append(args, own+":"+libvirts)
 	}
@@ -116,7 +119,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	}
 	defer func() { _ = log.Close() }()
 	//nolint:gosec,noctx // the arguments are ours, and Kill or Close ends it
-	cmd := exec.Command(enter, "--target", strconv.Itoa(s.pid1), "--mount", "--pid", "--", libvirtd,
+	cmd := exec.Command(enter, "--target", strconv.Itoa(s.pid1), "--mount", "--uts", "--pid", "--", libvirtd,
 		"--listen", "--config", filepath.Join(s.dir, "libvirtd.conf"), "--pid-file", filepath.Join(s.dir, "libvirtd.pid"))
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

@@ -32,6 +32,8 @@ func (s *Server) adminRoutes() http.Handler {
 	route("PUT /_admin/faults", s.adminSetFaults)
 	route("DELETE /_admin/faults", s.adminClearFaults)
 	route("PUT /_admin/latency", s.adminLatency)
+	route("GET /_admin/vms/{native_id}/screen", s.adminScreen)
+	route("PUT /_admin/capabilities", s.adminCapabilities)
 	route("PUT /_admin/credentials", s.adminCredentials)
 	route("PUT /_admin/nodes/{node}", s.adminNode)
 	route("GET /_admin/stats", s.adminStats)

@@ -22,17 +22,19 @@ type Mark struct {
 
 // VM is one VM as the admin side shows it. Memory is in MiB, disk in GiB.
 type VM struct {
-	NativeID  string    `json:"native_id"`
-	Name      string    `json:"name"`
-	Mark      *Mark     `json:"mark"`
-	Power     string    `json:"power"` // "running", "stopped", "suspended"
-	VCPUs     int       `json:"vcpus"`
-	MemoryMiB int       `json:"memory_mib"`
-	DiskGiB   int       `json:"disk_gib"`
-	Node      string    `json:"node"`
-	Disks     []string  `json:"disks"`
-	Snapshots []string  `json:"snapshots"`
-	CreatedAt time.Time `json:"created_at"`
+	NativeID  string   `json:"native_id"`
+	Name      string   `json:"name"`
+	Mark      *Mark    `json:"mark"`
+	Power     string   `json:"power"` // "running", "stopped", "suspended"
+	VCPUs     int      `json:"vcpus"`
+	MemoryMiB int      `json:"memory_mib"`
+	DiskGiB   int      `json:"disk_gib"`
+	Node      string   `json:"node"`
+	Disks     []string `json:"disks"` // of the root, by native name
+	DataDisks []Disk   `json:"data_disks"`
+	// Snapshots are in the order in which they were made.
+	Snapshots []Snapshot `json:"snapshots"`
+	CreatedAt time.Time  `json:"created_at"`
 
 	UUID      string     `json:"uuid"`
 	Image     string     `json:"image,omitempty"`
@@ -40,6 +42,38 @@ type VM struct {
 	NICs      []NIC      `json:"nics"` // as the guest was told
 	CloudInit *CloudInit `json:"cloud_init,omitempty"`
 	Boots     int        `json:"boots"` // starts and reboots since it was made
+	// Boot is the boot that its guest is in, running or asleep, and UptimeSince
+	// when that began; 0 and null when it is off.
+	Boot        int        `json:"boot"`
+	UptimeSince *time.Time `json:"uptime_since"`
+	// RootData is what the guest wrote on the root disk, at most 64 bytes.
+	RootData string `json:"root_data"`
+	// AsideToken is the token of a rebuild that was not finished, and AsideData
+	// what the guest wrote on the disk that it set aside.
+	AsideToken string `json:"aside_token,omitempty"`
+	AsideData  string `json:"aside_data,omitempty"`
+	// MovingTo is the node that a migration holds room on.
+	MovingTo string `json:"moving_to,omitempty"`
+}
+
+// Disk is a data disk: ours by ID, native by name. Data is what the guest wrote.
+type Disk struct {
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	SizeGiB  int    `json:"size_gib"`
+	Attached bool   `json:"attached"`
+	Data     string `json:"data"`
+}
+
+// Snapshot is one snapshot; the ID is empty for one that others made.
+type Snapshot struct {
+	ID         string    `json:"id"`
+	NativeName string    `json:"native_name"`
+	Name       string    `json:"name"`
+	Memory     bool      `json:"memory"`
+	Incomplete bool      `json:"incomplete"`
+	RootData   string    `json:"root_data"`
+	CreatedAt  time.Time `json:"created_at"`
 }
 
 // NIC is one interface: IP is what the guest is told to take, empty for DHCP.
@@ -55,9 +89,24 @@ type NIC struct {
 func adminView(v *vmRecord) VM {
 	out := VM{
 		NativeID: v.NativeID, Name: v.Name, Mark: (*Mark)(v.Mark), Power: v.Power, VCPUs: v.VCPUs, MemoryMiB: v.MemoryMiB,
-		DiskGiB: v.DiskGiB, Node: v.Node, Disks: append([]string{}, v.Disks...), Snapshots: append([]string{}, v.Snapshots...),
+		DiskGiB: v.DiskGiB, Node: v.Node, Disks: append([]string{}, v.Disks...), DataDisks: []Disk{}, Snapshots: []Snapshot{},
 		CreatedAt: v.CreatedAt, UUID: v.UUID, Image: v.Image, Addresses: []string{}, NICs: make([]NIC, len(v.NICs)),
-		CloudInit: v.CloudInit, Boots: v.Boots,
+		CloudInit: v.CloudInit, Boots: v.Boots, Boot: v.Boot, RootData: v.RootData, MovingTo: v.MovingTo,
+	}
+	if v.Boot > 0 {
+		out.UptimeSince = &v.UptimeSince
+	}
+	if v.Aside != nil {
+		out.AsideToken, out.AsideData = v.Aside.Token, v.Aside.RootData
+	}
+	for _, d := range v.DataDisks {
+		out.DataDisks = append(out.DataDisks, Disk(d))
+	}
+	for _, snapshot := range v.Snapshots {
+		out.Snapshots = append(out.Snapshots, Snapshot{
+			ID: snapshot.ID, NativeName: snapshot.NativeName, Name: snapshot.Name, Memory: snapshot.Memory,
+			Incomplete: snapshot.Incomplete, RootData: snapshot.Root.RootData, CreatedAt: snapshot.CreatedAt,
+		})
 	}
 	for i, nic := range v.NICs {
 		out.NICs[i] = NIC(nic)
@@ -111,9 +160,13 @@ func (s *Server) adminCreateVM(_ *http.Request, body []byte) (int, any, error) {
 	defer s.mu.Unlock()
 	v := &vmRecord{
 		Name: n.Name, Node: cmp.Or(n.Node, s.state.nodeList[0]), VCPUs: cmp.Or(n.VCPUs, 1), MemoryMiB: cmp.Or(n.MemoryMiB, 512),
-		DiskGiB: cmp.Or(n.DiskGiB, 1), Power: cmp.Or(n.Power, wire.PowerRunning), UUID: cmp.Or(n.UUID, uuid.NewString()),
+		rootRecord: rootRecord{DiskGiB: cmp.Or(n.DiskGiB, 1)}, Power: wire.PowerStopped, UUID: cmp.Or(n.UUID, uuid.NewString()),
 		Mark: (*wire.Mark)(n.Mark), CreatedAt: now(),
 	}
+	if n.Power != wire.PowerStopped {
+		v.setPower(wire.PowerRunning)
+	}
+	v.setPower(cmp.Or(n.Power, wire.PowerRunning))
 	if err := s.plausible(v); err != nil {
 		return 0, nil, err
 	}
@@ -152,6 +205,11 @@ type VMChange struct {
 	NativeID  *string `json:"native_id,omitempty"`
 	// Mark is a Mark, or null to take it away.
 	Mark json.RawMessage `json:"mark,omitempty"`
+	// RootData and DiskData (by a data disk's ID) are what the guest wrote.
+	RootData *string           `json:"root_data,omitempty"`
+	DiskData map[string]string `json:"disk_data,omitempty"`
+	// Snapshot is the name of a snapshot that somebody else makes.
+	Snapshot *string `json:"snapshot,omitempty"`
 }
 
 func (s *Server) adminPatchVM(r *http.Request, body []byte) (int, any, error) {
@@ -166,13 +224,15 @@ func (s *Server) adminPatchVM(r *http.Request, body []byte) (int, any, error) {
 		return 0, nil, err
 	}
 	v := old.clone()
-	assign(&v.Power, set.Power)
 	assign(&v.Name, set.Name)
 	assign(&v.Node, set.Node)
 	assign(&v.VCPUs, set.VCPUs)
 	assign(&v.MemoryMiB, set.MemoryMiB)
 	assign(&v.NativeID, set.NativeID)
 	if err := patchMark(v, set.Mark); err != nil {
+		return 0, nil, err
+	}
+	if err := patchContents(v, set); err != nil {
 		return 0, nil, err
 	}
 	if v.Name == "" || v.NativeID == "" {
@@ -185,6 +245,28 @@ func (s *Server) adminPatchVM(r *http.Request, body []byte) (int, any, error) {
 		return 0, nil, err
 	}
 	return http.StatusOK, adminView(v), s.commit(change{VMs: []*vmRecord{v}})
+}
+
+// patchContents changes what is on the VM's disks, its snapshots and its power.
+func patchContents(v *vmRecord, set VMChange) error {
+	if set.Power != nil {
+		v.setPower(*set.Power)
+	}
+	for id, text := range set.DiskData {
+		i := v.disk(id)
+		if i < 0 || len(text) > maxData {
+			return invalid("disk_data names a disk that is not there, or is too long")
+		}
+		v.DataDisks[i].Data = text
+	}
+	if assign(&v.RootData, set.RootData); len(v.RootData) > maxData {
+		return invalid("root_data is too long")
+	}
+	if set.Snapshot != nil {
+		name := "foreign-" + strconv.FormatUint(v.Revision, 10)
+		v.Snapshots = append(v.Snapshots, v.taken(snapshotRecord{NativeName: name, Name: *set.Snapshot}, false))
+	}
+	return nil
 }
 
 func patchMark(v *vmRecord, raw json.RawMessage) error {

@@ -86,6 +86,18 @@ func (a Admin) SetLatency(ctx context.Context, set Latency) error {
 	return a.do(ctx, http.MethodPut, "latency", set, nil)
 }
 
+// SetCapabilities replaces what the hypervisor cannot do.
+func (a Admin) SetCapabilities(ctx context.Context, set Capabilities) error {
+	return a.do(ctx, http.MethodPut, "capabilities", set, nil)
+}
+
+// Screen shows what a running VM's screen shows.
+func (a Admin) Screen(ctx context.Context, nativeID string) (Screen, error) {
+	var out Screen
+	err := a.do(ctx, http.MethodGet, "vms/"+url.PathEscape(nativeID)+"/screen", nil, &out)
+	return out, err
+}
+
 // SetCredentials makes the hypervisor refuse every call, or ends that.
 func (a Admin) SetCredentials(ctx context.Context, valid bool) error {
 	return a.do(ctx, http.MethodPut, "credentials", credentialsBody{&valid}, nil)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -53,9 +54,10 @@ func decoded[T any, P interface {
 }
 
 func operations() map[string]operation {
-	return map[string]operation{
+	all := optionalOperations()
+	maps.Copy(all, map[string]operation{
 		wire.OpLogin:        decoded[login],
-		wire.OpInfo:         inquire(info),
+		wire.OpInfo:         decoded[info],
 		wire.OpListNodes:    inquire(nodes),
 		wire.OpListImages:   inquire(images),
 		wire.OpListNetworks: inquire(networks),
@@ -66,7 +68,8 @@ func operations() map[string]operation {
 		wire.OpReboot:       decoded[reboot],
 		wire.OpDeleteVM:     decoded[deleteVM],
 		wire.OpPollTask:     decoded[pollTask],
-	}
+	})
+	return all
 }
 
 // serveOp answers one call of an adapter: authenticate, read, write down, delay,
@@ -117,6 +120,10 @@ func (s *Server) conduct(w http.ResponseWriter, r *http.Request, t target, req r
 	}
 	response, err := req.run(s, p)
 	nativeID = nativeIDOf(response)
+	stream, isStream := response.(*console)
+	if isStream && fault != nil && fault.Kind == FaultErrorAfter {
+		s.dropConsole(stream)
+	}
 	switch {
 	case fault != nil && fault.Kind == FaultErrorAfter && fault.Status == 0:
 		return drop(w), nativeID
@@ -124,6 +131,8 @@ func (s *Server) conduct(w http.ResponseWriter, r *http.Request, t target, req r
 		return refuse(w, fault.refusal()), nativeID
 	case err != nil:
 		return refuse(w, err), nativeID
+	case isStream:
+		return s.serveConsole(w, r, stream), nativeID
 	}
 	return answer(w, http.StatusOK, response), nativeID
 }
@@ -137,6 +146,8 @@ func nativeIDOf(response any) string {
 		if r.VM != nil {
 			return r.VM.NativeID
 		}
+	case *console:
+		return r.nativeID
 	}
 	return ""
 }

@@ -41,7 +41,10 @@ const (
 	FaultThrottle FaultKind = "throttle"
 	// FaultLocked answers 409 "locked", as a held lock; no effect.
 	FaultLocked FaultKind = "locked"
-	// FaultPartial makes create_vm leave out Part.
+	// FaultPartial makes create_vm and clone_vm leave out Part. It makes rebuild_vm
+	// leave the VM without a disk, snapshot_create leave an incomplete snapshot,
+	// attach_disk make the disk and not attach it, and migrate_vm fail and keep
+	// its room on the other node.
 	FaultPartial FaultKind = "partial"
 )
 
@@ -113,8 +116,8 @@ func (f *Fault) validate() error {
 		return errors.New("count must be at least 1, or -1 for always")
 	case f.Status != 0 && (f.Status < 400 || f.Status > 599):
 		return errors.New("status must be 400 to 599")
-	case f.Part != "" && (f.Kind != FaultPartial || f.Part != PartDisk && f.Part != PartMark):
-		return errors.New(`part is "disk" or "mark", and goes with partial`)
+	case f.Part != "" && (f.Kind != FaultPartial || !makesVM(f.Op) || f.Part != PartDisk && f.Part != PartMark):
+		return errors.New(`part is "disk" or "mark", and goes with a partial create_vm or clone_vm`)
 	}
 	ok := false
 	switch f.Kind {
@@ -125,7 +128,7 @@ func (f *Fault) validate() error {
 	case FaultForgetTask:
 		ok = f.Op == AnyOp || makesTask(f.Op) || f.Op == wire.OpPollTask
 	case FaultPartial:
-		ok = f.Op == wire.OpCreateVM
+		ok = makesVM(f.Op) || endsHalfway(f.Op)
 	default:
 		return fmt.Errorf("unknown kind %q", f.Kind)
 	}
@@ -135,8 +138,22 @@ func (f *Fault) validate() error {
 	return nil
 }
 
+// makesTask reports whether an operation begins work.
 func makesTask(op string) bool {
-	return slices.Contains([]string{wire.OpCreateVM, wire.OpSetPower, wire.OpReboot, wire.OpDeleteVM}, op)
+	return slices.Contains([]string{
+		wire.OpCreateVM, wire.OpSetPower, wire.OpReboot, wire.OpDeleteVM, wire.OpSuspendVM, wire.OpResumeVM, wire.OpResizeVM,
+		wire.OpRebuildVM, wire.OpRevertRebuild, wire.OpFinishRebuild, wire.OpCloneVM, wire.OpSnapshotCreate, wire.OpSnapshotRevert,
+		wire.OpSnapshotDelete, wire.OpMigrateVM, wire.OpAbortMigration, wire.OpAttachDisk, wire.OpDetachDisk, wire.OpDeleteDisk,
+		wire.OpAttachNIC, wire.OpDetachNIC,
+	}, op)
+}
+
+func makesVM(op string) bool { return op == wire.OpCreateVM || op == wire.OpCloneVM }
+
+// endsHalfway reports whether a partial fault has a meaning for work on a VM
+// that is there.
+func endsHalfway(op string) bool {
+	return slices.Contains([]string{wire.OpRebuildVM, wire.OpSnapshotCreate, wire.OpAttachDisk, wire.OpMigrateVM}, op)
 }
 
 // applies reports whether the fault could do anything to this operation; only

@@ -29,24 +29,42 @@ func (r createVM) run(s *Server, p plan) (any, error) {
 	if err := r.validate(); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state.byUUID[r.UUID] != nil || len(s.state.byMark[r.Mark]) > 0 {
-		return nil, &apiError{status: http.StatusConflict, Code: wire.CodeExists, Message: "a VM with this UUID or mark exists"}
-	}
-	if err := s.room(r); err != nil {
+	if err := imageFits(r.Image, r.DiskGiB); err != nil {
 		return nil, err
 	}
-	v := &vmRecord{
-		UUID: r.UUID, Name: r.Name, Mark: &r.Mark, Node: r.Node, Power: wire.PowerStopped, VCPUs: r.VCPUs, MemoryMiB: r.MemoryMiB,
-		DiskGiB: r.DiskGiB, Image: r.Image, NICs: r.NICs, CloudInit: cloudInitOf(r.CloudInit), CreatedAt: now(),
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.vacant(r); err != nil {
+		return nil, err
 	}
+	if len(r.CloudInit.UserData) > 0 || len(r.CloudInit.SSHKeys) > 0 {
+		if err := s.offers(wire.CapCloudInit); err != nil {
+			return nil, err
+		}
+	}
+	v := r.record()
 	if p.part == PartMark {
 		v.Mark = nil
 	}
 	t := &taskRecord{Op: wire.OpCreateVM, NoDisk: p.part == PartDisk}
 	p.delay += s.latency.task(t.Op, s.opts.TaskDelay)
 	return s.work(t, v, p)
+}
+
+// vacant refuses a VM whose identity is taken, or that its node cannot take.
+func (s *Server) vacant(r createVM) error {
+	if s.state.byUUID[r.UUID] != nil || len(s.state.byMark[r.Mark]) > 0 {
+		return &apiError{status: http.StatusConflict, Code: wire.CodeExists, Message: "a VM with this UUID or mark exists"}
+	}
+	return s.room(r)
+}
+
+func (r createVM) record() *vmRecord {
+	return &vmRecord{
+		UUID: r.UUID, Name: r.Name, Mark: &r.Mark, Node: r.Node, Power: wire.PowerStopped, VCPUs: r.VCPUs, MemoryMiB: r.MemoryMiB,
+		NICs: r.NICs, CreatedAt: now(),
+		rootRecord: rootRecord{DiskGiB: r.DiskGiB, Image: r.Image, CloudInit: cloudInitOf(r.CloudInit)},
+	}
 }
 
 // work begins a task and answers with it.
@@ -66,15 +84,24 @@ func (r createVM) validate() error {
 	case r.VCPUs < 1 || r.MemoryMiB < 1 || r.DiskGiB < 1:
 		return invalid("vcpus, memory_mib and disk_gib must be positive")
 	}
+	return validNICs(r.NICs...)
+}
+
+// imageFits refuses a disk that cannot be made from the image.
+func imageFits(image string, diskGiB int) error {
 	all := knownImages()
-	i := slices.IndexFunc(all, func(i wire.Image) bool { return i.Name == r.Image })
+	i := slices.IndexFunc(all, func(i wire.Image) bool { return i.Name == image })
 	if i < 0 {
 		return &apiError{status: http.StatusNotFound, Code: wire.CodeNoImage, Message: "no such image"}
 	}
-	if r.DiskGiB < all[i].SizeGiB {
+	if diskGiB < all[i].SizeGiB {
 		return invalid("the disk is smaller than the image")
 	}
-	for _, n := range r.NICs {
+	return nil
+}
+
+func validNICs(nics ...wire.NIC) error {
+	for _, n := range nics {
 		if _, err := net.ParseMAC(n.MAC); err != nil {
 			return invalid("a MAC address is malformed")
 		}
@@ -97,11 +124,14 @@ func (s *Server) room(r createVM) error {
 	if err := n.usable(); err != nil {
 		return err
 	}
-	l := s.state.loads[n.Name]
-	if r.VCPUs > n.VCPUs || float64(l.vcpus+r.VCPUs) > float64(n.VCPUs)*s.opts.CPUOvercommit || l.memoryMiB+r.MemoryMiB > n.MemoryMiB {
-		return &apiError{status: http.StatusInsufficientStorage, Code: wire.CodeNoCapacity, Message: "the node is full"}
+	if r.VCPUs > n.VCPUs || s.state.shortOf(n.Name, r.VCPUs, r.MemoryMiB) != "" {
+		return full()
 	}
 	return nil
+}
+
+func full() *apiError {
+	return &apiError{status: http.StatusInsufficientStorage, Code: wire.CodeNoCapacity, Message: "the node is full"}
 }
 
 // usable refuses work that needs the node.
@@ -132,6 +162,20 @@ func (s *Server) expected(e wire.Expect) (*vmRecord, error) {
 	return v, nil
 }
 
+// changeable is expected, for work that must not meet a clone's reading.
+func (s *Server) changeable(e wire.Expect) (*vmRecord, error) {
+	v, err := s.expected(e)
+	if err != nil {
+		return nil, err
+	}
+	for _, source := range s.state.copied {
+		if source == v.Seq {
+			return nil, locked()
+		}
+	}
+	return v, nil
+}
+
 func expectTarget(st *state, e wire.Expect) target {
 	t := target{nativeID: e.NativeID}
 	if v := st.byNative[e.NativeID]; v != nil {
@@ -148,7 +192,7 @@ func (r setPower) target(st *state) target { return expectTarget(st, r.VM) }
 func (r setPower) run(s *Server, p plan) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v, err := s.expected(r.VM)
+	v, err := s.changeable(r.VM)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +220,7 @@ func (r setPower) run(s *Server, p plan) (any, error) {
 // mayPower refuses a power change that v cannot take. Pulling the plug stops
 // whatever power change is at work.
 func (s *Server) mayPower(v *vmRecord, r setPower, busy *taskRecord) error {
-	if busy != nil && !busy.Done && (busy.Op == wire.OpCreateVM || busy.Op == wire.OpDeleteVM) {
+	if busy != nil && !busy.Done && !stopsForPower(busy.Op) {
 		return locked()
 	}
 	switch r.Power {
@@ -194,6 +238,15 @@ func (s *Server) mayPower(v *vmRecord, r setPower, busy *taskRecord) error {
 	return invalid(`power must be "running" or "stopped"`)
 }
 
+// stopsForPower reports whether pulling the plug ends work of this kind. What
+// copies or replaces disks goes on to its end, or would leave half of one.
+func stopsForPower(op string) bool {
+	return slices.Contains([]string{
+		wire.OpSetPower, wire.OpReboot, wire.OpSuspendVM, wire.OpResumeVM, wire.OpMigrateVM, wire.OpAbortMigration,
+		wire.OpAttachDisk, wire.OpDetachDisk, wire.OpAttachNIC, wire.OpDetachNIC,
+	}, op)
+}
+
 func (r reboot) target(st *state) target { return expectTarget(st, r.VM) }
 
 func (r reboot) run(s *Server, p plan) (any, error) {
@@ -202,7 +255,7 @@ func (r reboot) run(s *Server, p plan) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v, err := s.expected(r.VM)
+	v, err := s.changeable(r.VM)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +290,7 @@ func (r deleteVM) target(st *state) target { return expectTarget(st, r.VM) }
 func (r deleteVM) run(s *Server, p plan) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v, err := s.expected(r.VM)
+	v, err := s.changeable(r.VM)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 )
 
 type (
+	info     struct{ wire.Empty }
 	login    struct{ wire.LoginRequest }
 	listVMs  struct{ wire.ListVMsRequest }
 	findVM   struct{ wire.FindVMRequest }
@@ -64,7 +65,16 @@ func (r inquiry) run(s *Server, _ plan) (any, error) {
 	return r.about(s.state), nil
 }
 
-func info(*state) any { return wire.InfoResponse{Product: "simhv", Version: Version} }
+func (info) target(*state) target { return target{} }
+
+func (info) run(s *Server, _ plan) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, shuttingDown()
+	}
+	return wire.InfoResponse{Product: "simhv", Version: Version, Capabilities: s.capabilities.list()}, nil
+}
 
 func nodes(st *state) any {
 	out := wire.NodesResponse{Nodes: []wire.Node{}}

@@ -3,7 +3,7 @@ package simhv
 import (
 	"net"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
@@ -15,31 +15,102 @@ import (
 // vmRecord is one VM. Seq is its identity inside the hypervisor, which no admin
 // call can change; the native ID is what callers see.
 type vmRecord struct {
-	Seq         uint64     `json:"seq"`
-	Revision    uint64     `json:"revision"` // counts its commits
-	NativeID    string     `json:"native_id"`
-	UUID        string     `json:"uuid"`
-	Name        string     `json:"name"`
-	Mark        *wire.Mark `json:"mark,omitempty"`
-	Node        string     `json:"node"`
-	Power       string     `json:"power"`
-	VCPUs       int        `json:"vcpus"`
-	MemoryMiB   int        `json:"memory_mib"`
-	DiskGiB     int        `json:"disk_gib"`
-	Image       string     `json:"image,omitempty"`
-	Disks       []string   `json:"disks,omitempty"`
-	Snapshots   []string   `json:"snapshots,omitempty"`
-	NICs        []wire.NIC `json:"nics,omitempty"`
-	CloudInit   *CloudInit `json:"cloud_init,omitempty"`
-	Boots       int        `json:"boots,omitempty"`
-	RebootToken string     `json:"reboot_token,omitempty"`
-	Task        string     `json:"task,omitempty"` // at work on it
-	CreatedAt   time.Time  `json:"created_at"`
+	Seq         uint64           `json:"seq"`
+	Revision    uint64           `json:"revision"` // counts its commits
+	NativeID    string           `json:"native_id"`
+	UUID        string           `json:"uuid"`
+	Name        string           `json:"name"`
+	Mark        *wire.Mark       `json:"mark,omitempty"`
+	Node        string           `json:"node"`
+	MovingTo    string           `json:"moving_to,omitempty"` // holds room there too
+	Power       string           `json:"power"`
+	VCPUs       int              `json:"vcpus"`
+	MemoryMiB   int              `json:"memory_mib"`
+	rootRecord                   // the root disk and its seed
+	Aside       *asideRecord     `json:"aside,omitempty"`
+	DataDisks   []diskRecord     `json:"data_disks,omitempty"`
+	Snapshots   []snapshotRecord `json:"snapshots,omitempty"` // oldest first
+	NICs        []wire.NIC       `json:"nics,omitempty"`
+	Boots       int              `json:"boots,omitempty"` // that there have been
+	guestRecord                  // where the guest is
+	// Process counts the processes that the guest has run in: each start, wake,
+	// live migration and revert is a new one, and ends the consoles of the old.
+	Process     int       `json:"process,omitempty"`
+	RebootToken string    `json:"reboot_token,omitempty"`
+	RevertToken string    `json:"revert_token,omitempty"`
+	Task        string    `json:"task,omitempty"` // at work on it
+	CreatedAt   time.Time `json:"created_at"`
 }
 
+// rootRecord is a root disk, by its native name, and what it was made from.
+type rootRecord struct {
+	Disks     []string   `json:"disks,omitempty"` // none while it is made, or where that failed
+	DiskGiB   int        `json:"disk_gib"`
+	RootData  string     `json:"root_data,omitempty"` // what the guest wrote
+	Image     string     `json:"image,omitempty"`
+	CloudInit *CloudInit `json:"cloud_init,omitempty"`
+}
+
+// guestRecord is which boot a guest is in. A guest that is asleep keeps it.
+type guestRecord struct {
+	Boot        int       `json:"boot,omitempty"`
+	UptimeSince time.Time `json:"uptime_since,omitzero"`
+}
+
+// asideRecord is what a rebuild keeps of a VM, to put it back.
+type asideRecord struct {
+	Token string `json:"token"`
+	rootRecord
+}
+
+// diskRecord is a data disk.
+type diskRecord struct {
+	ID       string `json:"id"`
+	Name     string `json:"name"` // native
+	SizeGiB  int    `json:"size_gib"`
+	Attached bool   `json:"attached"`
+	Data     string `json:"data,omitempty"` // what the guest wrote
+}
+
+// snapshotRecord is a snapshot: the VM as it was.
+type snapshotRecord struct {
+	ID         string       `json:"id"` // empty: somebody else's
+	NativeName string       `json:"native_name"`
+	Name       string       `json:"name"`
+	Memory     bool         `json:"memory,omitempty"`
+	Incomplete bool         `json:"incomplete,omitempty"`
+	CreatedAt  time.Time    `json:"created_at"`
+	VCPUs      int          `json:"vcpus"`
+	MemoryMiB  int          `json:"memory_mib"`
+	Root       rootRecord   `json:"root"`
+	DataDisks  []diskRecord `json:"data_disks,omitempty"` // attached ones
+	NICs       []wire.NIC   `json:"nics,omitempty"`
+	Guest      guestRecord  `json:"guest"` // with memory
+}
+
+// clone returns a copy whose slices may be changed.
 func (v *vmRecord) clone() *vmRecord {
 	c := *v
+	c.DataDisks, c.Snapshots, c.NICs = slices.Clone(v.DataDisks), slices.Clone(v.Snapshots), slices.Clone(v.NICs)
 	return &c
+}
+
+// boot lets the guest begin anew.
+func (v *vmRecord) boot() {
+	v.Boots++
+	v.guestRecord = guestRecord{Boot: v.Boots, UptimeSince: now()}
+}
+
+func (v *vmRecord) disk(id string) int {
+	return slices.IndexFunc(v.DataDisks, func(d diskRecord) bool { return d.ID == id })
+}
+
+func (v *vmRecord) snapshot(id string) int {
+	return slices.IndexFunc(v.Snapshots, func(s snapshotRecord) bool { return id != "" && s.ID == id })
+}
+
+func (v *vmRecord) nic(mac string) int {
+	return slices.IndexFunc(v.NICs, func(n wire.NIC) bool { return strings.EqualFold(n.MAC, mac) })
 }
 
 // addresses are those that the guest has: the one it was told to take, or one
@@ -65,59 +136,6 @@ func leaseOf(mac string) string {
 	}
 	b := hw[len(hw)-3:]
 	return net.IPv4(10, b[0], b[1], b[2]).String()
-}
-
-// taskRecord is one piece of work.
-type taskRecord struct {
-	ID      string    `json:"id"`
-	Op      string    `json:"op"`
-	VM      uint64    `json:"vm"`
-	Started time.Time `json:"started"`
-	Ends    time.Time `json:"ends"`
-	Power   string    `json:"power,omitempty"`   // set_power: what it ends in
-	NoDisk  bool      `json:"no_disk,omitempty"` // create_vm: a fault withholds the disk
-	Fail    string    `json:"fail,omitempty"`    // the code that a fault makes it fail with
-	Hidden  bool      `json:"hidden,omitempty"`  // a fault makes the hypervisor forget it
-	Done    bool      `json:"done,omitempty"`
-	Code    string    `json:"code,omitempty"` // done: why it failed
-}
-
-// progress is the share of the task's time that has passed, in percent.
-func (t *taskRecord) progress(now time.Time) int {
-	total := t.Ends.Sub(t.Started)
-	if t.Done || total <= 0 {
-		return 100
-	}
-	return min(99, max(0, int(100*now.Sub(t.Started)/total)))
-}
-
-// effect is what the task makes of its VM when it ends; nil means that the VM
-// is gone. It returns a record of its own.
-func (t *taskRecord) effect(v *vmRecord) *vmRecord {
-	v = v.clone()
-	v.Task = ""
-	if t.Code != "" {
-		if t.Op == wire.OpReboot {
-			v.RebootToken = ""
-		}
-		return v
-	}
-	switch t.Op {
-	case wire.OpCreateVM:
-		if !t.NoDisk {
-			v.Disks = []string{"disk-" + strconv.FormatUint(v.Seq, 10)}
-		}
-	case wire.OpSetPower:
-		if t.Power == wire.PowerRunning && v.Power != wire.PowerRunning {
-			v.Boots++
-		}
-		v.Power = t.Power
-	case wire.OpReboot:
-		v.Boots++
-	case wire.OpDeleteVM:
-		return nil
-	}
-	return v
 }
 
 // nodeRecord is one node.

@@ -55,6 +55,8 @@ type Options struct {
 	Username, Password string
 	// SessionTTL is how long a login lasts; 0 means DefaultSessionTTL.
 	SessionTTL time.Duration
+	// Capabilities is what it cannot do from the start.
+	Capabilities Capabilities
 	// CallLog is how many calls are remembered; 0 means DefaultCallLog.
 	CallLog int
 }
@@ -79,6 +81,9 @@ func (o Options) validate() error {
 	if o.TaskDelay < 0 || o.GuestShutdown < 0 || o.SessionTTL < 0 || o.CallLog < 0 {
 		return errors.New("simhv: a delay, lifetime or size is negative")
 	}
+	if err := o.Capabilities.validate(); err != nil {
+		return fmt.Errorf("simhv: %w", err)
+	}
 	return nil
 }
 
@@ -89,16 +94,21 @@ type Server struct {
 	admin http.Handler
 	ops   map[string]operation
 
-	faults   faults
-	latency  latency
-	sessions sessions
-	calls    *callLog
+	faults       faults
+	latency      latency
+	capabilities capabilities
+	sessions     sessions
+	calls        *callLog
 
 	mu     sync.Mutex // guards what follows
 	state  *state
 	timers map[string]*time.Timer // by task, for those at work
-	closed bool
-	done   chan struct{} // closed by Close: releases waiting calls
+	// consoles are the open streams, and guests the screens that were looked at,
+	// both by VM.
+	consoles map[uint64]map[*console]struct{}
+	guests   map[uint64]*guest
+	closed   bool
+	done     chan struct{} // closed by Close: releases waiting calls
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -121,8 +131,11 @@ func New(opts Options) (*Server, error) {
 		calls:    newCallLog(opts.CallLog),
 		state:    st,
 		timers:   map[string]*time.Timer{},
+		consoles: map[uint64]map[*console]struct{}{},
+		guests:   map[uint64]*guest{},
 		done:     make(chan struct{}),
 	}
+	s.capabilities.replace(opts.Capabilities)
 	s.admin, s.ops = s.adminRoutes(), operations()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,7 +147,8 @@ func New(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// Close releases the calls that wait, stops the tasks and leaves the state file.
+// Close releases the calls that wait, ends the consoles, stops the tasks and
+// leaves the state file.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,6 +159,11 @@ func (s *Server) Close() error {
 	close(s.done)
 	for _, t := range s.timers {
 		t.Stop()
+	}
+	for _, open := range s.consoles {
+		for c := range open {
+			c.end()
+		}
 	}
 	return s.state.close()
 }

@@ -39,14 +39,17 @@ type state struct {
 	nodeList []string // in order
 	loads    map[string]load
 	tasks    map[string]*taskRecord
-	ended    []string // tasks, oldest first
+	ended    []string          // tasks, oldest first
+	copied   map[string]uint64 // by task at work: the VM that it copies
+
+	cpuOvercommit float64
 }
 
 func openState(opts Options) (*state, error) {
 	st := &state{
 		vms: map[uint64]*vmRecord{}, byNative: map[string]*vmRecord{}, byUUID: map[string]*vmRecord{},
 		byMark: map[wire.Mark][]*vmRecord{}, nodes: map[string]*nodeRecord{}, loads: map[string]load{},
-		tasks: map[string]*taskRecord{},
+		tasks: map[string]*taskRecord{}, copied: map[string]uint64{}, cpuOvercommit: opts.CPUOvercommit,
 	}
 	for i := range opts.Nodes {
 		st.applyNode(&nodeRecord{
@@ -135,8 +138,30 @@ func (st *state) put(v *vmRecord) {
 		slices.SortFunc(same, func(a, b *vmRecord) int { return cmp.Compare(a.Seq, b.Seq) })
 		st.byMark[*v.Mark] = same
 	}
-	l := st.loads[v.Node]
-	st.loads[v.Node] = load{l.vcpus + v.VCPUs, l.memoryMiB + v.MemoryMiB}
+	st.weigh(v, 1)
+}
+
+// weigh adds what a VM takes of its node, and of the one that it is moving to.
+func (st *state) weigh(v *vmRecord, times int) {
+	for _, node := range []string{v.Node, v.MovingTo} {
+		if node != "" {
+			l := st.loads[node]
+			st.loads[node] = load{l.vcpus + times*v.VCPUs, l.memoryMiB + times*v.MemoryMiB}
+		}
+	}
+}
+
+// shortOf is the code that says that a node cannot take so much more; empty
+// where it can. Less is always taken.
+func (st *state) shortOf(node string, vcpus, memoryMiB int) string {
+	n, l := st.nodes[node], st.loads[node]
+	switch {
+	case n == nil:
+		return wire.CodeNoNode
+	case vcpus > 0 && float64(l.vcpus+vcpus) > float64(n.VCPUs)*st.cpuOvercommit, memoryMiB > 0 && l.memoryMiB+memoryMiB > n.MemoryMiB:
+		return wire.CodeNoCapacity
+	}
+	return ""
 }
 
 func (st *state) unindex(v *vmRecord) {
@@ -148,13 +173,17 @@ func (st *state) unindex(v *vmRecord) {
 			delete(st.byMark, *v.Mark)
 		}
 	}
-	l := st.loads[v.Node]
-	st.loads[v.Node] = load{l.vcpus - v.VCPUs, l.memoryMiB - v.MemoryMiB}
+	st.weigh(v, -1)
 }
 
 func (st *state) putTask(t *taskRecord) {
 	old := st.tasks[t.ID]
 	st.tasks[t.ID] = t
+	if t.Source != 0 && !t.Done {
+		st.copied[t.ID] = t.Source
+	} else {
+		delete(st.copied, t.ID)
+	}
 	if !t.Done || old != nil && old.Done {
 		return
 	}
@@ -207,7 +236,16 @@ func (st *state) visibleTask(v *vmRecord) *taskRecord {
 func (st *state) onWire(v *vmRecord) wire.VM {
 	out := wire.VM{
 		NativeID: v.NativeID, Revision: v.Revision, UUID: v.UUID, Name: v.Name, Mark: v.Mark, Node: v.Node, Power: v.Power,
-		VCPUs: v.VCPUs, MemoryMiB: v.MemoryMiB, DiskGiB: v.DiskGiB, Disks: v.Disks, NICs: v.addresses(),
+		VCPUs: v.VCPUs, MemoryMiB: v.MemoryMiB, DiskGiB: v.DiskGiB, Disks: v.Disks, NICs: v.addresses(), MovingTo: v.MovingTo,
+	}
+	for _, d := range v.DataDisks {
+		out.DataDisks = append(out.DataDisks, wire.Disk{ID: d.ID, Name: d.Name, SizeGiB: d.SizeGiB, Attached: d.Attached})
+	}
+	for _, snapshot := range v.Snapshots {
+		out.Snapshots = append(out.Snapshots, snapshot.NativeName)
+	}
+	if v.Aside != nil {
+		out.Aside = &wire.Aside{Token: v.Aside.Token, Disks: v.Aside.Disks}
 	}
 	if n := st.nodes[v.Node]; n == nil || n.State == nodeDown {
 		out.Power = wire.PowerUnknown

@@ -13,7 +13,7 @@ type plan struct {
 	delay  time.Duration
 	fail   string // code to fail with
 	forget bool
-	part   Part // what create_vm withholds
+	part   Part // what create_vm withholds; of other work, any part
 }
 
 // begin puts a new task to work on v, which the caller has cloned, and commits
@@ -24,9 +24,7 @@ func (s *Server) begin(t *taskRecord, v *vmRecord, p plan) error {
 		cancelled := *old
 		cancelled.Done, cancelled.Code, cancelled.Ends = true, wire.CodeTaskCancelled, now()
 		c.Tasks = append(c.Tasks, &cancelled)
-		if old.Op == wire.OpReboot {
-			v.RebootToken = ""
-		}
+		old.undo(v)
 	}
 	if v.Seq == 0 {
 		s.identify(&c, v)
@@ -36,7 +34,7 @@ func (s *Server) begin(t *taskRecord, v *vmRecord, p plan) error {
 	t.Ends, t.Fail, t.Hidden = t.Started.Add(p.delay), p.fail, p.forget
 	v.Task = t.ID
 	if p.delay <= 0 {
-		end(&c, t, v)
+		end(s.state, &c, t, v)
 	} else {
 		c.VMs = append(c.VMs, v)
 	}
@@ -62,9 +60,9 @@ func (s *Server) identify(c *change, v *vmRecord) {
 }
 
 // end marks t as done and adds what it makes of v to the change.
-func end(c *change, t *taskRecord, v *vmRecord) {
-	t.Done, t.Code = true, t.Fail
-	if next := t.effect(v); next != nil {
+func end(st *state, c *change, t *taskRecord, v *vmRecord) {
+	t.Done = true
+	if next := t.effect(st, v); next != nil {
 		c.VMs = append(c.VMs, next)
 	} else {
 		c.Gone = append(c.Gone, v.Seq)
@@ -79,6 +77,7 @@ func (s *Server) commit(c change) error {
 	for _, v := range c.VMs {
 		v.Revision++
 	}
+	ended := s.consolesEndedBy(c)
 	if err := s.state.commit(c); err != nil {
 		return &apiError{status: http.StatusInternalServerError, Code: wire.CodeStorage, Message: err.Error()}
 	}
@@ -87,6 +86,9 @@ func (s *Server) commit(c change) error {
 			timer.Stop()
 			delete(s.timers, t.ID)
 		}
+	}
+	for _, console := range ended {
+		console.end()
 	}
 	return nil
 }
@@ -110,7 +112,7 @@ func (s *Server) finish(id string) {
 	}
 	t, c := *old, change{}
 	if v := s.state.vms[t.VM]; v != nil {
-		end(&c, &t, v)
+		end(s.state, &c, &t, v)
 	} else {
 		t.Done, t.Code = true, wire.CodeNoVM
 	}

@@ -30,10 +30,10 @@ const (
 
 // Ops lists the operations.
 func Ops() []string {
-	return []string{
+	return append([]string{
 		OpLogin, OpInfo, OpListNodes, OpListImages, OpListNetworks, OpListVMs,
 		OpFindVM, OpCreateVM, OpSetPower, OpReboot, OpDeleteVM, OpPollTask,
-	}
+	}, optionalOps()...)
 }
 
 // The codes of an error.
@@ -46,10 +46,15 @@ const (
 	CodeNoNetwork       = "no_network"
 	CodeNoNode          = "no_node"
 	CodeNoTask          = "no_task"
+	CodeNoSnapshot      = "no_snapshot"
+	CodeNoDisk          = "no_disk"
 	CodeNoOperation     = "no_operation"
 	CodeExists          = "exists"
 	CodeChanged         = "changed" // the VM is not the one that was expected
 	CodeWrongState      = "wrong_state"
+	CodeAttached        = "attached"     // the device is the VM's already
+	CodeNotAttached     = "not_attached" // the VM has no such device
+	CodeUnsupported     = "unsupported"  // the capability was withdrawn
 	CodeNoCapacity      = "no_capacity"
 	CodeNodeDown        = "node_down"
 	CodeMaintenance     = "node_maintenance"
@@ -100,8 +105,9 @@ type Empty struct{}
 
 // InfoResponse is the hypervisor's identity.
 type InfoResponse struct {
-	Product string `json:"product"`
-	Version string `json:"version"`
+	Product      string   `json:"product"`
+	Version      string   `json:"version"`
+	Capabilities []string `json:"capabilities"`
 }
 
 // Node is one host. Memory is in MiB.
@@ -176,6 +182,13 @@ type VM struct {
 	DiskGiB   int      `json:"disk_gib"`
 	Disks     []string `json:"disks"`
 	NICs      []NIC    `json:"nics"`
+	DataDisks []Disk   `json:"data_disks,omitempty"`
+	// Snapshots are the native names of its snapshots.
+	Snapshots []string `json:"snapshots,omitempty"`
+	// Aside is what a rebuild keeps of the VM as it was.
+	Aside *Aside `json:"aside,omitempty"`
+	// MovingTo is the node that a migration, at work or interrupted, holds room on.
+	MovingTo string `json:"moving_to,omitempty"`
 	// Task and TaskOp name the work that is being done on the VM, if any.
 	Task   string `json:"task,omitempty"`
 	TaskOp string `json:"task_op,omitempty"`

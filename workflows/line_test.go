@@ -1,0 +1,109 @@
+package workflows_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// verdict is what becomes of a call to the hypervisor.
+type verdict int
+
+const (
+	passes  verdict = iota
+	refused         // 503, and no effect
+	garbled         // an answer that is not understood, and no effect
+	lost            // the call takes effect, and its answer is not understood
+)
+
+// line is the adapter's way to the simulated hypervisor, where calls can be
+// disturbed. rule says what becomes of a call; nil lets all pass.
+type line struct {
+	next http.Handler
+
+	mu    sync.Mutex
+	rule  func(op string) verdict
+	calls []string // the operations that took effect, reads left out
+}
+
+// reads reports whether an operation changes nothing on the hypervisor.
+func reads(op string) bool {
+	return op == "login" || op == "info" || op == "snapshot_list" || slices.ContainsFunc([]string{"list_", "find_", "poll_", "console"}, func(p string) bool { return strings.HasPrefix(op, p) })
+}
+
+// disturb sets the rule, and forgets the calls.
+func (l *line) disturb(rule func(op string) verdict) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rule, l.calls = rule, nil
+}
+
+// acted are the operations that changed something since the last disturb.
+func (l *line) acted() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.calls)
+}
+
+// judge says what becomes of a call.
+func (l *line) judge(op string) verdict {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.rule == nil {
+		return passes
+	}
+	return l.rule(op)
+}
+
+// ServeHTTP implements http.Handler.
+func (l *line) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	op, ours := strings.CutPrefix(r.URL.Path, "/v1/")
+	if !ours {
+		l.next.ServeHTTP(w, r)
+		return
+	}
+	v := l.judge(op)
+	switch v {
+	case refused:
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	case garbled:
+		w.WriteHeader(http.StatusTeapot)
+		return
+	case passes, lost:
+	}
+	rec := httptest.NewRecorder()
+	l.next.ServeHTTP(rec, r)
+	if !reads(op) && rec.Code == http.StatusOK {
+		l.mu.Lock()
+		l.calls = append(l.calls, op)
+		l.mu.Unlock()
+	}
+	if v == lost {
+		w.WriteHeader(http.StatusTeapot)
+		return
+	}
+	for k, values := range rec.Header() {
+		w.Header()[k] = values
+	}
+	w.WriteHeader(rec.Code)
+	_, _ = w.Write(rec.Body.Bytes())
+}
+
+// dumb is a hypervisor that takes a call of op, whose answer is lost, and from
+// then on says nothing that is understood, to acts as to reads.
+func dumb(op string) func(string) verdict {
+	acted := false
+	return func(called string) verdict {
+		switch {
+		case acted:
+			return garbled
+		case called == op:
+			acted = true
+			return lost
+		}
+		return passes
+	}
+}
