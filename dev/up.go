@@ -72,14 +72,14 @@ func up(ctx context.Context, o upOptions, stdout, stderr io.Writer) (err error) 
 		return fmt.Errorf("cannot serve the API on %s (name another address with --addr): %w", o.addr, err)
 	}
 	background, cancel := context.WithCancel(ctx)
-	assets, wait, err := openDocs(background, logs.own)
+	files, wait, err := openPages(background, logs.own)
 	defer wait()
 	defer cancel()
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	s, err := start(ctx, stack.Options{
-		Dir: dir, Listener: listener, SimURL: o.simURL, Docs: assets,
+		Dir: dir, Listener: listener, SimURL: o.simURL, Docs: files.docs, ConsolePages: files.console,
 		Logger: logs.own, TemporalLogger: logs.temporal,
 	})
 	if err != nil {

@@ -81,7 +81,7 @@ func (s *Stack) startAPI(ctx context.Context, dispatcher server.Dispatcher, adap
 	srv, err := server.New(server.Deps{ //nolint:contextcheck // requests bring their own
 		Store: s.store, Dispatcher: dispatcher, Jobs: server.TemporalJobs(s.client), Temporal: s.client,
 		Watch: jobwatch.New(s.client, s.store, jobwatch.Options{Logger: s.opts.Logger}),
-		Auth:  verifier, Issuer: own, Accounts: s.store, Enforcer: enforcer, WebUI: ui, Docs: s.opts.Docs, Providers: adapters, Logger: s.opts.Logger,
+		Auth:  verifier, Issuer: own, Accounts: s.store, Enforcer: enforcer, WebUI: ui, Docs: s.opts.Docs, ConsolePages: s.opts.ConsolePages, Providers: adapters, Logger: s.opts.Logger,
 		Config: server.Config{PageTokenKey: s.keys.pageToken, PublicMetrics: true, Consoles: server.Consoles{PublicURL: public}},
 	})
 	if err != nil {

@@ -49,6 +49,9 @@ type Options struct {
 	// Docs are the files of the API's reference page; nil is what the program
 	// was built with.
 	Docs fs.FS
+	// ConsolePages are the files of the consoles' pages; nil is what the program
+	// was built with.
+	ConsolePages fs.FS
 	// Logger gets the control plane's log, TemporalLogger that of Temporal.
 	Logger, TemporalLogger *slog.Logger
 	// Postgres keeps the control plane's record and Temporal's state in

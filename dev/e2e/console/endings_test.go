@@ -11,6 +11,9 @@ import (
 	"github.com/hypervisor-control-plane/hcp/server/console/page"
 )
 
+// asksBeforeClosing is whether the page wants to be asked before it is closed.
+const asksBeforeClosing = `(()=>{const e=new Event("beforeunload",{cancelable:true});dispatchEvent(e);return e.defaultPrevented})()`
+
 // Every close code is explained, by both pages, and none is tried again.
 func TestCloseCodes(t *testing.T) {
 	t.Parallel()
@@ -51,8 +54,10 @@ func TestCloseCodes(t *testing.T) {
 				p := b.Open(t, w.URL, browsertest.Look{Scheme: "dark"})
 				require.Equal(t, http.StatusOK, p.Goto("/console/t"))
 				connected(p)
+				p.Await(asksBeforeClosing, true)
 				close(end)
 				title, detail := ended(p)
+				p.Await(asksBeforeClosing, false)
 				require.Equal(t, c.title, title)
 				require.NotEmpty(t, detail)
 				require.Equal(t, "Disconnected", p.Text("#state"))

@@ -13,6 +13,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/ctl/fail"
 	"github.com/hypervisor-control-plane/hcp/internal/ctl/serial"
 	"github.com/hypervisor-control-plane/hcp/internal/ctl/terminal"
+	"github.com/hypervisor-control-plane/hcp/internal/ctl/transport"
 )
 
 // page checks an address that the server gave: hcpctl goes there, and sends
@@ -55,13 +56,12 @@ func (c *call) attach(access client.ConsoleAccess) error {
 	if access.Type != consoleWeb {
 		return &fail.Error{Message: fmt.Sprintf("the VM has a console of type %s, no serial line", access.Type), Exit: fail.Failed}
 	}
-	base, err := c.app.network(c.target.context)
+	way, header, err := c.way(u)
 	if err != nil {
 		return err
 	}
 	conn, resp, err := websocket.Dial(ctx, u.JoinPath("stream").String(), &websocket.DialOptions{
-		HTTPClient: &http.Client{Transport: base, CheckRedirect: noRedirect}, Subprotocols: []string{"binary"},
-		HTTPHeader: http.Header{"User-Agent": {"hcpctl/" + c.app.Version}},
+		HTTPClient: &http.Client{Transport: way, CheckRedirect: noRedirect}, HTTPHeader: header, Subprotocols: []string{"binary"},
 	})
 	if resp != nil && resp.Body != nil {
 		defer resp.Body.Close() //nolint:errcheck // nothing is in it
@@ -94,6 +94,27 @@ func (c *call) attach(access client.ConsoleAccess) error {
 	}
 	return (&fail.Error{Message: "the connection was lost: " + err.Error(), Exit: fail.Failed, Err: err}).
 		Then("Open another one: " + c.app.again("vm", "console", c.args[0], "--attach"))
+}
+
+// way is how a console's stream is reached. The server that the token is for is
+// shown the token; another one, where a proxy gives consoles an address of their
+// own, is told what its page would tell it, and the address alone opens the
+// console.
+func (c *call) way(u *url.URL) (http.RoundTripper, http.Header, error) {
+	header := http.Header{"User-Agent": {"hcpctl/" + c.app.Version}}
+	base, err := c.app.network(c.target.context)
+	if err != nil {
+		return nil, nil, err
+	}
+	own, err := url.Parse(c.target.context.Server)
+	if err != nil {
+		return nil, nil, err
+	}
+	if strings.EqualFold(own.Scheme, u.Scheme) && strings.EqualFold(own.Host, u.Host) {
+		return &transport.Authorize{Next: base, Source: c.target.source}, header, nil
+	}
+	header.Set("Origin", u.Scheme+"://"+u.Host)
+	return base, header, nil
 }
 
 func (c *call) refusedConsole(resp *http.Response, err error) error {

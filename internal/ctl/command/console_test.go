@@ -103,9 +103,23 @@ func TestConsoleAttached(t *testing.T) {
 	got := r.run("vm", "console", "example", "--attach")
 	require.Zero(t, got.code, got.errOut)
 	require.Equal(t, "login: hello root\n", got.out)
+	require.Equal(t, "Bearer secret-token", r.server.ConsoleHeader().Get("Authorization"))
+	require.Empty(t, r.server.ConsoleHeader().Get("Origin"))
 	require.Contains(t, got.errOut, "Connected to the serial line of example.")
 	require.NotContains(t, got.errOut, "~.", "there is no terminal to leave")
 	require.JSONEq(t, `{"type":"web"}`, string(r.server.Requests("openVMConsole")[0].Body))
+}
+
+// A token is for the context's server alone.
+func TestConsoleOfAnotherHost(t *testing.T) {
+	r := newRig(t)
+	other := ctltest.New(t)
+	other.Console("web", greeting(websocket.StatusNormalClosure))
+	r.stdin = "root\n"
+	r.server.Handle("openVMConsole", answering(other.ConsoleAccess("web")))
+	require.Equal(t, "login: hello root\n", r.ok("vm", "console", "example", "--attach"))
+	require.Empty(t, other.ConsoleHeader().Get("Authorization"))
+	require.Equal(t, other.URL, other.ConsoleHeader().Get("Origin"))
 }
 
 func TestConsoleClosedByTheServer(t *testing.T) {

@@ -48,5 +48,13 @@ func (s *Server) consoleHandler(r *http.Request) http.HandlerFunc {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.consoleHeader = r.Header.Clone()
 	return s.console
+}
+
+// ConsoleHeader is the header of the last request for the console's stream.
+func (s *Server) ConsoleHeader() http.Header {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.consoleHeader
 }

@@ -37,6 +37,8 @@ type Server struct {
 	requests []Request
 	handlers map[string]http.HandlerFunc
 	console  http.HandlerFunc
+
+	consoleHeader http.Header
 }
 
 // Request is a request that was made.
