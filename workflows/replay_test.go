@@ -36,6 +36,8 @@ func TestReplayCoverage(t *testing.T) {
 		base := map[string]string{
 			"CreateVM": "create_vm", "StartVM": "start_vm", "StopVM": "stop_vm", "RebootVM": "reboot_vm",
 			"UpdateVM": "update_vm", "DeleteVM": "delete_vm", "SyncProvider": "sync_provider",
+			"SuspendVM": "suspend_vm", "ResumeVM": "resume_vm", "ResetVM": "reset_vm", "ResizeVM": "resize_vm",
+			"RebuildVM": "rebuild_vm", "ForceDeleteVM": "force_delete_vm",
 		}[spec.Workflow]
 		require.NotEmpty(t, base, "name the recordings of %s here", spec.Workflow)
 		for _, end := range []string{"succeeded", "failed", "cancelled"} {
