@@ -38,6 +38,8 @@ func TestReplayCoverage(t *testing.T) {
 			"UpdateVM": "update_vm", "DeleteVM": "delete_vm", "SyncProvider": "sync_provider",
 			"SuspendVM": "suspend_vm", "ResumeVM": "resume_vm", "ResetVM": "reset_vm", "ResizeVM": "resize_vm",
 			"RebuildVM": "rebuild_vm", "ForceDeleteVM": "force_delete_vm",
+			"CloneVM": "clone_vm", "CreateSnapshot": "create_snapshot", "RevertSnapshot": "revert_snapshot", "DeleteSnapshot": "delete_snapshot",
+			"AttachDisk": "attach_disk", "DetachDisk": "detach_disk", "AttachNIC": "attach_nic", "DetachNIC": "detach_nic",
 		}[spec.Workflow]
 		require.NotEmpty(t, base, "name the recordings of %s here", spec.Workflow)
 		for _, end := range []string{"succeeded", "failed", "cancelled"} {
