@@ -44,6 +44,7 @@ type world struct {
 	temporal   *temporaltest.Server
 	url        string
 	names      int
+	factory    providers.Factory
 }
 
 func newWorld(t *testing.T) *world {
@@ -54,7 +55,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { require.NoError(t, hv.Close()); srv.Close() })
 	w := &world{
 		Env: storetest.NewEmpty(t, storetest.SQLite), hv: simhv.Admin{URL: srv.URL, Client: srv.Client()},
-		temporal: temporaltest.Start(t), url: srv.URL,
+		temporal: temporaltest.Start(t), url: srv.URL, factory: sim.Factory(),
 	}
 	w.client = w.temporal.Dial(t, client.Options{Identity: identity})
 	w.dispatcher = dispatch.New(w.client, w.Store, slog.New(slog.DiscardHandler))
@@ -75,7 +76,7 @@ func (w *world) work(t *testing.T) (stop func()) {
 	done := make(chan error, 1)
 	go func() {
 		done <- worker.Run(ctx, worker.Deps{
-			Client: w.client, Store: w.Store, Registry: providers.NewRegistry(sim.Factory()), InstallationID: id,
+			Client: w.client, Store: w.Store, Registry: providers.NewRegistry(w.factory), InstallationID: id,
 			Dispatcher: w.dispatcher, Logger: logger,
 			Config: worker.Config{FollowEvery: 100 * time.Millisecond, BreakerFailures: 1000},
 		})

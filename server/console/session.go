@@ -119,20 +119,18 @@ func (s *session) toClient(ctx context.Context, hv io.Reader) {
 	}
 }
 
-// send passes on one piece; a client that does not take it in is too slow.
+// send passes on one piece; a client that does not take it in is too slow. The
+// write itself goes on until the farewell is over: to cut it off would cut off
+// the connection, and nobody could be told why.
 func (s *session) send(ctx context.Context, piece []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, s.gateway.limits.Write)
-	defer cancel()
-	err := s.ws.Write(ctx, websocket.MessageBinary, piece)
-	switch {
-	case err == nil:
-		s.out.Add(int64(len(piece)))
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		s.end(ended(models.ConsoleTooSlow))
-	default:
+	slow := time.AfterFunc(s.gateway.limits.Write, func() { s.end(ended(models.ConsoleTooSlow)) })
+	defer slow.Stop()
+	if err := s.ws.Write(ctx, websocket.MessageBinary, piece); err != nil {
 		s.end(ended(models.ConsoleClosedByClient))
+		return err
 	}
-	return err
+	s.out.Add(int64(len(piece)))
+	return nil
 }
 
 // fromClient passes on what the client sends. Its reads have no context: one
@@ -183,7 +181,7 @@ func (s *session) take(hv io.WriteCloser, piece []byte, err error) *ending {
 	case err == nil, errors.Is(err, io.EOF):
 		return nil
 	case errors.Is(err, websocket.ErrMessageTooBig):
-		return &ending{reason: models.ConsoleTooFast, code: websocket.StatusMessageTooBig, word: "frame too large"}
+		return &ending{reason: models.ConsoleTooFast, code: websocket.StatusMessageTooBig} // the library has told the client
 	}
 	return ended(models.ConsoleClosedByClient)
 }
