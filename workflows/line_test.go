@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -25,7 +26,8 @@ type line struct {
 
 	mu    sync.Mutex
 	rule  func(op string) verdict
-	calls []string // the operations that took effect, reads left out
+	tasks []string // the work that was begun
+	calls []string // by which operations
 }
 
 // reads reports whether an operation changes nothing on the hypervisor.
@@ -37,10 +39,18 @@ func reads(op string) bool {
 func (l *line) disturb(rule func(op string) verdict) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rule, l.calls = rule, nil
+	l.rule, l.calls, l.tasks = rule, nil, nil
 }
 
-// acted are the operations that changed something since the last disturb.
+// restore lets all calls pass again.
+func (l *line) restore() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rule = nil
+}
+
+// acted are the operations that made the hypervisor work since the last disturb,
+// once for each piece of work.
 func (l *line) acted() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,6 +65,19 @@ func (l *line) judge(op string) verdict {
 		return passes
 	}
 	return l.rule(op)
+}
+
+// note writes down which work an operation has begun.
+func (l *line) note(op string, body []byte) {
+	var made struct{ Task string }
+	if reads(op) || json.Unmarshal(body, &made) != nil || made.Task == "" {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.Contains(l.tasks, made.Task) {
+		l.tasks, l.calls = append(l.tasks, made.Task), append(l.calls, op)
+	}
 }
 
 // ServeHTTP implements http.Handler.
@@ -76,11 +99,7 @@ func (l *line) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rec := httptest.NewRecorder()
 	l.next.ServeHTTP(rec, r)
-	if !reads(op) && rec.Code == http.StatusOK {
-		l.mu.Lock()
-		l.calls = append(l.calls, op)
-		l.mu.Unlock()
-	}
+	l.note(op, rec.Body.Bytes())
 	if v == lost {
 		w.WriteHeader(http.StatusTeapot)
 		return

@@ -47,12 +47,12 @@ func jobFilters(f *filters) {
 
 func (a *App) jobCommand() *cobra.Command {
 	return group("job", "Jobs: what is being done, and what was",
-		a.jobList(false), a.jobGet(false), a.jobWatch(false), a.jobCancel(false), a.jobRetry("hcpctl job"), a.jobAbandon("hcpctl job"))
+		a.jobList(false), a.jobGet(false), a.jobWatch(false), a.jobCancel(false), a.jobRetry("hcpctl job"), a.jobRetryStep("hcpctl job"), a.jobAbandon("hcpctl job"))
 }
 
 func (a *App) opsJobCommand() *cobra.Command {
 	return group("job", "Jobs of every tenant",
-		a.jobList(true), a.jobGet(true), a.jobWatch(true), a.jobCancel(true), a.jobRetry("hcpctl ops job"), a.jobAbandon("hcpctl ops job"))
+		a.jobList(true), a.jobGet(true), a.jobWatch(true), a.jobCancel(true), a.jobRetry("hcpctl ops job"), a.jobRetryStep("hcpctl ops job"), a.jobAbandon("hcpctl ops job"))
 }
 
 // either chooses between the planes.
@@ -204,11 +204,24 @@ func (a *App) jobRetry(noun string) *cobra.Command {
 	}, goal{client.JobStateSUCCEEDED, true})
 }
 
+func (a *App) jobRetryStep(noun string) *cobra.Command {
+	return a.working(spec{
+		ops: "opsRetryJobStep", use: "retry-step JOB", short: "Try the step again of which it is not known what it has done (operators)", refs: []ref{jobRef(true)},
+		long: "Try the step again of which it is not known what it has done: of a job that is WAITING with UNKNOWN_OUTCOME. " +
+			"The step finds what it has done before it acts. It is an operator's command.",
+		example:  "  " + noun + " retry-step 0198c2de-0000-7000-8000-000000000002",
+		resource: jobResource(), past: "succeeded at last",
+		request: func(c *call) (*http.Request, error) {
+			return client.NewOpsRetryJobStepRequest(c.server, c.ids[0], nil, client.NoParameters{})
+		},
+	}, goal{client.JobStateSUCCEEDED, true})
+}
+
 func (a *App) jobAbandon(noun string) *cobra.Command {
 	var reason string
 	cmd := a.working(spec{
-		ops: "opsAbandonJob", use: "abandon JOB --reason TEXT", short: "Give up the undoing of a job (operators)", refs: []ref{jobRef(true)},
-		long:     "Give up the undoing of a job that cannot be undone. What is left on the hypervisor stays, and the job says what. It is an operator's command.",
+		ops: "opsAbandonJob", use: "abandon JOB --reason TEXT", short: "Give up a job that cannot undo, or find out, what it did (operators)", refs: []ref{jobRef(true)},
+		long:     "Give up the undoing of a job that cannot be undone, or a job that is WAITING with UNKNOWN_OUTCOME. What is left on the hypervisor stays, and the job says what. It is an operator's command.",
 		example:  "  " + noun + ` abandon 0198c2de-0000-7000-8000-000000000002 --reason "host is gone" --yes`,
 		resource: jobResource(), past: "abandoned",
 		ask: func(c *call) string {

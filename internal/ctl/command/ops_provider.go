@@ -131,5 +131,5 @@ func (a *App) opsVMCommand() *cobra.Command {
 			ops: "opsGetVM", use: "get VM", short: "Show a VM with where it is", refs: []ref{opsVMRef()}, example: "  hcpctl ops vm get web-1", resource: r,
 			request: func(c *call) (*http.Request, error) { return client.NewOpsGetVMRequest(c.server, c.ids[0], nil) },
 		}),
-		a.opsVMForceDelete())
+		a.opsVMMigrate(), a.opsVMForceDelete())
 }

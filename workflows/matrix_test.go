@@ -1,0 +1,217 @@
+package workflows_test
+
+import (
+	"context"
+	"flag"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/workflows"
+	"github.com/hypervisor-control-plane/hcp/workflows/saga"
+	"github.com/hypervisor-control-plane/hcp/workflows/workflowtest"
+)
+
+var update = flag.Bool("update", false, "write docs/fault-matrix.md anew")
+
+// matrixFile is what the matrix is written to.
+const matrixFile = "../docs/fault-matrix.md"
+
+// TestFaultMatrix disturbs every workflow at each of its steps, and holds what
+// comes of it against docs/fault-matrix.md. An operation without a scenario
+// fails the test.
+func TestFaultMatrix(t *testing.T) {
+	var doc strings.Builder
+	doc.WriteString(matrixHead())
+	for _, spec := range models.Operations() {
+		t.Run(string(spec.Kind), func(t *testing.T) {
+			scenario, ok := scenarios()[spec.Kind]
+			require.True(t, ok, "the matrix has no scenario of %s", spec.Kind)
+			w := newWorld(t)
+			m := matrix{w: w, spec: spec, scenario: scenario}
+			doc.WriteString(m.run(t))
+		})
+	}
+	if *update {
+		require.NoError(t, os.WriteFile(matrixFile, []byte(doc.String()), 0o600))
+	}
+	written, err := os.ReadFile(matrixFile)
+	require.NoError(t, err)
+	require.Equal(t, string(written), doc.String(), `if this is meant, run: go test ./workflows -run TestFaultMatrix -update`)
+}
+
+// disturbance is something that happens at a step of a workflow.
+type disturbance int
+
+const (
+	failsBefore disturbance = iota
+	failsAfter
+	diesBefore
+	diesAfter
+	workFails
+	gone
+	answerLost
+	asks
+	cancelBefore
+	cancelDuring
+	abandoned
+	disturbances int = iota
+)
+
+// lasts reports whether the job cannot succeed after it, but at its last step.
+func (d disturbance) lasts() bool { return d == failsBefore || d == failsAfter || d == abandoned }
+
+// passing reports whether the job must succeed in spite of it.
+func (d disturbance) passing() bool {
+	return d == diesBefore || d == diesAfter || d == gone || d == answerLost || d == asks
+}
+
+// onHypervisor reports whether it happens between us and a hypervisor.
+func (d disturbance) onHypervisor() bool {
+	return d == workFails || d == gone || d == answerLost || d == asks || d == cancelDuring || d == abandoned
+}
+
+// goneFor is for how many calls a provider is away.
+const goneFor = 5
+
+// at is one run with one disturbance.
+type at struct {
+	interceptor.WorkerInterceptorBase
+	w    *world
+	t    *testing.T
+	kind disturbance
+	step string
+	deaf bool
+	env  *testsuite.TestWorkflowEnvironment
+
+	mu     sync.Mutex
+	hit    bool
+	struck bool     // what was to happen at the hypervisor has happened
+	steps  []string // all that ran, once each
+}
+
+// InterceptActivity implements interceptor.WorkerInterceptor.
+func (a *at) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	return &meddler{ActivityInboundInterceptorBase: interceptor.ActivityInboundInterceptorBase{Next: next}, a: a}
+}
+
+type meddler struct {
+	interceptor.ActivityInboundInterceptorBase
+	a *at
+}
+
+// ExecuteActivity runs a step, and meddles with the first try of the one meant.
+func (m *meddler) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	a := m.a
+	if !a.begins(activity.GetInfo(ctx)) {
+		return m.Next.ExecuteActivity(ctx, in)
+	}
+	switch a.kind {
+	case failsBefore:
+		return nil, temporal.NewNonRetryableApplicationError("injected", workflowtest.InjectedFault, nil)
+	case diesBefore:
+		return nil, temporal.NewApplicationError("the worker is gone", workflowtest.InjectedFault)
+	case cancelBefore:
+		a.env.CancelWorkflow()
+		if !a.deaf && a.step != workflowtest.LastStep {
+			return nil, temporal.NewCanceledError()
+		}
+	case workFails:
+		a.w.faults(a.t, simhv.Fault{Op: simhv.AnyOp, Kind: simhv.FaultTaskFails, Count: 3})
+	case gone, answerLost, asks, cancelDuring:
+		a.w.line.disturb(a.rule())
+	case failsAfter, diesAfter, abandoned:
+	}
+	out, err := m.Next.ExecuteActivity(ctx, in)
+	switch a.kind {
+	case failsAfter:
+		return nil, temporal.NewNonRetryableApplicationError("injected", workflowtest.InjectedFault, nil)
+	case abandoned:
+		a.struck = true
+		a.w.line.disturb(func(string) verdict { return refused })
+		return nil, temporal.NewNonRetryableApplicationError("injected", workflowtest.InjectedFault, nil)
+	case diesAfter:
+		return nil, temporal.NewApplicationError("the worker is gone", workflowtest.InjectedFault)
+	case failsBefore, diesBefore, workFails, gone, answerLost, asks, cancelBefore, cancelDuring:
+	}
+	return out, err
+}
+
+// begins notes a step and reports whether it is the one meant.
+func (a *at) begins(info activity.Info) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	name := info.ActivityType.Name
+	if !slices.Contains(a.steps, name) {
+		a.steps = append(a.steps, name)
+	}
+	if a.hit || name != a.step || info.Attempt > 1 {
+		return false
+	}
+	a.hit = true
+	return true
+}
+
+// rule is what becomes of the calls from the step on. It runs under the line's
+// lock.
+func (a *at) rule() func(string) verdict {
+	calls := 0
+	return func(op string) verdict {
+		calls++
+		switch {
+		case a.kind == gone && calls <= goneFor:
+			a.struck = true
+			return refused
+		case a.kind == asks && a.struck:
+			return garbled
+		case a.kind == gone, reads(op), a.struck:
+			return passes
+		}
+		a.struck = true
+		switch a.kind {
+		case cancelDuring:
+			a.env.CancelWorkflow()
+		case answerLost, asks:
+			return lost
+		case failsBefore, failsAfter, diesBefore, diesAfter, workFails, gone, cancelBefore, abandoned:
+		}
+		return passes
+	}
+}
+
+// run carries the operation out under the disturbance.
+func (a *at) run(op models.Operation) error {
+	var s testsuite.WorkflowTestSuite
+	s.SetLogger(quiet{})
+	a.env = s.NewTestWorkflowEnvironment()
+	a.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{workflowtest.Backoff(), a}})
+	a.w.register(a.env)
+	if a.kind == asks {
+		a.env.RegisterDelayedCallback(func() {
+			require.Empty(a.t, a.w.Job(a.t, op.ID).Outcome, "it asks an operator")
+			a.w.line.restore()
+			a.env.SignalWorkflow(workflows.SignalRetryStep, nil)
+		}, time.Hour)
+	}
+	if a.kind == abandoned {
+		a.env.RegisterDelayedCallback(func() { a.env.SignalWorkflow(saga.SignalAbandon, nil) }, 4*time.Second)
+	}
+	wf, in, err := workflows.Start(op)
+	require.NoError(a.t, err)
+	a.env.SetStartWorkflowOptions(startOptions(op.ID))
+	a.env.ExecuteWorkflow(wf, in)
+	require.True(a.t, a.env.IsWorkflowCompleted())
+	return a.env.GetWorkflowError()
+}
