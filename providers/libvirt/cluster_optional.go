@@ -66,6 +66,9 @@ func (c *Cluster) FinishRebuild(ctx context.Context, t providers.Target, token s
 // source, whatever req.Node says: libvirt lists the source's disk there.
 func (c *Cluster) CloneVM(ctx context.Context, source providers.Target, req providers.CreateVMRequest) (providers.VMRef, providers.TaskRef, error) {
 	const op = "CloneVM"
+	if _, ok := parseVMID(source.VMID); !ok {
+		return "", "", rpc{op: op}.errorf(providers.InvalidArgument, "the VM to clone must be another VM")
+	}
 	h, err := c.owner(ctx, op, source.VMID)
 	if err != nil {
 		return "", "", err
