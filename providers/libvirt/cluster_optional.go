@@ -67,6 +67,9 @@ func (c *Cluster) FinishRebuild(ctx context.Context, t providers.Target, token s
 func (c *Cluster) CloneVM(ctx context.Context, source providers.Target, req providers.CreateVMRequest) (providers.VMRef, providers.TaskRef, error) {
 	const op = "CloneVM"
 	h, err := c.owner(ctx, op, source.VMID)
+	if isNotFound(err) {
+		h, err = c.hosts[0], nil // a host's own rules say what is wrong
+	}
 	if err != nil {
 		return "", "", err
 	}
