@@ -70,6 +70,9 @@ func (c *Cluster) CloneVM(ctx context.Context, source providers.Target, req prov
 		return "", "", rpc{op: op}.errorf(providers.InvalidArgument, "the VM to clone must be another VM")
 	}
 	h, err := c.owner(ctx, op, source.VMID)
+	if isNotFound(err) {
+		h, err = c.hosts[0], nil // a host's own rules say what is wrong
+	}
 	if err != nil {
 		return "", "", err
 	}
