@@ -138,7 +138,7 @@ func Artifacts(tb testing.TB) string {
 	tb.Helper()
 	dir := os.Getenv("HCP_E2E_ARTIFACTS")
 	if dir != "" {
-		must(tb, os.MkdirAll(dir, 0o750))
+		must(tb, os.MkdirAll(dir, 0o750)) //nolint:gosec // a directory that who runs the test names
 	}
 	return dir
 }

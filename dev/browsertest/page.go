@@ -26,7 +26,7 @@ type Look struct {
 }
 
 // Wait is how long a page may take for what is waited for.
-const Wait = 20 * time.Second
+const Wait = 45 * time.Second
 
 // Open opens an empty page that closes with the test. origin is the server's,
 // "http://127.0.0.1:8080"; what the page asks of any other is a problem.

@@ -8,6 +8,7 @@ import { chromium } from "playwright-core";
 const browser = await chromium.launch({
   executablePath: process.argv[2],
   headless: true,
+  timeout: 120_000, // machines that test are busy
   // Tests may run as root, in containers with little shared memory.
   chromiumSandbox: process.getuid() !== 0,
   args: ["--disable-gpu", "--disable-quic", "--disable-dev-shm-usage"],
@@ -61,8 +62,8 @@ const verbs = {
     const { exceptionDetails } = await cdp.send("Runtime.evaluate", { expression, awaitPromise: true, userGesture: true });
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
   },
-  click: async ({ page }, { selector }) => page.click(selector, { timeout: 10_000 }),
-  fill: async ({ page }, { selector, text }) => page.fill(selector, text, { timeout: 10_000 }),
+  click: async ({ page }, { selector }) => page.click(selector, { timeout: 30_000 }),
+  fill: async ({ page }, { selector, text }) => page.fill(selector, text, { timeout: 30_000 }),
   press: async ({ page }, { keys }) => page.keyboard.press(keys),
   type: async ({ page }, { text }) => page.keyboard.type(text),
   resize: async ({ page }, { width, height }) => page.setViewportSize({ width, height }),

@@ -83,7 +83,7 @@ func (p *Pages) Asset(name string) http.Handler {
 		h.Set("Content-Type", contentType(name))
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("X-Content-Type-Options", "nosniff")
-		if _, err := w.Write(body); err != nil {
+		if _, err := w.Write(body); err != nil { //nolint:gosec // a file of the build, with its type and nosniff
 			return // the client has gone
 		}
 	})
