@@ -74,8 +74,9 @@ func Start(op models.Operation) (workflow, input any, err error) {
 		return ForceDeleteVM, ForceDeleteVMInput{VMID: op.ResourceID}, nil
 	case models.OpProviderSync:
 		return SyncProvider, SyncProviderInput{ProviderID: op.ResourceID}, nil
-	}
-	if workflow, input = startPart(op); workflow != nil {
+	case models.OpSnapshotCreate, models.OpSnapshotRevert, models.OpSnapshotDelete, models.OpDiskAttach, models.OpDiskDetach,
+		models.OpNICAttach, models.OpNICDetach:
+		workflow, input = startPart(op)
 		return workflow, input, nil
 	}
 	return nil, nil, fmt.Errorf("no workflow carries out %q", op.Kind)

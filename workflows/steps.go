@@ -142,9 +142,9 @@ func Steps(kind models.OperationKind, p models.OperationParams) []Step {
 		return frame(steps...)
 	case models.OpProviderSync:
 		return frame(Step{Name: stepSync, Title: "Connect and read the inventory"})
-	}
-	if steps := partSteps(kind, p); steps != nil {
-		return frame(steps...)
+	case models.OpSnapshotCreate, models.OpSnapshotRevert, models.OpSnapshotDelete, models.OpDiskAttach, models.OpDiskDetach,
+		models.OpNICAttach, models.OpNICDetach:
+		return frame(partSteps(kind, p)...)
 	}
 	return nil
 }

@@ -87,11 +87,6 @@ func (s *Store) acceptOnVM(
 		if err != nil {
 			return models.Operation{}, err
 		}
-		if in.find != nil {
-			if err := in.find(tx); err != nil {
-				return models.Operation{}, err
-			}
-		}
 		if at, err := s.deleteAtWork(tx, vm, in.Kind); err != nil || at.ID != "" {
 			return at, err
 		}
@@ -121,7 +116,8 @@ func (s *Store) acceptOnVM(
 	})
 }
 
-// lockVM reads the VM and locks its row until the transaction ends.
+// lockVM reads the VM and locks its row until the transaction ends. It demands
+// what else the request names.
 func (s *Store) lockVM(tx *gorm.DB, c Caller, in VMOperation) (lockedVM, error) {
 	var vm lockedVM
 	if c.TenantID == "" && !in.AnyTenant {
@@ -134,7 +130,11 @@ func (s *Store) lockVM(tx *gorm.DB, c Caller, in VMOperation) (lockedVM, error) 
 	if !in.AnyTenant {
 		query, args = query+" AND v.project_id = ? AND v.tenant_id = ?", append(args, in.ProjectID, c.TenantID)
 	}
-	return vm, scanOne(tx, &vm, "lock the VM", query+s.dialect.lock("v"), args...)
+	err := scanOne(tx, &vm, "lock the VM", query+s.dialect.lock("v"), args...)
+	if err == nil && in.find != nil {
+		err = in.find(tx)
+	}
+	return vm, err
 }
 
 // deleteAtWork returns the operation that answers another delete: the one that

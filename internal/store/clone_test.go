@@ -86,14 +86,14 @@ func TestCloneIsPlacedBesideItsSource(t *testing.T) {
 // for it any more, and who waits for one of them has it.
 func TestCloneGivesBothBack(t *testing.T) {
 	undone := models.Settlement{Outcome: models.OutcomeCancelled, Status: models.VMError, Power: models.PowerNone, Release: true}
-	for name, end := range map[string]func(env *storetest.Env, t *testing.T, jobID string){
-		"undone": func(env *storetest.Env, t *testing.T, jobID string) {
+	for name, end := range map[string]func(t *testing.T, env *storetest.Env, jobID string){
+		"undone": func(t *testing.T, env *storetest.Env, jobID string) {
 			t.Helper()
 			in := undone
 			in.JobID = jobID
 			require.NoError(t, env.SettleJob(t.Context(), in))
 		},
-		"ended from outside": func(env *storetest.Env, t *testing.T, jobID string) {
+		"ended from outside": func(t *testing.T, env *storetest.Env, jobID string) {
 			t.Helper()
 			require.NoError(t, env.SettleAbandoned(t.Context(), jobID, models.JobUnknownOutcome, "terminated"))
 		},
@@ -118,7 +118,7 @@ func TestCloneGivesBothBack(t *testing.T) {
 						require.NoError(t, err)
 						require.Equal(t, op.ID, begun.HolderJobID)
 					}
-					end(env, t, op.ID)
+					end(t, env, op.ID)
 					require.NotEqual(t, models.OutcomeNone, env.Job(t, op.ID).Outcome)
 					for _, id := range []string{source.ID, op.ResourceID} {
 						want := ""

@@ -82,31 +82,46 @@ func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error
 			begun = models.Begun{Gone: true, Status: job.Status, Power: job.PowerState} // a forced delete took its place in the queue
 			return s.countRun(tx, jobID)
 		}
-		if job.CurrentJobID == "" {
-			// In a savepoint of its own: a job that is refused what it needs takes
-			// nothing, but its run counts, so that it can be settled as failed.
-			refused = tx.Transaction(func(tx *gorm.DB) error { return s.retake(tx, &job, jobID) })
-		} else if job.Kind == models.OpVMClone {
-			refused = s.holdSource(tx, jobID, job.Params.SourceVMID)
-		}
-		if isRefusal(refused) {
+		if refused = s.take(tx, &job, jobID); isRefusal(refused) {
 			return s.countRun(tx, jobID)
 		}
 		if refused != nil {
 			return refused
 		}
-		begun = models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState, CancelRequested: cancelled}
-		if job.Kind == models.OpVMForceDelete && job.ProviderID != "" {
-			if begun.ProviderOff, err = providerOff(tx, job.ProviderID); err != nil {
-				return err
-			}
+		begun, err = begunWith(tx, job)
+		if err != nil {
+			return err
 		}
+		begun.CancelRequested = cancelled
 		return s.countRun(tx, jobID)
 	})
 	if err = cmp.Or(err, refused); err != nil {
 		return models.Begun{}, err
 	}
 	return begun, nil
+}
+
+// take makes sure that the job has what it works with. It is a savepoint of its
+// own: a job that is refused what it needs takes nothing, but its run counts, so
+// that it can be settled as failed.
+func (s *Store) take(tx *gorm.DB, job *heldJob, jobID string) error {
+	switch {
+	case job.CurrentJobID == "":
+		return tx.Transaction(func(tx *gorm.DB) error { return s.retake(tx, job, jobID) })
+	case job.Kind == models.OpVMClone:
+		return s.holdSource(tx, jobID, job.Params.SourceVMID)
+	}
+	return nil
+}
+
+// begunWith is what a job that has all it needs begins with.
+func begunWith(tx *gorm.DB, job heldJob) (models.Begun, error) {
+	begun := models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState}
+	var err error
+	if job.Kind == models.OpVMForceDelete && job.ProviderID != "" {
+		begun.ProviderOff, err = providerOff(tx, job.ProviderID)
+	}
+	return begun, err
 }
 
 // providerOff reports whether a provider is disabled, or not there any more.

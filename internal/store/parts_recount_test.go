@@ -163,12 +163,12 @@ func requirePartsMatch(t *testing.T, env *storetest.Env) models.QuotaUsage {
 			}
 		}
 	}
-	at := func(id string, making bool, removing string, make, remove models.OperationKind) {
+	at := func(id string, making bool, removing string, maker, remover models.OperationKind) {
 		t.Helper()
 		op := holders[id]
-		require.Equal(t, removing, map[bool]string{true: op.ID}[op.Kind == remove], id)
+		require.Equal(t, removing, map[bool]string{true: op.ID}[op.Kind == remover], id)
 		if making {
-			require.Equal(t, make, op.Kind, "nobody makes it")
+			require.Equal(t, maker, op.Kind, "nobody makes it")
 		}
 	}
 	for _, vm := range rows {

@@ -78,14 +78,9 @@ func (s *Store) placeVM(ctx context.Context, jobID, vmID, besideID string) (mode
 			out, err = placementOn(tx, vm.NodeID)
 			return err
 		}
-		candidates, err := s.candidates(tx, vm)
+		candidates, err := s.candidatesBeside(tx, vm, besideID)
 		if err != nil {
 			return err
-		}
-		if besideID != "" {
-			if candidates, err = beside(tx, candidates, besideID); err != nil {
-				return err
-			}
 		}
 		request := placement.Request{VCPUs: vm.VCPUs, MemoryMiB: vm.MemoryMiB}
 		for _, c := range s.scheduler.Rank(request, candidates) {
@@ -106,10 +101,15 @@ func (s *Store) placeVM(ctx context.Context, jobID, vmID, besideID string) (mode
 	return out, nil
 }
 
-// beside keeps the candidate that another VM is on.
-func beside(tx *gorm.DB, candidates []placement.Candidate, vmID string) ([]placement.Candidate, error) {
+// candidatesBeside are the candidates on the node of another VM; all of them
+// where that is empty.
+func (s *Store) candidatesBeside(tx *gorm.DB, vm placedVM, besideID string) ([]placement.Candidate, error) {
+	candidates, err := s.candidates(tx, vm)
+	if err != nil || besideID == "" {
+		return candidates, err
+	}
 	var node string
-	if err := scanOne(tx, &node, "read the other VM's node", "SELECT node_id FROM vms WHERE id = ?", vmID); err != nil {
+	if err := scanOne(tx, &node, "read the other VM's node", "SELECT node_id FROM vms WHERE id = ?", besideID); err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(candidates, func(c placement.Candidate) bool { return c.NodeID != node }), nil
