@@ -182,7 +182,7 @@ func dialAt(ctx context.Context, base, ticket string, headers ...string) (*webso
 		}
 		h.Add(headers[i], headers[i+1])
 	}
-	ws, res, err := websocket.Dial(ctx, base+"/console/"+ticket+"/stream", o)
+	ws, res, err := websocket.Dial(ctx, base+"/console/"+ticket+"/stream", o) //nolint:bodyclose // the library has closed it, or it is the connection
 	if res == nil {
 		return nil, 0, err
 	}

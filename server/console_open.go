@@ -27,6 +27,9 @@ const (
 // owed.
 func (s *Server) OpenVMConsole(ctx context.Context, r api.OpenVMConsoleRequestObject) (api.OpenVMConsoleResponseObject, error) {
 	if s.consoles == nil {
+		if _, err := s.store.GetVM(ctx, requestOf(ctx).Principal.TenantID, r.ProjectID, r.VMID); err != nil {
+			return nil, err
+		}
 		return nil, noConsoles()
 	}
 	id, p := models.NewID(), requestOf(ctx).Principal

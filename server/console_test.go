@@ -226,3 +226,15 @@ func TestCloseConsoleSession(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, res.StatusCode, "a session that has ended answers its job")
 	})
 }
+
+// Consoles are on the tenants' listener; on the operators' there is no such path.
+func TestConsolesAreOnTheTenantsListener(t *testing.T) {
+	c := withConsoles(t, onSQLite(t))
+	ticket := c.ask(t, owner())
+	for _, path := range []string{"/console/" + ticket, "/console/" + ticket + "/stream", "/console/assets/vnc-1.js"} {
+		c.handler = c.server.OpsHandler()
+		c.send(t, http.MethodGet, path, nil).requireProblem(t, http.StatusNotFound, "NOT_FOUND")
+	}
+	c.handler = c.server.TenantHandler()
+	require.Equal(t, http.StatusOK, c.send(t, http.MethodGet, "/console/"+ticket, nil).StatusCode)
+}

@@ -59,7 +59,7 @@ func seededIDs(vmID, jobID string) map[string]string {
 		"projectId": storetest.Project, "vmId": vmID, "jobId": jobID, "providerId": storetest.Provider, "zoneId": storetest.Zone,
 		"flavorId": storetest.Flavor, "imageId": storetest.Image, "networkId": storetest.Network, "tenantId": storetest.Tenant,
 		"subnetId": "none", "scope": storetest.Project, "roleId": "none", "roleBindingId": "none",
-		"serviceAccountId": "none", "keyId": "none", "sshKeyId": "none",
+		"serviceAccountId": "none", "keyId": "none", "sshKeyId": "none", "sessionId": "none",
 	}
 }
 

@@ -56,6 +56,10 @@ func routeRows(t *testing.T) []routeRow {
 		routeRow{http.MethodPost, "/oauth2/token", "token", "public", "root", "Exchange a service account's secret for a token (RFC 6749, section 4.4)"},
 		routeRow{http.MethodGet, "/.well-known/jwks.json", "jwks", "public", "root", "The keys that verify service accounts' tokens"},
 		routeRow{http.MethodGet, "/metrics", "metrics", "metrics.read", "root", "Prometheus metrics"},
+		routeRow{http.MethodGet, "/console/{ticket}", "consolePage", "ticket", "root", "The page of a console, or the file for a native client"},
+		routeRow{http.MethodHead, "/console/{ticket}", "consolePage", "ticket", "root", "Whether the ticket is still good"},
+		routeRow{http.MethodGet, "/console/{ticket}/stream", "consoleStream", "ticket", "root", "The console's bytes, as a websocket; burns the ticket"},
+		routeRow{http.MethodGet, "/console/assets/{name}", "consoleAssets", "public", "root", "The files of the console pages"},
 		routeRow{"ANY", "/temporal/*", "temporalUI", "temporal.read", "root", "The Temporal Web UI; changes need temporal.write"},
 	)
 	order := map[string]int{"tenant": 0, "common": 1, "ops": 2, "root": 3}
@@ -84,7 +88,7 @@ func TestRoutesGolden(t *testing.T) {
 // TestTheServerHasTheseRoutesAndNoOther compares what is described with what
 // the router has.
 func TestTheServerHasTheseRoutesAndNoOther(t *testing.T) {
-	w := withAccount(t, onSQLite(t))
+	w := withConsoles(t, withAccount(t, onSQLite(t)))
 	w.deps.Registry = nil
 	w.deps.WebUI = http.NotFoundHandler()
 	s, err := server.New(w.deps)

@@ -36,7 +36,10 @@ func ownedBy(t *testing.T, w *world) []owned {
 	ssh := w.create(t, sshKeysPath, map[string]any{"name": "laptop", "public_key": publicKey})
 	role := w.create(t, tenantBase+"/roles", map[string]any{"name": "watcher", "permissions": []string{"vm.read"}})
 	binding := w.create(t, tenantBase+"/projects/"+storetest.Project+"/role-bindings", bodies()["createProjectRoleBinding"])
+	c := withConsoles(t, w)
+	c.ask(t, owner())
 	return []owned{
+		{"sessionId", c.newest(t), ""}, // no route reads one session
 		{"projectId", storetest.Project, "getProject"},
 		{"vmId", vm.ID, "getVM"},
 		{"jobId", job.ID, "getJob"},

@@ -11,11 +11,10 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 )
 
+// How many console sessions may be unfinished at once.
 const (
-	// MaxVMConsoles and MaxTenantConsoles are how many console sessions of a VM,
-	// and of a tenant, may be unfinished at once.
-	MaxVMConsoles     = 16
-	MaxTenantConsoles = 500
+	MaxVMConsoles     = 16  // of a VM
+	MaxTenantConsoles = 500 // of a tenant
 )
 
 // OpenConsole is a console session that is asked for.

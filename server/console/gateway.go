@@ -153,7 +153,7 @@ func (g *Gateway) Carry(w http.ResponseWriter, r *http.Request, t models.Console
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer cancel(nil)
 	s := &session{gateway: g, target: t, end: func(e *ending) { cancel(e) }}
-	if !g.add(s) {
+	if !g.add(s) { //nolint:contextcheck // the watch is over all sessions, and outlives the one that began it
 		s.end(ended(models.ConsoleGatewayLost))
 	}
 	defer g.remove(ctx, s)
