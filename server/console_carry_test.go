@@ -154,6 +154,11 @@ func TestHypervisorsThatHangUp(t *testing.T) {
 	requireFarewell(t, ws, 4006, "hypervisor_closed")
 	require.Equal(t, models.ConsoleHypervisorClosed, c.last(t).CloseReason)
 
+	ws, end = c.connect(t) // a forced stop: the hypervisor is faster than our look at the record
+	require.NoError(t, c.CloseConsoleOf(t.Context(), c.opened(t), models.ConsoleVMStopped))
+	require.NoError(t, end.Close())
+	requireFarewell(t, ws, 4001, "vm_stopped")
+
 	for code, want := range map[providers.Code]websocket.StatusCode{providers.Unavailable: 4006, providers.Unimplemented: 4006, providers.FailedPrecondition: 4001} {
 		c.host.fail = &providers.Error{Code: code, Message: "no"}
 		ws, status := c.dial(t, c.site, c.ask(t, owner()))

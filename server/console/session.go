@@ -220,13 +220,32 @@ func (s *session) ping(ctx context.Context) {
 func (s *session) close(ctx context.Context, stopWrites func()) {
 	patience := time.AfterFunc(farewell, stopWrites)
 	defer patience.Stop()
+	e := s.explain(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { s.record(ctx) })
-	e := endingOf(ctx)
 	if err := s.ws.Close(e.code, e.word); err != nil {
 		s.gateway.o.Logger.DebugContext(ctx, "a console's client did not say farewell", "session_id", s.target.ID, "error", err)
 	}
 	wg.Wait()
+}
+
+// explain is what the client is told. A hypervisor hangs up on what is taken from
+// it: where the record knows why, that is the answer.
+func (s *session) explain(ctx context.Context) *ending {
+	e := endingOf(ctx)
+	if e.reason != models.ConsoleHypervisorClosed {
+		return e
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	standings, now, err := s.gateway.o.Store.ConsoleStandings(ctx, []string{s.target.ID})
+	if err != nil || len(standings) != 1 {
+		return e
+	}
+	if reason := standings[0].Judge(now); reason != "" {
+		return ended(reason)
+	}
+	return e
 }
 
 // endingOf is how a session ended.
