@@ -35,7 +35,7 @@ func TestReplayCoverage(t *testing.T) {
 	for _, spec := range models.Operations() {
 		base := map[string]string{
 			"CreateVM": "create_vm", "StartVM": "start_vm", "StopVM": "stop_vm", "RebootVM": "reboot_vm",
-			"UpdateVM": "update_vm", "DeleteVM": "delete_vm", "SyncProvider": "sync_provider",
+			"UpdateVM": "update_vm", "DeleteVM": "delete_vm", "SyncProvider": "sync_provider", "MigrateVM": "migrate_vm",
 		}[spec.Workflow]
 		require.NotEmpty(t, base, "name the recordings of %s here", spec.Workflow)
 		for _, end := range []string{"succeeded", "failed", "cancelled"} {

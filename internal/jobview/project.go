@@ -220,6 +220,9 @@ func (v *view) pauses(r *run) {
 		return
 	}
 	e := explain(r.failure, v.reader.dc)
+	if e.Code == models.JobUnknownOutcome {
+		return // it is tried a few times only; that reason is kept for who waits for an operator
+	}
 	v.job.State = Waiting
 	v.job.Waiting = &Wait{Reason: e.Code, Message: e.Message, NextRetryAt: r.nextRetry}
 }
