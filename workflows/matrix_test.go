@@ -33,23 +33,25 @@ const matrixFile = "../docs/fault-matrix.md"
 // comes of it against docs/fault-matrix.md. An operation without a scenario
 // fails the test.
 func TestFaultMatrix(t *testing.T) {
-	var doc strings.Builder
-	doc.WriteString(matrixHead())
-	for _, spec := range models.Operations() {
-		t.Run(string(spec.Kind), func(t *testing.T) {
-			scenario, ok := scenarios()[spec.Kind]
-			require.True(t, ok, "the matrix has no scenario of %s", spec.Kind)
-			w := newWorld(t)
-			m := matrix{w: w, spec: spec, scenario: scenario}
-			doc.WriteString(m.run(t))
-		})
-	}
+	parts := make([]string, len(models.Operations()))
+	t.Run("operations", func(t *testing.T) {
+		for i, spec := range models.Operations() {
+			t.Run(string(spec.Kind), func(t *testing.T) {
+				t.Parallel()
+				scenario, ok := scenarios()[spec.Kind]
+				require.True(t, ok, "the matrix has no scenario of %s", spec.Kind)
+				m := matrix{w: newWorld(t), spec: spec, scenario: scenario}
+				parts[i] = m.run(t)
+			})
+		}
+	})
+	doc := matrixHead() + strings.Join(parts, "")
 	if *update {
-		require.NoError(t, os.WriteFile(matrixFile, []byte(doc.String()), 0o600))
+		require.NoError(t, os.WriteFile(matrixFile, []byte(doc), 0o600))
 	}
 	written, err := os.ReadFile(matrixFile)
 	require.NoError(t, err)
-	require.Equal(t, string(written), doc.String(), `if this is meant, run: go test ./workflows -run TestFaultMatrix -update`)
+	require.Equal(t, string(written), doc, `if this is meant, run: go test ./workflows -run TestFaultMatrix -update`)
 }
 
 // disturbance is something that happens at a step of a workflow.

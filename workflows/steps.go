@@ -8,11 +8,9 @@ type Step struct {
 	Name string
 	// Title says to a person what the step does.
 	Title string
-	// Undo is the activity type that undoes the step; empty when it has none.
+	// Undo is the activity type that undoes the step, and ends with a read that
+	// proves it; empty when it has none.
 	Undo string
-	// Verify is the activity type of the read that proves the undo; empty for an
-	// undo that reads back itself.
-	Verify string
 	// Local says that the step is a database step.
 	Local bool
 }

@@ -78,7 +78,8 @@ func resolved(ctx workflow.Context, step func() error) error {
 func (j *job) awaitOperator(ctx workflow.Context, cause error) (verdict error) {
 	step := stepOf(cause)
 	retry, abandon := workflow.GetSignalChannel(ctx, SignalRetryStep), workflow.GetSignalChannel(ctx, saga.SignalAbandon)
-	for retry.ReceiveAsync(nil) { //nolint:revive // what was asked for before this wait, and delivered late, is not for it
+	for retry.ReceiveAsync(nil) {
+		workflow.GetLogger(ctx).Info("a request of before this wait is not for it", "step", step)
 	}
 	if err := workflow.UpsertMemo(ctx, map[string]any{MemoWaiting: Waiting{Reason: models.JobUnknownOutcome, Step: step}}); err != nil {
 		return err

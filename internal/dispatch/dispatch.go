@@ -23,8 +23,21 @@ import (
 	"github.com/hypervisor-control-plane/hcp/workflows"
 )
 
+// Requests are what was asked of jobs after they were accepted.
+type Requests interface {
+	// Undelivered returns open jobs that Temporal was not told yet to stop, to
+	// give up undoing, or to run a step anew.
+	Undelivered(ctx context.Context, limit int) ([]models.Operation, error)
+	// MarkCancelDelivered, MarkAbandonDelivered and MarkStepRetryDelivered remember
+	// that Temporal knows of the request made at the given time.
+	MarkCancelDelivered(ctx context.Context, jobID string, requested time.Time) error
+	MarkAbandonDelivered(ctx context.Context, jobID string, requested time.Time) error
+	MarkStepRetryDelivered(ctx context.Context, jobID string, requested time.Time) error
+}
+
 // Store is what the dispatcher needs of the database.
 type Store interface {
+	Requests
 	// Operation returns a job, models.ErrNotFound for none.
 	Operation(ctx context.Context, jobID string) (models.Operation, error)
 	// Undispatched returns jobs accepted longer ago than olderThan whose
@@ -35,14 +48,6 @@ type Store interface {
 	// ClaimRetry takes on the start of an accepted retry for a while; false when
 	// another process has.
 	ClaimRetry(ctx context.Context, jobID string, lease time.Duration) (claimed bool, err error)
-	// Undelivered returns open jobs that Temporal was not told yet to stop, to
-	// give up undoing, or to run a step anew.
-	Undelivered(ctx context.Context, limit int) ([]models.Operation, error)
-	// MarkCancelDelivered, MarkAbandonDelivered and MarkStepRetryDelivered remember
-	// that Temporal knows of the request made at the given time.
-	MarkCancelDelivered(ctx context.Context, jobID string, requested time.Time) error
-	MarkAbandonDelivered(ctx context.Context, jobID string, requested time.Time) error
-	MarkStepRetryDelivered(ctx context.Context, jobID string, requested time.Time) error
 	// AbandonFor records that a job's undoing is given up for the sake of another
 	// job, and returns the job.
 	AbandonFor(ctx context.Context, jobID string, by models.Operation) (models.Operation, error)

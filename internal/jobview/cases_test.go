@@ -64,6 +64,10 @@ func TestRecordings(t *testing.T) {
 		"detach_nic-failed":         {jobview.Failed, models.JobProviderAuthFailed, complete, false},
 		"sync_provider-succeeded":   {jobview.Succeeded, "", none, false},
 		"sync_provider-failed":      {jobview.Failed, models.JobProviderAuthFailed, none, false},
+		"start_vm-unknown_outcome":  {jobview.Waiting, "", none, true},
+		"start_vm-given_up":         {jobview.Failed, models.JobUnknownOutcome, none, false},
+		"migrate_vm-succeeded":      {jobview.Succeeded, "", none, false},
+		"migrate_vm-failed":         {jobview.Failed, models.JobNoCapacity, complete, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := load(t, name).project()
@@ -91,6 +95,30 @@ func TestWaitingSaysForWhat(t *testing.T) {
 	require.Equal(t, "CreateVM", j.Progress.CurrentStep)
 	require.GreaterOrEqual(t, j.Steps[2].Attempt, 4)
 	require.Equal(t, jobview.ReasonLock, load(t, "delete_vm-waiting").project().Waiting.Reason)
+}
+
+// TestWhoAsksAnOperatorDoesNotGoOnByItself: there is no next try, and the step at
+// hand is the one whose outcome is not known.
+func TestWhoAsksAnOperatorDoesNotGoOnByItself(t *testing.T) {
+	j := load(t, "start_vm-unknown_outcome").project()
+	require.True(t, j.Waits(models.JobUnknownOutcome))
+	require.Nil(t, j.Waiting.NextRetryAt)
+	require.Equal(t, "PowerOnVM", j.Progress.CurrentStep)
+	require.Equal(t, jobview.StepWaiting, j.Steps[1].State)
+	require.False(t, load(t, "create_vm-waiting").project().Waits(models.JobUnknownOutcome))
+}
+
+// TestAnUndoSaysWhenItIsTriedAgain, and nothing of a proof before there is one.
+func TestAnUndoSaysWhenItIsTriedAgain(t *testing.T) {
+	p := load(t, "create_vm-compensating")
+	at := timestamppb.Now()
+	undo := p.desc.GetPendingActivities()[0]
+	undo.State, undo.Attempt, undo.ScheduledTime = enumspb.PENDING_ACTIVITY_STATE_SCHEDULED, 4, at
+	c := p.project().Steps[2].Compensation
+	require.Equal(t, jobview.CompensationRunning, c.State)
+	require.Equal(t, 4, c.Attempt)
+	require.Equal(t, at.AsTime(), *c.NextRetryAt)
+	require.Nil(t, c.VerifiedAt)
 }
 
 func TestNoOpIsTold(t *testing.T) {

@@ -126,7 +126,7 @@ func (v *view) passed(i int) {
 
 // undoing lays the runs of undos over the steps that they undo.
 func (v *view) undoing(table []workflows.Step) {
-	for k, r := range v.reader.runs {
+	for _, r := range v.reader.runs {
 		if v.planned(r.name) >= 0 {
 			continue
 		}
@@ -138,9 +138,6 @@ func (v *view) undoing(table []workflows.Step) {
 			switch r.state {
 			case StepSucceeded:
 				c.State, c.VerifiedAt, c.Error = CompensationComplete, r.finished, nil
-				if t.Verify != "" {
-					c.VerifiedAt = v.verified(t.Verify, k)
-				}
 			case StepFailed, StepCancelled:
 				c.State = CompensationIncomplete
 			case StepPending, StepRunning, StepWaiting, StepSkipped:
@@ -149,17 +146,6 @@ func (v *view) undoing(table []workflows.Step) {
 			v.undo = append(v.undo, r)
 		}
 	}
-}
-
-// verified is when a read of its own, after the k-th run, proved an undo that
-// does not read back; nil for never.
-func (v *view) verified(read string, k int) *time.Time {
-	for _, r := range v.reader.runs[k+1:] {
-		if r.name == read && r.state == StepSucceeded {
-			return r.finished
-		}
-	}
-	return nil
 }
 
 // state says how the job stands.
@@ -220,6 +206,9 @@ func (v *view) pauses(r *run) {
 		return
 	}
 	e := explain(r.failure, v.reader.dc)
+	if e.Code == models.JobUnknownOutcome {
+		return // it is tried a few times only; that reason is kept for who waits for an operator
+	}
 	v.job.State = Waiting
 	v.job.Waiting = &Wait{Reason: e.Code, Message: e.Message, NextRetryAt: r.nextRetry}
 }
