@@ -56,6 +56,7 @@ func Start(op models.Operation) (workflow, input any, err error) {
 		return DeleteVM, DeleteVMInput{VMID: op.ResourceID}, nil
 	case models.OpVMForceDelete:
 		return ForceDeleteVM, ForceDeleteVMInput{VMID: op.ResourceID}, nil
+	case models.OpVMRetry: // the job is that of the create
 	case models.OpProviderSync:
 		return SyncProvider, SyncProviderInput{ProviderID: op.ResourceID}, nil
 	}

@@ -93,6 +93,7 @@ func Steps(kind models.OperationKind, p models.OperationParams) []Step {
 			Step{Name: stepDestroy, Title: "Destroy the VM and its disks"},
 			Step{Name: stepConfirm, Title: "Confirm that nothing is left"},
 		)
+	case models.OpVMRetry: // the job is that of the create
 	case models.OpProviderSync:
 		return frame(Step{Name: stepSync, Title: "Connect and read the inventory"})
 	}

@@ -77,33 +77,41 @@ func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error
 			begun.HolderJobID, begun.CancelRequested = job.CurrentJobID, cancelled
 			return nil
 		}
-		if job.CurrentJobID == "" && job.Kind == models.OpVMDelete && job.Status == models.VMDeleted && job.Outcome == models.OutcomeNone {
-			begun = models.Begun{Gone: true, Status: job.Status, Power: job.PowerState} // a forced delete took its place in the queue
-			return s.countRun(tx, jobID)
+		if begun, refused, err = s.beginOnVM(tx, job, jobID); err != nil {
+			return err
 		}
-		if job.CurrentJobID == "" {
-			// In a savepoint of its own: a job that is refused what it needs takes
-			// nothing, but its run counts, so that it can be settled as failed.
-			refused = tx.Transaction(func(tx *gorm.DB) error { return s.retake(tx, &job, jobID) })
-			if isRefusal(refused) {
-				return s.countRun(tx, jobID)
-			}
-			if refused != nil {
-				return refused
-			}
-		}
-		begun = models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState, CancelRequested: cancelled}
-		if job.Kind == models.OpVMForceDelete && job.ProviderID != "" {
-			if begun.ProviderOff, err = providerOff(tx, job.ProviderID); err != nil {
-				return err
-			}
-		}
+		begun.CancelRequested = cancelled && refused == nil && !begun.Gone
 		return s.countRun(tx, jobID)
 	})
 	if err = cmp.Or(err, refused); err != nil {
 		return models.Begun{}, err
 	}
 	return begun, nil
+}
+
+// beginOnVM takes the VM's lock for a job that has it to itself. refused says why
+// the job cannot have what it needs anew; it takes nothing then.
+func (s *Store) beginOnVM(tx *gorm.DB, job heldJob, jobID string) (begun models.Begun, refused, err error) {
+	if job.CurrentJobID == "" && job.Kind == models.OpVMDelete && job.Status == models.VMDeleted && job.Outcome == models.OutcomeNone {
+		// A forced delete took its place in the queue.
+		return models.Begun{Gone: true, Status: job.Status, Power: job.PowerState}, nil, nil
+	}
+	if job.CurrentJobID == "" {
+		// In a savepoint of its own: a job that is refused what it needs takes
+		// nothing, but its run counts, so that it can be settled as failed.
+		err := tx.Transaction(func(tx *gorm.DB) error { return s.retake(tx, &job, jobID) })
+		if isRefusal(err) {
+			return models.Begun{}, err, nil
+		}
+		if err != nil {
+			return models.Begun{}, nil, err
+		}
+	}
+	begun = models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState}
+	if job.Kind == models.OpVMForceDelete && job.ProviderID != "" {
+		begun.ProviderOff, err = providerOff(tx, job.ProviderID)
+	}
+	return begun, nil, err
 }
 
 // providerOff reports whether a provider is disabled, or not there any more.
