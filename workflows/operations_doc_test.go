@@ -27,7 +27,7 @@ func TestOperationsPage(t *testing.T) {
 	require.True(t, ok)
 	want := head + mark + operationsTable() + stepsTable()
 	if *updateDocs {
-		require.NoError(t, os.WriteFile(path, []byte(want), 0o644)) //nolint:gosec // a page of the documentation
+		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
 		return
 	}
 	require.Equal(t, want, string(raw), "run go test ./workflows -run OperationsPage -update-docs")

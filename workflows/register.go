@@ -72,6 +72,7 @@ func Start(op models.Operation) (workflow, input any, err error) {
 		return CloneVM, CloneVMInput{VMID: op.ResourceID, SourceVMID: p.SourceVMID, Start: p.Start}, nil
 	case models.OpVMForceDelete:
 		return ForceDeleteVM, ForceDeleteVMInput{VMID: op.ResourceID}, nil
+	case models.OpVMRetry: // the job is that of the create
 	case models.OpProviderSync:
 		return SyncProvider, SyncProviderInput{ProviderID: op.ResourceID}, nil
 	case models.OpSnapshotCreate, models.OpSnapshotRevert, models.OpSnapshotDelete, models.OpDiskAttach, models.OpDiskDetach,

@@ -138,6 +138,7 @@ func Steps(kind models.OperationKind, p models.OperationParams) []Step {
 			steps = append(steps, Step{Name: stepPowerOn, Title: "Power the VM on", Undo: undoCreate})
 		}
 		return frame(steps...)
+	case models.OpVMRetry: // the job is that of the create
 	case models.OpProviderSync:
 		return frame(Step{Name: stepSync, Title: "Connect and read the inventory"})
 	case models.OpSnapshotCreate, models.OpSnapshotRevert, models.OpSnapshotDelete, models.OpDiskAttach, models.OpDiskDetach,

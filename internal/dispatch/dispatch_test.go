@@ -359,6 +359,9 @@ func TestAwaitClosed(t *testing.T) {
 // TestInputsHoldNoSecret: what goes into a history is IDs and sizes.
 func TestInputsHoldNoSecret(t *testing.T) {
 	for _, spec := range models.Operations() {
+		if spec.Kind == models.OpVMRetry {
+			continue // the job is that of the create
+		}
 		op := models.Operation{Kind: spec.Kind, ResourceID: "resource-1", Params: models.OperationParams{Start: true, Mode: models.ModeForce, TimeoutSeconds: 60}}
 		_, input, err := workflows.Start(op)
 		require.NoError(t, err)

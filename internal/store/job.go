@@ -78,21 +78,10 @@ func (s *Store) BeginJob(ctx context.Context, jobID string) (models.Begun, error
 			begun.HolderJobID, begun.CancelRequested = job.CurrentJobID, cancelled
 			return nil
 		}
-		if job.CurrentJobID == "" && job.Kind == models.OpVMDelete && job.Status == models.VMDeleted && job.Outcome == models.OutcomeNone {
-			begun = models.Begun{Gone: true, Status: job.Status, Power: job.PowerState} // a forced delete took its place in the queue
-			return s.countRun(tx, jobID)
-		}
-		if refused = s.take(tx, &job, jobID); isRefusal(refused) {
-			return s.countRun(tx, jobID)
-		}
-		if refused != nil {
-			return refused
-		}
-		begun, err = begunWith(tx, job)
-		if err != nil {
+		if begun, refused, err = s.beginOnVM(tx, job, jobID); err != nil {
 			return err
 		}
-		begun.CancelRequested = cancelled
+		begun.CancelRequested = cancelled && refused == nil && !begun.Gone
 		return s.countRun(tx, jobID)
 	})
 	if err = cmp.Or(err, refused); err != nil {
@@ -114,14 +103,23 @@ func (s *Store) take(tx *gorm.DB, job *heldJob, jobID string) error {
 	return nil
 }
 
-// begunWith is what a job that has all it needs begins with.
-func begunWith(tx *gorm.DB, job heldJob) (models.Begun, error) {
-	begun := models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState}
-	var err error
+// beginOnVM takes the VM's lock for a job that has it to itself. refused says why
+// the job cannot have what it needs anew; it takes nothing then.
+func (s *Store) beginOnVM(tx *gorm.DB, job heldJob, jobID string) (begun models.Begun, refused, err error) {
+	if job.CurrentJobID == "" && job.Kind == models.OpVMDelete && job.Status == models.VMDeleted && job.Outcome == models.OutcomeNone {
+		// A forced delete took its place in the queue.
+		return models.Begun{Gone: true, Status: job.Status, Power: job.PowerState}, nil, nil
+	}
+	if err := s.take(tx, &job, jobID); isRefusal(err) {
+		return models.Begun{}, err, nil
+	} else if err != nil {
+		return models.Begun{}, nil, err
+	}
+	begun = models.Begun{ProviderID: job.ProviderID, NativeRef: job.NativeRef, Status: job.Status, Power: job.PowerState}
 	if job.Kind == models.OpVMForceDelete && job.ProviderID != "" {
 		begun.ProviderOff, err = providerOff(tx, job.ProviderID)
 	}
-	return begun, err
+	return begun, nil, err
 }
 
 // providerOff reports whether a provider is disabled, or not there any more.
