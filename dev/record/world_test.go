@@ -31,7 +31,7 @@ const (
 	provider = "sim-1"
 	// identity stands in the histories instead of this machine's name.
 	identity = "worker"
-	patience = 40 * time.Second
+	patience = 2 * time.Minute
 )
 
 // world is a control plane without its API: store, Temporal, worker, and a
