@@ -88,6 +88,12 @@ func scenarios() map[models.OperationKind]scenario {
 			t.Helper()
 			return w.acceptMigrate(t, w.existing(t, true), "")
 		},
+		models.OpVMConsole: func(t *testing.T, w *world) models.Operation {
+			t.Helper()
+			w.grantConsoles(t)
+			op, _ := w.acceptConsole(t, w.existing(t, true))
+			return op
+		},
 		models.OpVMUpdate: func(t *testing.T, w *world) models.Operation {
 			t.Helper()
 			return w.acceptUpdate(t, w.existing(t, true), "changed")

@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"flag"
 	"os"
 	"slices"
@@ -210,10 +211,28 @@ func (a *at) run(op models.Operation) error {
 	if a.kind == abandoned {
 		a.env.RegisterDelayedCallback(func() { a.env.SignalWorkflow(saga.SignalAbandon, nil) }, 4*time.Second)
 	}
+	if op.Kind == models.OpVMConsole {
+		a.visit(op)
+	}
 	wf, in, err := workflows.Start(op)
 	require.NoError(a.t, err)
 	a.env.SetStartWorkflowOptions(startOptions(op.ID))
 	a.env.ExecuteWorkflow(wf, in)
 	require.True(a.t, a.env.IsWorkflowCompleted())
 	return a.env.GetWorkflowError()
+}
+
+// visit has somebody come and go as soon as the console is ready: its job lives
+// as long as the session.
+func (a *at) visit(op models.Operation) {
+	hash := sha256.Sum256([]byte(op.Params.SessionID))
+	a.env.SetStartTime(a.w.Clock.Now())
+	for i := range 20 {
+		a.env.RegisterDelayedCallback(func() {
+			if a.w.session(a.t, op).State == models.ConsoleReady {
+				a.w.visit(a.t, op, hash[:])
+			}
+			a.env.SignalWorkflow(workflows.SignalConsole, nil)
+		}, time.Duration(i+1)*30*time.Second)
+	}
 }

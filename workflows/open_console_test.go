@@ -41,11 +41,17 @@ func (screens) OpenConsole(context.Context, providers.Target, models.ConsoleType
 // have those.
 func (w *world) offer(t *testing.T, types ...models.ConsoleType) {
 	t.Helper()
+	w.grantConsoles(t)
+	w.adapter = screens{Provider: w.adapter, types: types}
+}
+
+// grantConsoles makes the record say that the provider has consoles.
+func (w *world) grantConsoles(t *testing.T) {
+	t.Helper()
 	var row models.Provider
 	require.NoError(t, w.DB.Take(&row, "id = ?", provider).Error)
 	row.Capabilities = append(row.Capabilities, models.CapConsoleVNC, models.CapConsoleSerial)
 	require.NoError(t, w.DB.Select("capabilities").Updates(&row).Error)
-	w.adapter = screens{Provider: w.adapter, types: types}
 }
 
 // acceptConsole accepts a console session.
@@ -200,7 +206,7 @@ func TestOpenConsoleRefusals(t *testing.T) {
 		require.Equal(t, models.ConsoleFailed, w.session(t, op).CloseReason)
 	}
 	refused(models.JobFeatureNotSupported) // no screen
-	w.adapter = plain
+	w.adapter = struct{ providers.Provider }{plain}
 	refused(models.JobFeatureNotSupported) // no consoles at all
 	w.adapter = screens{Provider: plain, err: &providers.Error{Code: providers.FailedPrecondition, Message: "it does not run"}}
 	refused(models.JobProviderConflict)
