@@ -84,7 +84,7 @@ func (w *work) run(ctx context.Context, deadline func() time.Time, act func(cont
 	for {
 		poll := w.provider.PollTask
 		if w.state.Task == "" {
-			task, err := act(ctx)
+			task, err := w.submit(ctx, act)
 			if err != nil {
 				return w.count(ctx, err)
 			}
@@ -105,6 +105,17 @@ func (w *work) run(ctx context.Context, deadline func() time.Time, act func(cont
 			return err
 		}
 	}
+}
+
+// submit has the hypervisor begin. A cancel that comes meanwhile is heard once it
+// has answered.
+func (w *work) submit(ctx context.Context, act func(context.Context) (providers.TaskRef, error)) (providers.TaskRef, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	asking, end := finishing(ctx)
+	defer end()
+	return act(asking)
 }
 
 // hold takes a task into the progress without reporting it.
