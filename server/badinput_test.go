@@ -81,7 +81,7 @@ func TestBadInput(t *testing.T) {
 			"two verbs":                {post, path + ":stop:start", ``, notFound, "UNKNOWN_ACTION", ""},
 			"verb on the list":         {post, vmsPath + ":start", ``, notFound, "UNKNOWN_ACTION", ""},
 			"verb on a project":        {post, tenantBase + "/projects/" + storetest.Project + ":start", ``, notFound, "UNKNOWN_ACTION", ""},
-			"verb of later":            {post, path + ":console", ``, notFound, "UNKNOWN_ACTION", ""},
+			"verb that is not there":   {post, path + ":teleport", ``, notFound, "UNKNOWN_ACTION", ""},
 			"verb inside of the path":  {post, tenantBase + "/projects/p:start/vms", ``, notFound, "NOT_FOUND", ""},
 			"the router's inner form":  {post, "/api/hcp/@start/tenant/v1/projects/" + storetest.Project + "/vms/" + vm.ID, ``, notFound, "NOT_FOUND", ""},
 			"the inner form, escaped":  {post, "/api/hcp/%40start/tenant/v1/projects/" + storetest.Project + "/vms/" + vm.ID, ``, notFound, "NOT_FOUND", ""},

@@ -32,6 +32,10 @@ func TestWhatEndsAConsole(t *testing.T) {
 			}, nil, storetest.Respond)
 			require.NoError(t, err)
 		}
+		migrate := func() {
+			_, err := c.AcceptMigrateVM(t.Context(), storetest.Caller(), store.MigrateVM{VMID: c.vm.ID}, nil, storetest.Respond)
+			require.NoError(t, err)
+		}
 		for _, tc := range []struct {
 			name   string
 			do     func()
@@ -43,7 +47,7 @@ func TestWhatEndsAConsole(t *testing.T) {
 			{"the guest goes down", func() { require.NoError(t, c.DB.Exec("UPDATE vms SET power_state = 'STOPPED'").Error) }, 4001, "vm_stopped", models.ConsoleVMStopped},
 			{"the VM is elsewhere", func() { require.NoError(t, c.DB.Exec("UPDATE vms SET node_id = 'other'").Error) }, 4003, "vm_migrated", models.ConsoleVMMigrated},
 			{"a forced stop", func() { operation(models.OpVMStop, models.OperationParams{Mode: models.ModeForce}) }, 4001, "vm_stopped", models.ConsoleVMStopped},
-			{"a migration", func() { operation(models.OpVMMigrate, models.OperationParams{Live: true}) }, 4003, "vm_migrated", models.ConsoleVMMigrated},
+			{"a migration", migrate, 4003, "vm_migrated", models.ConsoleVMMigrated},
 			{"a delete", func() { operation(models.OpVMDelete, models.OperationParams{}) }, 4002, "vm_deleted", models.ConsoleVMDeleted},
 		} {
 			c.vm = c.ActiveVM(t, models.NewID())

@@ -97,7 +97,7 @@ func pagesFiles() fstest.MapFS {
 // dispatched.
 func withConsoles(t *testing.T, w *world) *consoleWorld {
 	t.Helper()
-	capabilities := []models.Capability{models.CapCloudInit, models.CapConsoleVNC, models.CapConsoleSerial, models.CapConsoleRDP}
+	capabilities := []models.Capability{models.CapCloudInit, models.CapConsoleVNC, models.CapConsoleSerial, models.CapConsoleRDP, models.CapLiveMigration}
 	require.NoError(t, w.SaveInventory(t.Context(), storetest.Provider, models.InventoryReport{
 		Version: "1.0", Capabilities: capabilities,
 		Nodes: []models.NodeReport{{Cluster: storetest.Cluster, Name: "n1", State: models.NodeUp, VCPUs: storetest.NodeVCPUs, MemoryMiB: storetest.NodeMemory}},

@@ -158,5 +158,8 @@ func (p *instance) dial(t *testing.T, a consoleAccess, header http.Header) int {
 		t.Cleanup(func() { _ = conn.CloseNow() })
 	}
 	require.NotNil(t, resp, "%v", err)
+	if resp.Body != nil {
+		_ = resp.Body.Close() // of a refusal; a connection has none
+	}
 	return resp.StatusCode
 }

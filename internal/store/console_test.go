@@ -18,7 +18,7 @@ import (
 func withConsoles(t *testing.T, env *storetest.Env) {
 	t.Helper()
 	require.NoError(t, env.SaveInventory(t.Context(), storetest.Provider, models.InventoryReport{
-		Version: "1.0", Capabilities: []models.Capability{models.CapConsoleSerial, models.CapConsoleVNC},
+		Version: "1.0", Capabilities: []models.Capability{models.CapConsoleSerial, models.CapConsoleVNC, models.CapLiveMigration},
 		Nodes: []models.NodeReport{
 			{Cluster: storetest.Cluster, Name: "n1", State: models.NodeUp, VCPUs: storetest.NodeVCPUs, MemoryMiB: storetest.NodeMemory},
 			{Cluster: storetest.Cluster, Name: "n2", State: models.NodeUp, VCPUs: storetest.NodeVCPUs, MemoryMiB: storetest.NodeMemory},
@@ -108,6 +108,10 @@ func TestAcceptOpenConsole(t *testing.T) {
 // accept accepts an operation; it preempts where that is allowed.
 func accept(t *testing.T, env *storetest.Env, vmID string, kind models.OperationKind, p models.OperationParams) error {
 	t.Helper()
+	if kind == models.OpVMMigrate {
+		_, err := env.AcceptMigrateVM(t.Context(), storetest.Caller(), store.MigrateVM{VMID: vmID}, nil, storetest.Respond)
+		return err
+	}
 	_, err := env.AcceptVMOperation(t.Context(), storetest.Caller(), store.VMOperation{
 		ProjectID: storetest.Project, VMID: vmID, Kind: kind, Params: p, Preempt: true,
 	}, nil, storetest.Respond)
