@@ -368,6 +368,6 @@ func TestInputsHoldNoSecret(t *testing.T) {
 		p, err := converter.GetDefaultDataConverter().ToPayload(input)
 		require.NoError(t, err)
 		require.Less(t, len(p.GetData()), 200)
-		require.LessOrEqual(t, reflect.TypeOf(input).NumField(), 3)
+		require.LessOrEqual(t, reflect.TypeOf(input).NumField(), 4)
 	}
 }

@@ -84,9 +84,10 @@ func (p *Provider) pollCopy(ctx context.Context, r rpc, vmID, root string) (prov
 		return providers.TaskStatus{}, r.errorf(providers.NotFound, "no such task")
 	}
 	st, err := p.copyState(ctx, r, vmID, root)
-	if err == nil && st.phase == copyDead && st.err == nil {
+	for look := 0; look < copyLooks && err == nil && st.phase == copyDead && st.err == nil; look++ {
 		// Between libvirt's last byte and the removal of the marker lies a
-		// moment in which a copy that went well looks dead to others.
+		// moment in which a copy that went well looks dead to others. The disk is
+		// set to its size in it, which a busy host takes seconds for.
 		if err := p.pause(ctx, r, grace); err != nil {
 			return providers.TaskStatus{}, err
 		}
@@ -114,3 +115,7 @@ func (p *Provider) pollCopy(ctx context.Context, r rpc, vmID, root string) (prov
 // grace is how long a process may take from the end of libvirt's work to its note
 // of that: a few remote calls. One that takes longer only costs a repetition.
 const grace = time.Second
+
+// copyLooks is how often a copy that looks dead is looked at again, a grace
+// apart.
+const copyLooks = 5
