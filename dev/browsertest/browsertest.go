@@ -136,7 +136,7 @@ func (b *Browser) ask(command map[string]any, result any) error {
 // nowhere.
 func Artifacts(tb testing.TB) string {
 	tb.Helper()
-	dir := os.Getenv("HCP_E2E_ARTIFACTS")
+	dir := os.Getenv("HCP_TEST_ARTIFACTS")
 	if dir != "" {
 		must(tb, os.MkdirAll(dir, 0o750)) //nolint:gosec // a directory that who runs the test names
 	}

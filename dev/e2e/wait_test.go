@@ -52,7 +52,7 @@ func missing(tb testing.TB, what string) {
 // nowhere.
 func artifacts(tb testing.TB) string {
 	tb.Helper()
-	dir := os.Getenv("HCP_E2E_ARTIFACTS")
+	dir := os.Getenv("HCP_TEST_ARTIFACTS")
 	if dir != "" {
 		require.NoError(tb, os.MkdirAll(dir, 0o750))
 	}
