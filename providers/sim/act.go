@@ -14,8 +14,8 @@ func (p *Provider) act(ctx context.Context, op, operation, vmID string, request 
 }
 
 // actOn is act where the request depends on what the VM is like now. A request
-// of nil means that there is nothing to do. A VM that was re-identified between
-// the two is found once more.
+// of nil means that there is nothing to do. A VM that was re-identified, or whose
+// disk has grown, between the two is found once more.
 func (p *Provider) actOn(
 	ctx context.Context, op, operation, vmID string, request func(vm *wire.VM) (any, *providers.Error),
 ) (providers.TaskRef, *providers.Error) {
@@ -35,7 +35,7 @@ func (p *Provider) actOn(
 		var out wire.WorkResponse
 		err = p.call(ctx, op, operation, in, &out)
 		switch {
-		case refusedAs(err, wire.CodeNoVM, wire.CodeChanged):
+		case refusedAs(err, wire.CodeNoVM, wire.CodeChanged, wire.CodeShrinks):
 			continue
 		case err != nil:
 			return "", err

@@ -67,6 +67,8 @@ func classify(code string) (c providers.Code, message string) {
 		return providers.AlreadyExists, "another VM holds the identity"
 	case wire.CodeChanged:
 		return providers.NotFound, "the VM is not ours any more"
+	case wire.CodeShrinks: // it has grown since we looked
+		return providers.Aborted, "the VM is being changed by others"
 	case wire.CodeWrongState:
 		return providers.FailedPrecondition, "the VM is in another state"
 	case wire.CodeAttached, wire.CodeNotAttached:

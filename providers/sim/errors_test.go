@@ -28,6 +28,7 @@ func TestClassify(t *testing.T) {
 		wire.CodeNoSnapshot:      providers.NotFound,
 		wire.CodeNoDisk:          providers.NotFound,
 		wire.CodeUnsupported:     providers.Unimplemented,
+		wire.CodeShrinks:         providers.Aborted,
 		wire.CodeAttached:        providers.FailedPrecondition,
 		wire.CodeNotAttached:     providers.FailedPrecondition,
 		wire.CodeNoOperation:     providers.Unimplemented,

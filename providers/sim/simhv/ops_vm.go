@@ -140,7 +140,7 @@ func (r resizeVM) run(s *Server, p plan) (any, error) {
 func (s *Server) mayResize(v *vmRecord, to shape) error {
 	switch {
 	case to.DiskGiB < v.DiskGiB:
-		return invalid("a disk never shrinks")
+		return &apiError{status: http.StatusConflict, Code: wire.CodeShrinks, Message: "a disk never shrinks"}
 	case v.Power == wire.PowerSuspended:
 		return wrongState("the VM is suspended")
 	case v.Power == wire.PowerRunning && !s.capabilities.has(wire.CapHotResize):

@@ -51,6 +51,7 @@ const (
 	CodeNoOperation     = "no_operation"
 	CodeExists          = "exists"
 	CodeChanged         = "changed" // the VM is not the one that was expected
+	CodeShrinks         = "shrinks" // the disk is larger than was asked for
 	CodeWrongState      = "wrong_state"
 	CodeAttached        = "attached"     // the device is the VM's already
 	CodeNotAttached     = "not_attached" // the VM has no such device
