@@ -339,12 +339,17 @@ func TestConsolesInACluster(t *testing.T) {
 // TestFrozenConsole bounds the opening of a console on a daemon that hangs.
 func TestFrozenConsole(t *testing.T) {
 	f := env(t)
+	unhurried := f.open(t, f.server.URL, nil) // to start a VM may take longer than a second
+	req := f.request(t, unhurried)
+	_, _, err := unhurried.CreateVM(t.Context(), req)
+	require.NoError(t, err)
+	_, err = unhurried.StartVM(t.Context(), target(req))
+	require.NoError(t, err)
 	p := f.open(t, f.server.URL, map[string]string{"call_timeout": "1s"})
-	req := f.request(t, f.open(t, f.server.URL, nil))
-	_, _, err := p.CreateVM(t.Context(), req)
-	require.NoError(t, err)
-	_, err = p.StartVM(t.Context(), target(req))
-	require.NoError(t, err)
+	require.Eventually(t, func() bool { // it is connected before the daemon hangs
+		_, err := p.FindVM(t.Context(), req.VMID)
+		return err == nil
+	}, 30*time.Second, 10*time.Millisecond)
 	require.NoError(t, f.server.Freeze())
 	t.Cleanup(func() { require.NoError(t, f.server.Thaw()) })
 	began := time.Now()
