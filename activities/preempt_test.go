@@ -74,6 +74,6 @@ func TestPreempting(t *testing.T) {
 func TestTheGraceIsNotGivenTwice(t *testing.T) {
 	deaf := &holder{}
 	took := deaf.preempt(t, "force", time.Hour, beat{AskedAt: time.Now().Add(-time.Hour)})
-	require.Less(t, took, 10*time.Second)
+	require.Less(t, took, time.Minute)
 	require.Equal(t, []string{"holder for force"}, deaf.abandoned)
 }

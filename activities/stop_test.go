@@ -36,7 +36,8 @@ func TestGuestThatDoesNotObey(t *testing.T) {
 	_, err := env.ExecuteActivity(a.PowerOffVM, off(models.ModeGraceful, 1))
 	require.Equal(t, string(models.JobGuestTimeout), typeOf(t, err).Type())
 	require.True(t, typeOf(t, err).NonRetryable())
-	require.InDelta(t, 1, time.Since(began).Seconds(), 0.9)
+	require.GreaterOrEqual(t, time.Since(began), time.Second)
+	require.Less(t, time.Since(began), 30*time.Second)
 	require.Zero(t, h.count("stop force"))
 	require.Equal(t, models.PowerRunning, h.power)
 }
@@ -59,7 +60,7 @@ func TestGuestsTimeIsNotGivenTwice(t *testing.T) {
 	began := time.Now()
 	_, err := env.ExecuteActivity(a.PowerOffVM, off(models.ModeGraceful, 60))
 	require.Equal(t, string(models.JobGuestTimeout), typeOf(t, err).Type())
-	require.Less(t, time.Since(began), 5*time.Second)
+	require.Less(t, time.Since(began), 30*time.Second)
 	require.Zero(t, h.count("stop graceful"))
 }
 

@@ -64,7 +64,7 @@ func TestReportsATaskAtOnce(t *testing.T) {
 			}
 			select {
 			case <-reported:
-			case <-time.After(2 * time.Second):
+			case <-time.After(30 * time.Second):
 				t.Error("the task was not reported")
 			}
 			return providers.TaskStatus{Done: true}, nil

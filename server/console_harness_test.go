@@ -28,7 +28,7 @@ const (
 	// publicOrigin is where browsers reach the server of the console tests.
 	publicOrigin = "https://hcp.example.test"
 	// prompt bounds what should happen at once.
-	prompt = 2 * time.Second
+	prompt = 20 * time.Second
 )
 
 // consoleHost is a hypervisor whose consoles are pipes; ends are the far ones.

@@ -80,7 +80,7 @@ func TestAStopInOrder(t *testing.T) {
 			_ = c.Close()
 		}
 		return err != nil
-	}, 10*time.Second, 5*time.Millisecond, "new connections are refused in the end")
+	}, 30*time.Second, 5*time.Millisecond, "new connections are refused in the end")
 	require.GreaterOrEqual(t, time.Since(begun), delay)
 	close(release)
 	require.Equal(t, answer{status: http.StatusOK}, <-inFlight)

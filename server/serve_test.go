@@ -61,7 +61,7 @@ func TestServeDrains(t *testing.T) {
 			_ = c.Close()
 		}
 		return err != nil
-	}, 5*time.Second, 5*time.Millisecond)
+	}, 30*time.Second, 5*time.Millisecond)
 	close(release)
 	require.Equal(t, "done", <-answer)
 	require.NoError(t, <-stopped)

@@ -118,7 +118,7 @@ func (w *world) awaitPolicies(t *testing.T, status int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		return w.do(t, owner(), http.MethodGet, commonBase+"/whoami", nil).StatusCode == status
-	}, 10*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 }
 
 // TestWithoutADatabase: every route that needs it says so, in time, and all of

@@ -214,7 +214,7 @@ func TestOpenConsoleRefusals(t *testing.T) {
 	w.adapter = screens{Provider: plain, types: []models.ConsoleType{models.ConsoleVNC}}
 	_, err := plain.StopVM(t.Context(), providers.Target{VMID: vmID}, models.ModeForce) // behind our back
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return w.onHypervisor(t, vmID).Power == "stopped" }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return w.onHypervisor(t, vmID).Power == "stopped" }, 30*time.Second, time.Millisecond)
 	refused(models.JobProviderConflict)
 }
 

@@ -110,7 +110,7 @@ func TestSnapshotThatCouldNotBeUndone(t *testing.T) {
 	require.Equal(t, string(models.JobCompensationIncomplete), failureType(t, w.run(t, op)))
 	w.fired(t)
 	w.truthful(t, w.unlocked(t, op, models.OutcomeFailed))
-	require.Eventually(t, func() bool { return len(w.onHypervisor(t, vmID).Snapshots) == 1 }, 5*time.Second, 5*time.Millisecond, "the work went on unseen")
+	require.Eventually(t, func() bool { return len(w.onHypervisor(t, vmID).Snapshots) == 1 }, 30*time.Second, 5*time.Millisecond, "the work went on unseen")
 	row, err := w.GetSnapshot(t.Context(), tenant, project, vmID, op.Params.SnapshotID)
 	require.NoError(t, err)
 	require.Equal(t, models.SnapshotError, row.State())

@@ -135,5 +135,5 @@ func TestCompletionDeadline(t *testing.T) {
 	out, err := cmd.Output()
 	require.NoError(t, err)
 	require.Equal(t, ":4\n", string(out), "no candidates and no file names")
-	require.Less(t, time.Since(started), 5*time.Second)
+	require.Less(t, time.Since(started), 30*time.Second)
 }

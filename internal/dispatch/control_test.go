@@ -132,7 +132,7 @@ func TestTheRelayDelivers(t *testing.T) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.ops["job-1"].CancelDeliveredAt != nil && f.ops["job-2"].AbandonDeliveredAt != nil && f.ops["job-3"].DispatchedAt != nil
-	}, 10*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	cancel()
 	<-done
 	require.Equal(t, []string{"job-1"}, f.cancelled)

@@ -261,7 +261,7 @@ func TestRelayDispatchesAndStops(t *testing.T) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return len(f.started) == 2
-	}, 10*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	cancel()
 	<-done
 }
@@ -281,7 +281,7 @@ func TestRelayCarriesOnPastTrouble(t *testing.T) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.ops["good"].DispatchedAt != nil
-	}, 10*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	cancel()
 	<-done
 	require.LessOrEqual(t, strings.Count(log.String(), "\n"), 1)

@@ -86,7 +86,7 @@ func TestKilledProcessLeavesNothing(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(dir)
 		return os.IsNotExist(err)
-	}, 15*time.Second, 20*time.Millisecond, "the watchdog must stop the server and remove its files")
+	}, 30*time.Second, 20*time.Millisecond, "the watchdog must stop the server and remove its files")
 }
 
 // start starts a cluster. Where Postgres is missing the test is skipped with

@@ -56,7 +56,7 @@ func TestBreakerOpensProbesAndCloses(t *testing.T) {
 	require.Positive(t, e.RetryAfter, "the step learns when to come back")
 
 	s.err = nil
-	require.Eventually(t, func() bool { _, err := g.FindVM(t.Context(), "vm"); return err == nil }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { _, err := g.FindVM(t.Context(), "vm"); return err == nil }, 30*time.Second, 5*time.Millisecond)
 	for range 3 {
 		_, err := g.FindVM(t.Context(), "vm")
 		require.NoError(t, err)
@@ -75,7 +75,7 @@ func TestBreakerOpensAgainWhenTheProbeFails(t *testing.T) {
 		_, err := g.FindVM(t.Context(), "vm")
 		require.Error(t, err)
 	}
-	require.Eventually(t, func() bool { _, _ = g.FindVM(t.Context(), "vm"); return s.calls == 6 }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { _, _ = g.FindVM(t.Context(), "vm"); return s.calls == 6 }, 30*time.Second, 5*time.Millisecond)
 	_, err := g.FindVM(t.Context(), "vm")
 	require.Error(t, err)
 	require.Equal(t, 6, s.calls)

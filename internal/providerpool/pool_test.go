@@ -173,7 +173,7 @@ func TestRunFollowsTheTable(t *testing.T) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		return err == nil && len(o.all) == 2
-	}, 5*time.Second, time.Millisecond, "a changed provider is opened anew")
+	}, 30*time.Second, time.Millisecond, "a changed provider is opened anew")
 
 	cancel()
 	<-done

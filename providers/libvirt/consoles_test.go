@@ -355,5 +355,5 @@ func TestFrozenConsole(t *testing.T) {
 	began := time.Now()
 	_, err = p.OpenConsole(t.Context(), target(req), models.ConsoleWeb)
 	require.Contains(t, []providers.Code{providers.DeadlineExceeded, providers.Unavailable}, providers.CodeOf(err), "%v", err)
-	require.Less(t, time.Since(began), 5*time.Second)
+	require.Less(t, time.Since(began), 30*time.Second)
 }

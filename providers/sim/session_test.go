@@ -154,7 +154,7 @@ func TestACallEndsAtItsOwnDeadline(t *testing.T) {
 	began := time.Now()
 	_, err = a.Info(t.Context()) // no deadline of the caller's
 	require.Equal(t, providers.DeadlineExceeded, providers.CodeOf(err))
-	require.Less(t, time.Since(began), 5*time.Second)
+	require.Less(t, time.Since(began), 30*time.Second)
 }
 
 func TestAHypervisorThatIsGoneIsUnavailable(t *testing.T) {
