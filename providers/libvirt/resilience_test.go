@@ -44,7 +44,7 @@ func requireComplete(t *testing.T, p *libvirt.Provider, req providers.CreateVMRe
 // eventually repeats a call that another call's aftermath may still hold up.
 func eventually(t *testing.T, call func() error) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
