@@ -157,7 +157,7 @@ type ObservedVM struct {
 	NativeRef string
 	NodeName  string
 	Power     PowerState
-	Addresses []Address
+	Addresses []Address // nil: not read; empty: the VM has none
 	// ReadAt is when the read began: a job settled later than this wins.
 	ReadAt time.Time
 }

@@ -167,7 +167,9 @@ type VM struct {
 	VCPUs      int
 	MemoryMiB  int
 	DiskGiB    int
-	Addresses  []models.Address
+	// Addresses are those that the guest has; nil where they were not read, as by
+	// a list that does without. Empty says that it has none.
+	Addresses []models.Address
 	// DataDisks are its disks beside the root disk, attached or kept, by ID.
 	DataDisks []DataDisk
 	// MACs are those of its interfaces, lower case, in the order of the devices.

@@ -91,7 +91,7 @@ func (s *Store) difference(row seenVM, seen models.ObservedVM, nodes []models.No
 	if seen.Power != "" && seen.Power != row.PowerState {
 		changes["power_state"] = seen.Power
 	}
-	if !slices.Equal(seen.Addresses, row.Addresses) {
+	if seen.Addresses != nil && !slices.Equal(seen.Addresses, row.Addresses) {
 		addresses, err := jsonText(seen.Addresses)
 		if err != nil {
 			return nil, err

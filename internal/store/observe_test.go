@@ -50,10 +50,24 @@ func TestObserve(t *testing.T) {
 			require.Equal(t, seen.ReadAt, *same.ObservedAt)
 			require.Equal(t, after.UpdatedAt, same.UpdatedAt, "nothing to see has changed")
 
+			env.Clock.Advance(time.Minute)
+			unread := seen
+			unread.ReadAt, unread.Addresses = env.Clock.Now(), nil
+			observe(t, env, unread)
+			same = env.VM(t, before.ID)
+			require.Equal(t, seen.Addresses, same.Addresses, "a read without addresses says nothing of them")
+			require.Equal(t, unread.ReadAt, *same.ObservedAt)
+
 			older := seen
 			older.ReadAt, older.Power = readAt, models.PowerRunning
 			observe(t, env, older)
 			require.Equal(t, same, env.VM(t, before.ID), "a read that arrives late loses")
+
+			env.Clock.Advance(time.Minute)
+			none := seen
+			none.ReadAt, none.Addresses = env.Clock.Now(), []models.Address{}
+			observe(t, env, none)
+			require.Empty(t, env.VM(t, before.ID).Addresses, "it has none any more")
 		})
 	}
 }

@@ -37,6 +37,7 @@ func (p *Provider) describe(ctx context.Context, r rpc, d domain, node string, v
 	if vm.DataDisks, err = p.dataDisks(ctx, r, d, volumes); err != nil {
 		return vm, err
 	}
+	vm.Addresses = []models.Address{}
 	if vm.Power == models.PowerRunning {
 		if vm.Addresses, err = addresses(ctx, r, d); err != nil {
 			return vm, err
@@ -126,7 +127,7 @@ func powerOf(state lv.DomainState, saved bool) models.PowerState {
 func addresses(ctx context.Context, r rpc, d domain) ([]models.Address, error) {
 	// Stopped since it was read, or a driver without addresses.
 	none := []providers.Code{providers.FailedPrecondition, providers.Unimplemented, providers.InvalidArgument}
-	var out []models.Address
+	out := []models.Address{}
 	for _, source := range []struct {
 		kind        lv.DomainInterfaceAddressesSource
 		ask         bool

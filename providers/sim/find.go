@@ -96,6 +96,7 @@ func toVM(op, vmID string, vm *wire.VM) (providers.VM, *providers.Error) {
 	out := providers.VM{
 		VMID: vmID, Ref: providers.VMRef(vm.NativeID), Name: vm.Name, Node: vm.Node, Power: power, Incomplete: incomplete(vm),
 		VCPUs: vm.VCPUs, MemoryMiB: vm.MemoryMiB, DiskGiB: vm.DiskGiB,
+		Addresses: []models.Address{},
 	}
 	for _, d := range vm.DataDisks {
 		out.DataDisks = append(out.DataDisks, providers.DataDisk{ID: d.ID, SizeGiB: d.SizeGiB, Attached: d.Attached})
