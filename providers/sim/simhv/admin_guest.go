@@ -38,7 +38,7 @@ func (s *Server) adminScreen(r *http.Request, _ []byte) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	g, view, ok := s.see(v.Seq)
+	g, view, ok := s.display(v.Seq).see()
 	if !ok {
 		return 0, nil, wrongState("the VM does not run")
 	}

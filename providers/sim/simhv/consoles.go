@@ -144,7 +144,7 @@ func (s *Server) consolesEndedBy(c change) []*console {
 	}
 	for _, seq := range c.Gone {
 		end(seq)
-		delete(s.guests, seq)
+		delete(s.displays, seq)
 	}
 	for _, n := range c.Nodes {
 		if n.State != nodeDown {
@@ -199,8 +199,8 @@ func (s *Server) serveConsole(w http.ResponseWriter, r *http.Request, c *console
 // converse serves a stream until either side ends it.
 func (s *Server) converse(c *console, conn net.Conn, in *bufio.Reader) {
 	if c.typ == wire.ConsoleSerial {
-		s.serveSerial(c, conn, in)
+		s.display(c.vm).ServeSerial(conn, in)
 		return
 	}
-	s.serveRFB(c, conn, in)
+	s.display(c.vm).ServeRFB(conn, in, "", c.done, c.end)
 }

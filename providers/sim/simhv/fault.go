@@ -103,12 +103,13 @@ func parseFault(b []byte) (Fault, error) {
 	if err := d.Decode(&f); err != nil {
 		return Fault{}, err
 	}
-	return f, f.validate()
+	return f, f.Validate()
 }
 
-func (f *Fault) validate() error {
+// Validate refuses a fault that could never happen.
+func (f *Fault) Validate() error {
 	switch {
-	case f.Op != AnyOp && !slices.Contains(wire.Ops(), f.Op):
+	case f.Op != AnyOp && !IsOp(f.Op):
 		return fmt.Errorf("unknown op %q", f.Op)
 	case f.Nth < 1:
 		return errors.New("nth must be at least 1")
@@ -218,3 +219,10 @@ func (f *Fault) plan() plan {
 	}
 	return plan{}
 }
+
+// IsOp reports whether there is an operation of this name. The simulators of
+// other hypervisors name their calls by the same operations.
+func IsOp(op string) bool { return slices.Contains(wire.Ops(), op) }
+
+// MakesTask reports whether an operation begins work.
+func MakesTask(op string) bool { return makesTask(op) }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
 )
@@ -32,39 +31,42 @@ const (
 	maxData = 64
 )
 
-// guestView is what a guest knows of itself. It does not know where it runs.
-type guestView struct {
-	name, hostname, data string
-	boot                 int
-	since                time.Time
+// machine is a VM of this hypervisor as its consoles reach it.
+type machine struct {
+	s   *Server
+	seq uint64
 }
 
-func (v guestView) uptime() string {
-	return fmt.Sprintf("up %d s", int(time.Since(v.since)/time.Second))
+func (m machine) See() (GuestView, bool) {
+	m.s.mu.Lock()
+	defer m.s.mu.Unlock()
+	v := m.s.state.vms[m.seq]
+	if v == nil || v.Power != wire.PowerRunning {
+		return GuestView{}, false
+	}
+	view := GuestView{Name: v.Name, Hostname: v.Name, Data: v.RootData, Boot: v.Boot, Since: v.UptimeSince}
+	if v.CloudInit != nil && v.CloudInit.Hostname != "" {
+		view.Hostname = v.CloudInit.Hostname
+	}
+	return view, true
 }
 
-// see returns a VM's guest, if it runs.
-func (s *Server) see(seq uint64) (*guest, guestView, bool) {
+func (m machine) Restart() { m.s.inGuest(m.seq, func(v *vmRecord) { v.boot() }) }
+
+func (m machine) Write(text string) { m.s.inGuest(m.seq, func(v *vmRecord) { v.RootData = text }) }
+
+// display is what a VM's consoles show.
+func (s *Server) display(seq uint64) *Display {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := s.state.vms[seq]
-	if v == nil || v.Power != wire.PowerRunning {
-		return nil, guestView{}, false
-	}
-	g := s.guests[seq]
-	if g == nil || g.boot != v.Boot {
-		if g != nil {
-			g.change(func() {}) // whoever watches the old one looks again
+	d := s.displays[seq]
+	if d == nil {
+		d = NewDisplay(machine{s, seq})
+		if s.state.vms[seq] != nil {
+			s.displays[seq] = d
 		}
-		g = &guest{boot: v.Boot, changed: make(chan struct{})}
-		s.guests[seq] = g
 	}
-	view := guestView{name: plain(v.Name), data: v.RootData, boot: v.Boot, since: v.UptimeSince}
-	view.hostname = view.name
-	if v.CloudInit != nil && v.CloudInit.Hostname != "" {
-		view.hostname = plain(v.CloudInit.Hostname)
-	}
-	return g, view, true
+	return d
 }
 
 // plain makes text that can stand on a screen or in a title: printable ASCII,
@@ -110,8 +112,8 @@ func (g *guest) print(line string) {
 }
 
 // typed takes one character: it is shown, and Enter carries the line out.
-func (s *Server) typed(seq uint64, r rune) {
-	g, view, ok := s.see(seq)
+func (d *Display) typed(r rune) {
+	g, view, ok := d.see()
 	if !ok {
 		return
 	}
@@ -132,7 +134,7 @@ func (s *Server) typed(seq uint64, r rune) {
 		return
 	}
 	g.print(prompt + line)
-	for out := range strings.SplitSeq(s.command(seq, view, line), "\n") {
+	for out := range strings.SplitSeq(d.command(view, line), "\n") {
 		if out != "" {
 			g.print(plain(out))
 		}
@@ -140,20 +142,15 @@ func (s *Server) typed(seq uint64, r rune) {
 }
 
 // screen is the text on a VM's screen, from its top.
-func (g *guest) screen(view guestView) []string {
+func (g *guest) screen(view GuestView) []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	head := []string{"simhv virtual machine", "name:  " + view.name, fmt.Sprintf("boot:  %d   power: running   %s", view.boot, view.uptime()), ""}
+	head := []string{"simhv virtual machine", "name:  " + view.Name, fmt.Sprintf("boot:  %d   power: running   %s", view.Boot, view.uptime()), ""}
 	tail := append(append([]string{}, g.lines...), prompt+g.input+"_")
 	if room := screenRows - len(head); len(tail) > room {
 		tail = tail[len(tail)-room:]
 	}
 	return append(head, tail...)
-}
-
-// restart is what Ctrl-Alt-Del does: the guest boots anew, in the same process.
-func (s *Server) restart(seq uint64) {
-	s.inGuest(seq, func(v *vmRecord) { v.boot() })
 }
 
 // inGuest changes a running VM as its guest can.

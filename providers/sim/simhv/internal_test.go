@@ -28,7 +28,7 @@ func FuzzParseFaults(f *testing.F) {
 			return
 		}
 		for _, fault := range list {
-			require.NoError(t, fault.validate())
+			require.NoError(t, fault.Validate())
 			b, err := json.Marshal(fault)
 			require.NoError(t, err)
 			again, err := parseFault(b)
@@ -179,15 +179,15 @@ func FuzzConsoles(f *testing.F) {
 		for _, typ := range []string{"vnc", "serial"} {
 			c := &console{vm: 1, typ: typ, done: make(chan struct{})}
 			if typ == "vnc" {
-				s.serveRFB(c, io.Discard, bufio.NewReader(bytes.NewReader(said)))
+				s.display(1).ServeRFB(io.Discard, bufio.NewReader(bytes.NewReader(said)), "", c.done, c.end)
 			} else {
-				s.serveSerial(c, io.Discard, bufio.NewReader(bytes.NewReader(said)))
+				s.display(1).ServeSerial(io.Discard, bufio.NewReader(bytes.NewReader(said)))
 			}
 			c.end()
 		}
-		_, view, ok := s.see(1)
+		_, view, ok := s.display(1).see()
 		require.True(t, ok, "the VM runs")
-		require.LessOrEqual(t, len(view.data), maxData)
+		require.LessOrEqual(t, len(view.Data), maxData)
 		require.NoError(t, s.Close())
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// RFB 3.8 (RFC 6143): security None, raw rectangles.
+// RFB 3.8 (RFC 6143): security None or VNC authentication, raw rectangles.
 
 const rfbVersion = "RFB 003.008\n"
 
@@ -33,10 +33,11 @@ var errProtocol = errors.New("not RFB as we speak it")
 
 // rfb is one client of a screen.
 type rfb struct {
-	s   *Server
-	c   *console
+	d   *Display
 	in  *bufio.Reader
 	out io.Writer
+
+	password string
 
 	control, alt bool // held
 
@@ -51,13 +52,15 @@ type updateRequest struct {
 	area        image.Rectangle
 }
 
-// serveRFB ends when the client does, or the console.
-func (s *Server) serveRFB(c *console, out io.Writer, in *bufio.Reader) {
-	r := &rfb{s: s, c: c, in: in, out: out, format: nativeFormat(), wake: make(chan struct{}, 1)}
+// ServeRFB serves the screen until the client ends it, done is closed or the
+// guest does not run any more; then it calls end, which closes the connection.
+// With a password the client must know it, of which the first 8 bytes count.
+func (d *Display) ServeRFB(out io.Writer, in *bufio.Reader, password string, done <-chan struct{}, end func()) {
+	r := &rfb{d: d, in: in, out: out, password: password, format: nativeFormat(), wake: make(chan struct{}, 1)}
 	if r.handshake() != nil {
 		return
 	}
-	go r.paint()
+	go r.paint(done, end)
 	for {
 		if r.message() != nil {
 			return
@@ -79,29 +82,21 @@ func (r *rfb) handshake() error {
 	if err != nil || string(version) != rfbVersion {
 		return errors.Join(err, errProtocol)
 	}
-	const none = 1
-	if _, err := r.out.Write([]byte{1, none}); err != nil {
-		return err
-	}
-	chosen, err := r.read(1)
-	if err != nil || chosen[0] != none {
-		return errors.Join(err, errProtocol)
-	}
-	if _, err := r.out.Write([]byte{0, 0, 0, 0}); err != nil {
+	if err := r.authenticate(); err != nil {
 		return err
 	}
 	if _, err := r.read(1); err != nil { // shared or not: it always is
 		return err
 	}
-	_, view, ok := r.s.see(r.c.vm)
+	_, view, ok := r.d.see()
 	if !ok {
 		return errProtocol
 	}
 	init := binary.BigEndian.AppendUint16(nil, screenWidth)
 	init = binary.BigEndian.AppendUint16(init, screenHeight)
 	init = append(init, r.format.bytesOf()...)
-	init = binary.BigEndian.AppendUint32(init, uint32(len(view.name))) //nolint:gosec // G115: at most 64
-	_, err = r.out.Write(append(init, view.name...))
+	init = binary.BigEndian.AppendUint32(init, uint32(len(view.Name))) //nolint:gosec // G115: at most 64
+	_, err = r.out.Write(append(init, view.Name...))
 	return err
 }
 
@@ -175,13 +170,13 @@ func (r *rfb) key(down bool, sym uint32) {
 	switch {
 	case !down:
 	case sym == keyDelete && r.control && r.alt:
-		r.s.restart(r.c.vm)
+		r.d.machine.Restart()
 	case sym == keyReturn || sym == keyEnter:
-		r.s.typed(r.c.vm, '\n')
+		r.d.typed('\n')
 	case sym == keyBackspace:
-		r.s.typed(r.c.vm, '\b')
+		r.d.typed('\b')
 	case sym >= ' ' && sym <= '~' && !r.control && !r.alt:
-		r.s.typed(r.c.vm, rune(sym))
+		r.d.typed(rune(sym))
 	}
 }
 
@@ -193,7 +188,7 @@ func (r *rfb) cutText(length uint32) error {
 	if err != nil {
 		return err
 	}
-	if g, _, ok := r.s.see(r.c.vm); ok {
+	if g, _, ok := r.d.see(); ok {
 		g.change(func() { g.clipboard = string(text[:min(len(text), maxClipboard)]) })
 	}
 	return nil
@@ -201,13 +196,13 @@ func (r *rfb) cutText(length uint32) error {
 
 // paint answers requests: those for everything at once, those for changes when
 // there are any. The uptime is one every second.
-func (r *rfb) paint() {
-	defer r.c.end()
+func (r *rfb) paint(done <-chan struct{}, end func()) {
+	defer end()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var painted [screenRows]string
 	for {
-		g, view, ok := r.s.see(r.c.vm)
+		g, view, ok := r.d.see()
 		if !ok {
 			return
 		}
@@ -219,7 +214,7 @@ func (r *rfb) paint() {
 		case <-r.wake:
 		case <-changed:
 		case <-tick.C:
-		case <-r.c.done:
+		case <-done:
 			return
 		}
 	}

@@ -15,12 +15,14 @@ const prompt = "$ "
 // maxFlood bounds the output of `flood`, in KiB.
 const maxFlood = 64 << 10
 
-func (s *Server) serveSerial(c *console, out io.Writer, in *bufio.Reader) {
-	_, view, ok := s.see(c.vm)
+// ServeSerial serves the serial line until either side ends it, which the caller
+// does by closing the connection.
+func (d *Display) ServeSerial(out io.Writer, in *bufio.Reader) {
+	_, view, ok := d.see()
 	if !ok {
 		return
 	}
-	if _, err := io.WriteString(out, "\r\n"+view.hostname+" serial console\r\n"+prompt); err != nil {
+	if _, err := io.WriteString(out, "\r\n"+view.Hostname+" serial console\r\n"+prompt); err != nil {
 		return
 	}
 	var line []byte
@@ -34,7 +36,7 @@ func (s *Server) serveSerial(c *console, out io.Writer, in *bufio.Reader) {
 		switch {
 		case b == '\n' && last == '\r': // the end of the line that was taken already
 		case b == '\r' || b == '\n':
-			if !s.serialLine(c, out, string(line)) {
+			if !d.serialLine(out, string(line)) {
 				return
 			}
 			line = line[:0]
@@ -55,8 +57,8 @@ func (s *Server) serveSerial(c *console, out io.Writer, in *bufio.Reader) {
 }
 
 // serialLine carries a line out, and reports whether the stream goes on.
-func (s *Server) serialLine(c *console, out io.Writer, line string) bool {
-	_, view, ok := s.see(c.vm)
+func (d *Display) serialLine(out io.Writer, line string) bool {
+	_, view, ok := d.see()
 	if !ok {
 		return false
 	}
@@ -70,7 +72,7 @@ func (s *Server) serialLine(c *console, out io.Writer, line string) bool {
 	case "flood":
 		err = flood(out, arg)
 	default:
-		_, err = io.WriteString(out, strings.ReplaceAll(s.command(c.vm, view, line), "\n", "\r\n"))
+		_, err = io.WriteString(out, strings.ReplaceAll(d.command(view, line), "\n", "\r\n"))
 	}
 	if err == nil {
 		_, err = io.WriteString(out, prompt)
@@ -80,7 +82,7 @@ func (s *Server) serialLine(c *console, out io.Writer, line string) bool {
 
 // command is what the shell answers, on the serial line and on the screen; each
 // line of it ends with a newline.
-func (s *Server) command(seq uint64, view guestView, line string) string {
+func (d *Display) command(view GuestView, line string) string {
 	name, arg, _ := strings.Cut(strings.TrimSpace(line), " ")
 	switch name {
 	case "":
@@ -88,21 +90,21 @@ func (s *Server) command(seq uint64, view guestView, line string) string {
 	case "uptime":
 		return view.uptime() + "\n"
 	case "hostname":
-		return view.hostname + "\n"
+		return view.Hostname + "\n"
 	case "boot":
-		return "boot " + strconv.Itoa(view.boot) + "\n"
+		return "boot " + strconv.Itoa(view.Boot) + "\n"
 	case "echo":
 		return arg + "\n"
 	case "read":
-		return view.data + "\n"
+		return view.Data + "\n"
 	case "write":
 		if len(arg) > maxData {
 			return "write: at most " + strconv.Itoa(maxData) + " bytes\n"
 		}
-		s.inGuest(seq, func(v *vmRecord) { v.RootData = arg })
+		d.machine.Write(arg)
 		return ""
 	case "reboot":
-		s.restart(seq)
+		d.machine.Restart()
 		return ""
 	case "help":
 		return "uptime, hostname, boot, echo TEXT, write TEXT, read, reboot, escape, flood KIB\n"

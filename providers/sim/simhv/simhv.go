@@ -103,10 +103,10 @@ type Server struct {
 	mu     sync.Mutex // guards what follows
 	state  *state
 	timers map[string]*time.Timer // by task, for those at work
-	// consoles are the open streams, and guests the screens that were looked at,
+	// consoles are the open streams, and displays the screens that were looked at,
 	// both by VM.
 	consoles map[uint64]map[*console]struct{}
-	guests   map[uint64]*guest
+	displays map[uint64]*Display
 	closed   bool
 	done     chan struct{} // closed by Close: releases waiting calls
 }
@@ -132,7 +132,7 @@ func New(opts Options) (*Server, error) {
 		state:    st,
 		timers:   map[string]*time.Timer{},
 		consoles: map[uint64]map[*console]struct{}{},
-		guests:   map[uint64]*guest{},
+		displays: map[uint64]*Display{},
 		done:     make(chan struct{}),
 	}
 	s.capabilities.replace(opts.Capabilities)
