@@ -1,0 +1,370 @@
+package proxmoxsim
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// served lists the endpoints of the table.
+const served = `
+GET /access/permissions
+GET /access/ticket
+POST /access/ticket
+GET /cluster/nextid
+GET /cluster/options
+GET /cluster/resources
+GET /cluster/status
+GET /cluster/tasks
+GET /nodes
+GET /nodes/{node}/network
+GET /nodes/{node}/qemu
+POST /nodes/{node}/qemu
+DELETE /nodes/{node}/qemu/{vmid}
+GET /nodes/{node}/qemu/{vmid}/agent
+POST /nodes/{node}/qemu/{vmid}/agent/ping
+GET /nodes/{node}/qemu/{vmid}/agent/network-get-interfaces
+POST /nodes/{node}/qemu/{vmid}/clone
+GET /nodes/{node}/qemu/{vmid}/cloudinit
+PUT /nodes/{node}/qemu/{vmid}/cloudinit
+GET /nodes/{node}/qemu/{vmid}/cloudinit/dump
+GET /nodes/{node}/qemu/{vmid}/config
+POST /nodes/{node}/qemu/{vmid}/config
+PUT /nodes/{node}/qemu/{vmid}/config
+GET /nodes/{node}/qemu/{vmid}/feature
+GET /nodes/{node}/qemu/{vmid}/migrate
+POST /nodes/{node}/qemu/{vmid}/migrate
+POST /nodes/{node}/qemu/{vmid}/move_disk
+GET /nodes/{node}/qemu/{vmid}/pending
+PUT /nodes/{node}/qemu/{vmid}/resize
+GET /nodes/{node}/qemu/{vmid}/rrddata
+GET /nodes/{node}/qemu/{vmid}/snapshot
+POST /nodes/{node}/qemu/{vmid}/snapshot
+DELETE /nodes/{node}/qemu/{vmid}/snapshot/{snapname}
+GET /nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config
+PUT /nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config
+POST /nodes/{node}/qemu/{vmid}/snapshot/{snapname}/rollback
+GET /nodes/{node}/qemu/{vmid}/status/current
+POST /nodes/{node}/qemu/{vmid}/status/reboot
+POST /nodes/{node}/qemu/{vmid}/status/reset
+POST /nodes/{node}/qemu/{vmid}/status/resume
+POST /nodes/{node}/qemu/{vmid}/status/shutdown
+POST /nodes/{node}/qemu/{vmid}/status/start
+POST /nodes/{node}/qemu/{vmid}/status/stop
+POST /nodes/{node}/qemu/{vmid}/status/suspend
+POST /nodes/{node}/qemu/{vmid}/template
+POST /nodes/{node}/qemu/{vmid}/termproxy
+PUT /nodes/{node}/qemu/{vmid}/unlink
+POST /nodes/{node}/qemu/{vmid}/vncproxy
+GET /nodes/{node}/qemu/{vmid}/vncwebsocket
+GET /nodes/{node}/rrddata
+GET /nodes/{node}/status
+GET /nodes/{node}/storage
+GET /nodes/{node}/storage/{storage}/content
+POST /nodes/{node}/storage/{storage}/content
+DELETE /nodes/{node}/storage/{storage}/content/{volume}
+GET /nodes/{node}/storage/{storage}/content/{volume}
+GET /nodes/{node}/storage/{storage}/status
+POST /nodes/{node}/storage/{storage}/upload
+GET /nodes/{node}/tasks
+DELETE /nodes/{node}/tasks/{upid}
+GET /nodes/{node}/tasks/{upid}/log
+GET /nodes/{node}/tasks/{upid}/status
+GET /nodes/{node}/version
+GET /pools
+GET /storage
+GET /version
+`
+
+// schemaNode is what is read of a node of the published schema.
+type schemaNode struct {
+	Path     string                `json:"path"`
+	Info     map[string]schemaInfo `json:"info"`
+	Children []schemaNode          `json:"children"`
+}
+
+type schemaInfo struct {
+	Parameters struct {
+		Additional json.RawMessage        `json:"additionalProperties"`
+		Properties map[string]schemaParam `json:"properties"`
+	} `json:"parameters"`
+}
+
+type schemaParam struct {
+	Type      string          `json:"type"`
+	Optional  json.RawMessage `json:"optional"`
+	Default   json.RawMessage `json:"default_key"`
+	Enum      []string        `json:"enum"`
+	Minimum   json.RawMessage `json:"minimum"`
+	Maximum   json.RawMessage `json:"maximum"`
+	MinLength json.RawMessage `json:"minLength"`
+	MaxLength json.RawMessage `json:"maxLength"`
+	Pattern   string          `json:"pattern"`
+	Format    json.RawMessage `json:"format"`
+	Requires  string          `json:"requires"`
+	Alias     string          `json:"alias"`
+	KeyAlias  string          `json:"keyAlias"`
+	TypeText  string          `json:"typetext"`
+}
+
+// readSchema reads the published schema from beside the project, by endpoint; nil
+// where it is not at hand.
+func readSchema(t *testing.T) map[string]schemaInfo {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		body, err := os.ReadFile(filepath.Join(dir, "shared", "proxmox", "apidoc.json"))
+		if err == nil {
+			return flatten(t, body)
+		}
+		if !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return nil
+		}
+		dir = parent
+	}
+}
+
+func flatten(t *testing.T, body []byte) map[string]schemaInfo {
+	t.Helper()
+	var roots []schemaNode
+	if err := json.Unmarshal(body, &roots); err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]schemaInfo{}
+	var walk func([]schemaNode)
+	walk = func(nodes []schemaNode) {
+		for _, n := range nodes {
+			for method, info := range n.Info {
+				out[method+" "+n.Path] = info
+			}
+			walk(n.Children)
+		}
+	}
+	walk(roots)
+	return out
+}
+
+// derive makes the table that the schema asks for.
+func derive(t *testing.T, schema map[string]schemaInfo) *factTable {
+	t.Helper()
+	out := &factTable{Formats: map[string]map[string]paramFacts{}, Endpoints: map[string]map[string]paramFacts{}}
+	for _, key := range strings.Fields(strings.ReplaceAll(strings.TrimSpace(served), " /", "\x00/")) {
+		key = strings.ReplaceAll(key, "\x00", " ")
+		info, ok := schema[key]
+		if !ok {
+			t.Fatalf("the schema has no %s", key)
+		}
+		params := map[string]paramFacts{}
+		for _, name := range slices.Sorted(maps.Keys(info.Parameters.Properties)) {
+			params[name] = deriveParam(t, out, name, info.Parameters.Properties[name])
+		}
+		out.Endpoints[key] = params
+	}
+	return out
+}
+
+func deriveParam(t *testing.T, table *factTable, name string, p schemaParam) paramFacts {
+	t.Helper()
+	out := paramFacts{
+		Type: p.Type, Required: !truth(p.Optional) && p.Alias == "", Default: truth(p.Default), Enum: p.Enum,
+		Min: number(t, p.Minimum), Max: number(t, p.Maximum),
+		Pattern:  strings.ReplaceAll(strings.ReplaceAll(p.Pattern, "(?^:", "(?:"), "{,", "{0,"),
+		Requires: p.Requires, Alias: p.Alias, KeyAlias: p.KeyAlias,
+	}
+	if n := number(t, p.MinLength); n != nil {
+		out.MinLength = int(*n)
+	}
+	if n := number(t, p.MaxLength); n != nil {
+		out.MaxLength = int(*n)
+	}
+	if len(p.Format) == 0 {
+		return out
+	}
+	if json.Unmarshal(p.Format, &out.Format) == nil {
+		return out
+	}
+	var keys map[string]schemaParam
+	if err := json.Unmarshal(p.Format, &keys); err != nil {
+		t.Fatalf("the format of %s: %v", name, err)
+	}
+	format := map[string]paramFacts{}
+	for key, sub := range keys {
+		format[key] = deriveParam(t, table, name+"."+key, sub)
+	}
+	base := strings.TrimSuffix(name, "[n]")
+	for i := 1; ; i++ {
+		out.Sub = base
+		if i > 1 {
+			out.Sub = fmt.Sprintf("%s.%d", base, i)
+		}
+		if have, ok := table.Formats[out.Sub]; !ok || string(marshal(t, have)) == string(marshal(t, format)) {
+			break
+		}
+	}
+	table.Formats[out.Sub] = format
+	return out
+}
+
+// truth reads what the schema writes as 1, "1" or true.
+func truth(raw json.RawMessage) bool {
+	s := strings.Trim(string(raw), `"`)
+	return s == "1" || s == "true"
+}
+
+func number(t *testing.T, raw json.RawMessage) *float64 {
+	t.Helper()
+	if len(raw) == 0 {
+		return nil
+	}
+	n, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &n
+}
+
+func marshal(t *testing.T, v any) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.TrimSpace(out.Bytes())
+}
+
+// print lays the table out with a parameter on each line.
+func (t *factTable) print(tb testing.TB) []byte {
+	tb.Helper()
+	var out bytes.Buffer
+	section := func(name string, of map[string]map[string]paramFacts) {
+		fmt.Fprintf(&out, "%q: {", name)
+		for i, key := range slices.Sorted(maps.Keys(of)) {
+			if i > 0 {
+				out.WriteString(",")
+			}
+			fmt.Fprintf(&out, "\n%q: {", key)
+			for j, param := range slices.Sorted(maps.Keys(of[key])) {
+				if j > 0 {
+					out.WriteString(",")
+				}
+				body, err := json.Marshal(of[key][param])
+				if err != nil {
+					tb.Fatal(err)
+				}
+				fmt.Fprintf(&out, "\n  %q: %s", param, body)
+			}
+			out.WriteString("}")
+		}
+		out.WriteString("\n}")
+	}
+	out.WriteString("{\n")
+	section("formats", t.Formats)
+	out.WriteString(",\n")
+	section("endpoints", t.Endpoints)
+	out.WriteString("\n}\n")
+	return out.Bytes()
+}
+
+// UPDATE_FACTS=1 writes the table anew from the schema.
+func TestFactsAreThoseOfThePublishedSchema(t *testing.T) {
+	schema := readSchema(t)
+	if schema == nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("the published schema (shared/proxmox/apidoc.json above this directory) is not at hand")
+		}
+		t.Skip("the published schema (shared/proxmox/apidoc.json above this directory) is not at hand")
+	}
+	want := derive(t, schema)
+	if os.Getenv("UPDATE_FACTS") != "" {
+		if err := os.WriteFile("facts.json", want.print(t), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have := &factTable{}
+	body, err := os.ReadFile("facts.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(body, have); err != nil {
+		t.Fatal(err)
+	}
+	compareFacts(t, "endpoint", have.Endpoints, want.Endpoints)
+	compareFacts(t, "format", have.Formats, want.Formats)
+}
+
+func compareFacts(t *testing.T, kind string, have, want map[string]map[string]paramFacts) {
+	t.Helper()
+	for key, params := range have {
+		for name, p := range params {
+			known, ok := want[key][name]
+			if !ok {
+				t.Errorf("%s %s: the schema has no %q", kind, key, name)
+			} else if got, wanted := marshal(t, p), marshal(t, known); !bytes.Equal(got, wanted) {
+				t.Errorf("%s %s: %s is %s, and %s in the schema", kind, key, name, got, wanted)
+			}
+		}
+	}
+	for key, params := range want {
+		for name := range params {
+			if _, ok := have[key][name]; !ok {
+				t.Errorf("%s %s: %q is missing", kind, key, name)
+			}
+		}
+		if _, ok := have[key]; !ok {
+			t.Errorf("%s %s is missing", kind, key)
+		}
+	}
+}
+
+// The property strings whose format the schema only names are described in
+// formats.go; their keys are in the schema's text of the type.
+func TestNamedFormatsHaveTheKeysOfThePublishedSchema(t *testing.T) {
+	schema := readSchema(t)
+	if schema == nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("the published schema is not at hand")
+		}
+		t.Skip("the published schema is not at hand")
+	}
+	keyOf := regexp.MustCompile(`(?:^| )\[*,?\[?([a-z][a-z0-9-]*)=`)
+	seen := map[string]bool{}
+	for name, p := range schema["POST /nodes/{node}/qemu/{vmid}/config"].Parameters.Properties {
+		var format string
+		if json.Unmarshal(p.Format, &format) != nil {
+			continue
+		}
+		keys, ok := namedFormat(format)
+		if !ok {
+			continue
+		}
+		seen[format] = true
+		var want []string
+		for _, m := range keyOf.FindAllStringSubmatch(p.TypeText, -1) {
+			want = append(want, m[1])
+		}
+		slices.Sort(want)
+		if got := slices.Sorted(maps.Keys(keys)); !slices.Equal(got, want) {
+			t.Errorf("%s (%s) has the keys %v, and %v in the schema (%s)", format, name, got, want, p.TypeText)
+		}
+	}
+	if len(seen) < 4 {
+		t.Errorf("only %v were compared", seen)
+	}
+}
