@@ -1,0 +1,68 @@
+package proxmox_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+)
+
+// TestTheTemplateGoesWhileItIsCloned removes the template after the clone was begun:
+// the VM cannot be made, and nothing of it stays.
+func TestTheTemplateGoesWhileItIsCloned(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, &sweepOp{})
+	require.NoError(t, s.SetFaults(t.Context(), simhv.Fault{
+		Op: "POST /nodes/{node}/qemu/{vmid}/clone", Kind: simhv.FaultSlowTask, Delay: simhv.Duration(200 * time.Millisecond), Nth: 1, Count: 1,
+	}))
+	p := s.process(t)
+	gone := false
+	p.meet = func(_ int, r *http.Request) {
+		if !gone && strings.Contains(r.URL.Path, "/tasks/UPID") {
+			gone = true
+			s.call(t, http.MethodDelete, "/nodes/pve1/qemu/9000", nil)
+		}
+	}
+	err := p.drive(t, doCreate(s))
+	require.Equal(t, providers.NotFound, providers.CodeOf(err))
+	require.True(t, gone)
+	s.idle(t)
+	require.Empty(t, s.ours(t))
+	left, leftErr := p.Leftovers(t.Context(), s.req.VMID)
+	require.NoError(t, leftErr)
+	require.Empty(t, left)
+	require.Equal(t, []string{"pve1 local-lvm:vm-100-disk-0"}, s.everything(t), "the other one's disk")
+	s.foreign(t)
+}
+
+// TestTheNodeGoesWhileItIsMade loses the VM's node at each request by which it is
+// made, and gets it back: the VM is finished, or removed.
+func TestTheNodeGoesWhileItIsMade(t *testing.T) {
+	t.Parallel()
+	o := sweepOps()[1]
+	s := newStage(t, &o)
+	p := s.process(t)
+	require.NoError(t, p.drive(t, o.ask(s)))
+	for at := range p.requests() {
+		end := []step{doCreate, doRemoveIt}[at%2]
+		s := newStage(t, &o)
+		up, down := "up", "down"
+		p := s.process(t)
+		p.meet = func(now int, _ *http.Request) {
+			if now == at+1 {
+				require.NoError(t, s.SetNode(t.Context(), "pve1", simhv.NodeChange{State: &down}))
+			}
+		}
+		_, err := o.ask(s)(t.Context(), p)
+		require.True(t, err == nil || providers.CodeOf(err).Retryable(), "%d: %v", at+1, err)
+		require.NoError(t, p.Close())
+		require.NoError(t, s.SetNode(t.Context(), "pve1", simhv.NodeChange{State: &up}))
+		s.do(t, end)
+		s.wantNothing(t)
+	}
+}
