@@ -11,6 +11,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/temporalx"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/libvirt"
+	"github.com/hypervisor-control-plane/hcp/providers/proxmox"
 	"github.com/hypervisor-control-plane/hcp/providers/sim"
 	"github.com/hypervisor-control-plane/hcp/worker"
 	"github.com/hypervisor-control-plane/hcp/workflows"
@@ -21,7 +22,9 @@ const namespaceRetention = 7 * 24 * time.Hour
 
 // registry holds every adapter. The worker uses them for steps, and the server
 // for consoles.
-func registry() *providers.Registry { return providers.NewRegistry(sim.Factory(), libvirt.Factory()) }
+func registry() *providers.Registry {
+	return providers.NewRegistry(sim.Factory(), libvirt.Factory(), proxmox.Factory())
+}
 
 func workerCommand() *cobra.Command {
 	return withSettings(&cobra.Command{

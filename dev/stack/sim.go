@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -18,7 +19,7 @@ const readHeaderTimeout = 10 * time.Second
 // Sim is a simulated hypervisor that listens on an address.
 type Sim struct {
 	url    string
-	hv     *simhv.Server
+	hv     io.Closer
 	server *http.Server
 	failed chan error
 }
@@ -29,16 +30,18 @@ func StartSim(l net.Listener, o simhv.Options) (*Sim, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	s := &Sim{
-		url: "http://" + l.Addr().String(), hv: hv, failed: make(chan error, 1),
-		server: &http.Server{Handler: hv, ReadHeaderTimeout: readHeaderTimeout},
-	}
+	server := &http.Server{Handler: hv, ReadHeaderTimeout: readHeaderTimeout}
+	return startSim(l, "http://"+l.Addr().String(), hv, server), nil
+}
+
+func startSim(l net.Listener, url string, hv io.Closer, server *http.Server) *Sim {
+	s := &Sim{url: url, hv: hv, failed: make(chan error, 1), server: server}
 	go func() {
 		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- fmt.Errorf("simulated hypervisor: %w", err)
 		}
 	}()
-	return s, nil
+	return s
 }
 
 // URL is where it listens.
