@@ -167,6 +167,7 @@ func (w *world) during(t *testing.T, op models.Operation, then func(*testsuite.T
 	var s testsuite.WorkflowTestSuite
 	s.SetLogger(quiet{})
 	env := s.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(stuck)
 	w.register(env)
 	wf, in, err := workflows.Start(op)
 	require.NoError(t, err)

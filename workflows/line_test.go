@@ -22,12 +22,36 @@ const (
 // line is the adapter's way to the simulated hypervisor, where calls can be
 // disturbed. rule says what becomes of a call; nil lets all pass.
 type line struct {
-	next http.Handler
+	next  http.Handler
+	heard speech
 
 	mu    sync.Mutex
 	rule  func(op string) verdict
 	tasks []string // the work that was begun
 	calls []string // by which operations
+}
+
+// speech is how a kind of hypervisor is spoken to.
+type speech struct {
+	// operation names the operation that a request asks for; false for one that is
+	// not an adapter's.
+	operation func(r *http.Request) (string, bool)
+	// work names the work that an answer says to have begun, or nothing.
+	work func(body []byte) string
+}
+
+// simSpeech is how simulated hypervisors of kind sim are spoken to.
+func simSpeech() speech {
+	return speech{
+		operation: func(r *http.Request) (string, bool) { return strings.CutPrefix(r.URL.Path, "/v1/") },
+		work: func(body []byte) string {
+			var made struct{ Task string }
+			if json.Unmarshal(body, &made) != nil {
+				return ""
+			}
+			return made.Task
+		},
+	}
 }
 
 // reads reports whether an operation changes nothing on the hypervisor.
@@ -69,20 +93,20 @@ func (l *line) judge(op string) verdict {
 
 // note writes down which work an operation has begun.
 func (l *line) note(op string, body []byte) {
-	var made struct{ Task string }
-	if reads(op) || json.Unmarshal(body, &made) != nil || made.Task == "" {
+	task := l.heard.work(body)
+	if reads(op) || task == "" {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !slices.Contains(l.tasks, made.Task) {
-		l.tasks, l.calls = append(l.tasks, made.Task), append(l.calls, op)
+	if !slices.Contains(l.tasks, task) {
+		l.tasks, l.calls = append(l.tasks, task), append(l.calls, op)
 	}
 }
 
 // ServeHTTP implements http.Handler.
 func (l *line) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	op, ours := strings.CutPrefix(r.URL.Path, "/v1/")
+	op, ours := l.heard.operation(r)
 	if !ours {
 		l.next.ServeHTTP(w, r)
 		return

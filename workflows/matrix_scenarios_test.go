@@ -8,7 +8,6 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
 // columns are the headings of the disturbances, in their order.
@@ -19,10 +18,10 @@ func columns() []string {
 	}
 }
 
-func matrixHead() string {
+func matrixHead(on string) string {
 	return `# What faults come to
 
-Every operation, disturbed at each of its steps, against the simulated hypervisor and a database. This file is written by
+Every operation, disturbed at each of its steps, against ` + on + ` and a database. This file is written by
 ` + "`go test ./workflows -run TestFaultMatrix -update`" + `; the same test fails when an operation is missing here, or comes to another end.
 
 The columns:
@@ -49,7 +48,8 @@ The cells:
 | - | it cannot happen there |
 
 After each of them: the lock is free, the record says what the hypervisor has, a VM was booted once at most, and once the VM is deleted the quota
-counts nothing and nothing is on the hypervisor.
+counts nothing and nothing is on the hypervisor. A hypervisor may go on with its work after a cancel: then the power in the record follows with the
+next refresh of its provider, and a snapshot that was being deleted stays in the record until another delete proves it absent.
 `
 }
 
@@ -142,7 +142,9 @@ func scenarios() map[models.OperationKind]scenario {
 // retryScenario is a create that has failed, and is run again.
 func retryScenario(t *testing.T, w *world) models.Operation {
 	t.Helper()
-	w.faults(t, simhv.Fault{Op: "create_vm", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity"})
+	full := w.full
+	full.Op = "create_vm"
+	w.faults(t, full)
 	failed := w.acceptCreate(t, true)
 	require.Error(t, w.run(t, failed))
 	w.fired(t)

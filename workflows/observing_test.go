@@ -21,6 +21,7 @@ func (w *world) refresh(t *testing.T) workflows.RefreshProviderResult {
 	var s testsuite.WorkflowTestSuite
 	s.SetLogger(quiet{})
 	env := s.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(stuck)
 	w.register(env)
 	env.ExecuteWorkflow(workflows.RefreshProvider, workflows.RefreshProviderInput{ProviderID: provider})
 	require.NoError(t, env.GetWorkflowError())
@@ -81,6 +82,7 @@ func TestSweepLooksAtOpenJobs(t *testing.T) {
 	settler := &settling{w: w, t: t}
 	var s testsuite.WorkflowTestSuite
 	env := s.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(stuck)
 	env.RegisterActivity(&activities.Control{Runner: settler, Store: w.Store})
 	env.ExecuteWorkflow(workflows.SweepJobs)
 	require.NoError(t, env.GetWorkflowError())

@@ -132,6 +132,7 @@ func (w *world) open(t *testing.T, op models.Operation, meanwhile func(env *test
 	var s testsuite.WorkflowTestSuite
 	s.SetLogger(quiet{})
 	env := s.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(stuck)
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{workflowtest.Backoff()}})
 	w.register(env)
 	env.SetStartTime(w.Clock.Now())

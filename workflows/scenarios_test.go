@@ -178,6 +178,7 @@ func TestStopThatIsCancelledBehindTheLockLeavesTheQueue(t *testing.T) {
 	var s testsuite.WorkflowTestSuite
 	s.SetLogger(quiet{})
 	env := s.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(stuck)
 	w.register(env)
 	w.runner.onCancel = func(string) { env.CancelWorkflow() }
 	wf, in, err := workflows.Start(stop)

@@ -24,6 +24,7 @@ func (w *world) runWhile(t *testing.T, op models.Operation, happen ...func(env *
 	var s testsuite.WorkflowTestSuite
 	s.SetLogger(quiet{})
 	env := s.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(stuck)
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{workflowtest.Backoff()}})
 	w.register(env)
 	for i, f := range happen {

@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"sync/atomic"
@@ -26,6 +27,10 @@ import (
 	"github.com/hypervisor-control-plane/hcp/workflows/workflowtest"
 )
 
+// stuck is how long nothing may happen in a workflow's test: a guard against one
+// that hangs, far above what a busy machine takes.
+const stuck = time.Minute
+
 const (
 	installation = "installation-1"
 	tenant       = "tenant-1"
@@ -40,28 +45,68 @@ type world struct {
 	line    *line
 	adapter providers.Provider
 	runner  *fakeRunner
+	full    simhv.Fault
 	names   atomic.Int64
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	hv, err := simhv.New(simhv.Options{Nodes: 2, NodeVCPUs: 1000, NodeMemoryMiB: 1 << 20, TaskDelay: 2 * time.Millisecond})
-	require.NoError(t, err)
-	wire := &line{next: hv}
+	return newWorldOf(t, simBreed())
+}
+
+// breed is a kind of simulated hypervisor, with an admin side like simhv's.
+type breed struct {
+	kind        providers.Kind
+	on          string // what it is called in a sentence
+	start       func(t *testing.T) http.Handler
+	heard       speech
+	open        func(ctx context.Context, cfg providers.Config) (providers.Provider, error)
+	credentials models.Credentials
+	options     map[string]string
+	// tiny and other are what it calls two images, and network a network.
+	tiny, other, network string
+	// full refuses what there is no room for.
+	full simhv.Fault
+}
+
+// simBreed is the reference.
+func simBreed() breed {
+	return breed{
+		kind: sim.Kind, on: "the simulated hypervisor", heard: simSpeech(), open: sim.Factory().Open,
+		credentials: models.Credentials{Username: "hcp", Password: "secret"},
+		tiny:        "tiny", other: "debian-12", network: "net0",
+		full: simhv.Fault{Kind: simhv.FaultErrorBefore, Status: http.StatusConflict, Code: "no_capacity"},
+		start: func(t *testing.T) http.Handler {
+			t.Helper()
+			hv, err := simhv.New(simhv.Options{Nodes: 2, NodeVCPUs: 1000, NodeMemoryMiB: 1 << 20, TaskDelay: 2 * time.Millisecond})
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, hv.Close()) })
+			return hv
+		},
+	}
+}
+
+// newWorldOf is a world whose hypervisor is of the breed.
+func newWorldOf(t *testing.T, b breed) *world {
+	t.Helper()
+	wire := &line{heard: b.heard}
 	srv := httptest.NewServer(wire)
-	t.Cleanup(func() { require.NoError(t, hv.Close()); srv.Close() })
-	adapter, err := sim.Factory().Open(context.WithoutCancel(t.Context()), providers.Config{
-		ProviderID: provider, InstallationID: installation, URL: srv.URL,
-		Credentials: models.Credentials{Username: "hcp", Password: "secret"},
+	t.Cleanup(srv.Close)
+	wire.next = b.start(t)
+	adapter, err := b.open(context.WithoutCancel(t.Context()), providers.Config{
+		ProviderID: provider, InstallationID: installation, URL: srv.URL, Credentials: b.credentials, Options: b.options,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, adapter.Close()) })
-	w := &world{Env: storetest.NewEmpty(t, storetest.SQLite), hv: simhv.Admin{URL: srv.URL, Client: srv.Client()}, line: wire, adapter: adapter, runner: &fakeRunner{}}
-	w.seed(t, srv.URL)
+	w := &world{
+		Env: storetest.NewEmpty(t, storetest.SQLite), hv: simhv.Admin{URL: srv.URL, Client: srv.Client()}, line: wire,
+		adapter: adapter, runner: &fakeRunner{}, full: b.full,
+	}
+	w.seed(t, b, srv.URL)
 	return w
 }
 
-func (w *world) seed(t *testing.T, url string) {
+func (w *world) seed(t *testing.T, b breed, url string) {
 	t.Helper()
 	ctx, ops := t.Context(), store.Caller{Subject: "issuer|root"}
 	require.NoError(t, w.Migrate(ctx))
@@ -72,7 +117,7 @@ func (w *world) seed(t *testing.T, url string) {
 	must(w.CreateFlavor(ctx, ops, models.Flavor{ID: "small", Name: "small", VCPUs: 1, MemoryMiB: 128, DiskGiB: 2}, nil, storetest.Created))
 	must(w.CreateFlavor(ctx, ops, models.Flavor{ID: "large", Name: "large", VCPUs: 4, MemoryMiB: 512, DiskGiB: 8}, nil, storetest.Created))
 	_, err := w.AcceptProviderCreate(ctx, ops, store.CreateProvider{
-		ID: provider, Name: provider, Kind: "sim", URL: url, ZoneID: "zone-1", Enabled: true,
+		ID: provider, Name: provider, Kind: string(b.kind), URL: url, ZoneID: "zone-1", Enabled: true,
 	}, nil, storetest.Respond)
 	require.NoError(t, err)
 	inv := &activities.Inventory{Providers: one{w.adapter}, Store: w.Store}
@@ -82,13 +127,13 @@ func (w *world) seed(t *testing.T, url string) {
 	_, err = env.ExecuteActivity(inv.SyncInventory, activities.ProviderInput{ProviderID: provider})
 	require.NoError(t, err)
 	must(w.CreateImage(ctx, ops, models.Image{
-		ID: "tiny", Name: "tiny", MinDiskGiB: 1, Bindings: []models.ImageBinding{{ProviderID: provider, Ref: "tiny"}},
+		ID: "tiny", Name: "tiny", MinDiskGiB: 1, Bindings: []models.ImageBinding{{ProviderID: provider, Ref: b.tiny}},
 	}, nil, storetest.Created))
 	must(w.CreateImage(ctx, ops, models.Image{
-		ID: "other", Name: "other", MinDiskGiB: 2, Bindings: []models.ImageBinding{{ProviderID: provider, Ref: "debian-12"}},
+		ID: "other", Name: "other", MinDiskGiB: 2, Bindings: []models.ImageBinding{{ProviderID: provider, Ref: b.other}},
 	}, nil, storetest.Created))
 	must(w.CreateNetwork(ctx, ops, models.Network{
-		ID: "net", Name: "net", Bindings: []models.NetworkBinding{{ProviderID: provider, Ref: "net0"}},
+		ID: "net", Name: "net", Bindings: []models.NetworkBinding{{ProviderID: provider, Ref: b.network}},
 	}, nil, storetest.Created))
 	must(w.CreateSubnet(ctx, ops, store.CreateSubnet{NetworkID: "net", Plan: ipam.Plan{
 		CIDR: "10.50.0.0/16", Gateway: "10.50.0.1", DNSServers: []string{"10.50.0.53"},
@@ -208,6 +253,7 @@ func (w *world) run(t *testing.T, op models.Operation) error {
 	var s testsuite.WorkflowTestSuite
 	s.SetLogger(quiet{})
 	env := s.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(stuck)
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{workflowtest.Backoff()}})
 	w.register(env)
 	wf, in, err := workflows.Start(op)
@@ -263,10 +309,14 @@ func (w *world) truthful(t *testing.T, vm models.VM) {
 	t.Helper()
 	there := w.onHypervisor(t, vm.ID)
 	require.NotNil(t, there)
-	want := map[string]models.PowerState{
+	require.Equal(t, powerOf(there), vm.PowerState)
+}
+
+// powerOf is the power that a hypervisor has a VM in, as records call it.
+func powerOf(there *simhv.VM) models.PowerState {
+	return map[string]models.PowerState{
 		"running": models.PowerRunning, "stopped": models.PowerStopped, "suspended": models.PowerSuspended,
 	}[there.Power]
-	require.Equal(t, want, vm.PowerState)
 }
 
 func outcomeOf(cancelled bool) models.Outcome {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
@@ -98,10 +99,15 @@ func check(t *testing.T, c Case, k kind, at int, step string) string {
 	return "unwound: " + strings.Join(f.after, " ")
 }
 
+// stuck is how long nothing may happen in a run: a guard against one that hangs,
+// far above what a busy machine takes.
+const stuck = time.Minute
+
 func (f *faults) run(c Case) error {
 	var s testsuite.WorkflowTestSuite
 	s.SetLogger(quiet{})
 	env := s.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(stuck)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: c.JobID, TaskQueue: "control"})
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{Backoff(), f}})
 	f.cancel, f.deaf, f.forward = env.CancelWorkflow, c.Deaf, c.Forward
