@@ -1571,7 +1571,9 @@ type CreateProviderRequest struct {
 	// ID An ID of the operator's choice; without it one is made.
 	ID *Slug `json:"id,omitempty"`
 
-	// Kind Example: libvirt
+	// Kind The kind of hypervisor: libvirt, proxmox or sim.
+	//
+	// Example: libvirt
 	Kind           string `json:"kind"`
 	MaxConcurrency *int   `json:"max_concurrency,omitempty"`
 	Name           Name   `json:"name"`
@@ -2412,13 +2414,15 @@ type Provider struct {
 	Capabilities []Capability `json:"capabilities"`
 
 	// CPUOvercommit vCPUs sold for one of the hypervisor's.
-	CPUOvercommit float64    `json:"cpu_overcommit"`
-	CreatedAt     time.Time  `json:"created_at"`
-	Enabled       bool       `json:"enabled"`
-	Generation    int        `json:"generation"`
-	ID            string     `json:"id"`
-	Kind          string     `json:"kind"`
-	LastSeenAt    *time.Time `json:"last_seen_at,omitempty"`
+	CPUOvercommit float64   `json:"cpu_overcommit"`
+	CreatedAt     time.Time `json:"created_at"`
+	Enabled       bool      `json:"enabled"`
+	Generation    int       `json:"generation"`
+	ID            string    `json:"id"`
+
+	// Kind The kind of hypervisor: libvirt, proxmox or sim.
+	Kind       string     `json:"kind"`
+	LastSeenAt *time.Time `json:"last_seen_at,omitempty"`
 
 	// MaxConcurrency Most activities at work on it; 0 is the worker's default.
 	MaxConcurrency int               `json:"max_concurrency"`

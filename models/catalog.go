@@ -43,7 +43,7 @@ type ImageBinding struct {
 	ProviderID string
 	ClusterID  string // empty: every cluster of the provider
 	// Ref is the hypervisor's name for the image: sim image name; libvirt
-	// "<pool>/<volume>".
+	// "<pool>/<volume>"; Proxmox VE template: VMID or unique name.
 	Ref string
 	// Format is declared, never probed: "qcow2", "raw"; empty where the
 	// hypervisor keeps it.
@@ -78,7 +78,8 @@ type NetworkBinding struct {
 	NetworkID  string
 	ProviderID string
 	ClusterID  string // empty: every cluster of the provider
-	// Ref is the hypervisor's name: sim network name; libvirt network or bridge name.
+	// Ref is the hypervisor's name: sim network name; libvirt network or bridge name;
+	// Proxmox VE bridge, or bridge and VLAN as "vmbr0.20".
 	Ref string
 	// Type is "network", "bridge" or "user"; empty means "network".
 	Type NetworkType
