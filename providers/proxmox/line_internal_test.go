@@ -14,7 +14,7 @@ import (
 func TestTheTerminalsProtocol(t *testing.T) {
 	t.Parallel()
 	ours, theirs := net.Pipe()
-	if err := errors.Join(ours.SetDeadline(time.Now().Add(10*time.Second)), theirs.SetDeadline(time.Now().Add(10*time.Second))); err != nil {
+	if err := errors.Join(ours.SetDeadline(time.Now().Add(30*time.Second)), theirs.SetDeadline(time.Now().Add(30*time.Second))); err != nil {
 		t.Fatal(err)
 	}
 	heard := make(chan string, 2)

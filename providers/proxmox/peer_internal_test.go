@@ -24,7 +24,7 @@ type peer struct {
 	admin simhv.Admin
 }
 
-func newPeer(t *testing.T, opts proxmoxsim.Options) peer {
+func newPeer(t testing.TB, opts proxmoxsim.Options) peer {
 	t.Helper()
 	sim, err := proxmoxsim.New(opts)
 	if err != nil {
@@ -50,7 +50,7 @@ func testConfig(url string, options map[string]string) providers.Config {
 	}
 }
 
-func openWith(t *testing.T, cfg providers.Config) *Provider {
+func openWith(t testing.TB, cfg providers.Config) *Provider {
 	t.Helper()
 	p, err := Open(t.Context(), cfg)
 	if err != nil {

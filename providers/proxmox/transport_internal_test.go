@@ -100,7 +100,7 @@ func TestACallEndsWithItsContext(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	wantCode(t, "the call", version(p)(ctx), providers.DeadlineExceeded)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }

@@ -134,7 +134,7 @@ func TestFaultsAreInTheClustersTerms(t *testing.T) {
 	require.Equal(t, map[string]string{"upid": "no such task"}, out.Errors)
 	require.Eventually(t, func() bool {
 		return len(c.rows("/nodes/pve1/storage/shared/content", "content", "snippets")) == 1
-	}, 10*time.Second, 5*time.Millisecond, "its work goes on")
+	}, 30*time.Second, 5*time.Millisecond, "its work goes on")
 }
 
 func TestAHangLastsUntilItIsCleared(t *testing.T) {
@@ -151,7 +151,7 @@ func TestAHangLastsUntilItIsCleared(t *testing.T) {
 	require.Eventually(t, func() bool {
 		report, err := c.Faults(t.Context())
 		return err == nil && report[0].Fired == 1
-	}, 10*time.Second, 5*time.Millisecond)
+	}, 30*time.Second, 5*time.Millisecond)
 	require.Empty(t, answered)
 	require.NoError(t, c.ClearFaults(t.Context()))
 	require.Equal(t, 200, <-answered)

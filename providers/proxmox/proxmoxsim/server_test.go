@@ -146,7 +146,7 @@ func (c *cluster) ended(upid any) string {
 		}
 		exit, ok = status["exitstatus"].(string)
 		return ok
-	}, 10*time.Second, 5*time.Millisecond)
+	}, 30*time.Second, 5*time.Millisecond)
 	return exit
 }
 

@@ -36,7 +36,7 @@ func (s *Server) exitOf(t *testing.T, upid string) string {
 		defer s.mu.Unlock()
 		exit = s.state.tasks[upid].Exit
 		return !s.state.tasks[upid].Running
-	}, 10*time.Second, time.Millisecond)
+	}, 30*time.Second, time.Millisecond)
 	return exit
 }
 

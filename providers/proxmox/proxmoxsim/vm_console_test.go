@@ -22,7 +22,7 @@ func (v *testVM) dial(proxy map[string]any, ticket string) (net.Conn, error) {
 	v.t.Helper()
 	query := url.Values{"port": {proxy["port"].(string)}, "vncticket": {ticket}}
 	header := http.Header{"Authorization": {"PVEAPIToken=" + DefaultToken}}
-	ctx, cancel := context.WithTimeout(v.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(v.t.Context(), 30*time.Second)
 	v.t.Cleanup(cancel)
 	ws, _, err := websocket.Dial(ctx, v.url+apiPrefix+vm101+"/vncwebsocket?"+query.Encode(), //nolint:bodyclose // the library has closed it, or it is the connection
 		&websocket.DialOptions{HTTPHeader: header, Subprotocols: []string{"binary"}})
