@@ -122,11 +122,11 @@ func TestWhereAVMIsCloned(t *testing.T) {
 	require.Contains(t, volumes, "base-9000-disk-0")
 }
 
-// TestOptionsOfWhatIsMade looks at what pool, CPU type and storage come to.
+// TestOptionsOfWhatIsMade looks at what storage, CPU type and user come to.
 func TestOptionsOfWhatIsMade(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, proxmoxsim.Options{})
-	c.options["storage"], c.options["cpu_type"] = "local-lvm", "host"
+	c.options["storage"], c.options["cpu_type"], c.options["cloud_init_user"] = "local-lvm", "host", "admin"
 	p, req := c.open(t), coreRequest()
 	req.Image.CloneMode = models.CloneFull
 	settle(t, p, func() (providers.TaskRef, error) {
@@ -138,6 +138,7 @@ func TestOptionsOfWhatIsMade(t *testing.T) {
 	disk := "local-lvm:vm-" + string(vm.Ref) + "-disk-0"
 	require.Contains(t, c.volumes(t, "local-lvm"), disk)
 	require.Equal(t, "host", c.config(t, vm)["cpu"])
+	require.Equal(t, "admin", c.config(t, vm)["ciuser"])
 	settle(t, p, func() (providers.TaskRef, error) { return p.DeleteVM(t.Context(), providers.Target{VMID: req.VMID}) })
 	require.NotContains(t, c.volumes(t, "local-lvm"), disk)
 }

@@ -25,6 +25,7 @@ const (
 	optSnippetStorage = "snippet_storage"
 	optPool           = "pool"
 	optCPUType        = "cpu_type"
+	optUser           = "cloud_init_user"
 	optCallTimeout    = "call_timeout"
 	optConnectTimeout = "connect_timeout"
 	optTaskTimeout    = "task_timeout"
@@ -50,6 +51,7 @@ type settings struct {
 	snippetStorage   string // for custom user data where there is no isoStorage
 	pool             string // resource pool of what is made; empty: none
 	cpuType          string // empty: the template's
+	user             string // that cloud-init makes; empty: the template's
 
 	callTimeout    time.Duration // of one call whose caller sets no deadline
 	connectTimeout time.Duration // of dialling one host
@@ -103,6 +105,12 @@ func (s *settings) set(name, value string) error {
 		return setName(&s.pool, name, value, "the name of a resource pool")
 	case optCPUType:
 		return setName(&s.cpuType, name, value, `a CPU type such as "host" or "x86-64-v2-AES"`)
+	case optUser:
+		if value != "" && !regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`).MatchString(value) {
+			return invalidOption(name, `a user's name such as "debian"`)
+		}
+		s.user = value
+		return nil
 	case optCallTimeout:
 		return setDuration(&s.callTimeout, name, value)
 	case optConnectTimeout:

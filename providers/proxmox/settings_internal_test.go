@@ -45,6 +45,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		"a range below 100":       func(c *providers.Config) { c.Options[optVMIDRange] = "1-200" },
 		"a storage with a comma":  func(c *providers.Config) { c.Options[optStorage] = "local,size=1" },
 		"a CPU type with flags":   func(c *providers.Config) { c.Options[optCPUType] = "host,flags=+aes" },
+		"a user of two lines":     func(c *providers.Config) { c.Options[optUser] = "a\nb" },
 		"a time-out that is none": func(c *providers.Config) { c.Options[optCallTimeout] = "soon" },
 		"an unknown option":       func(c *providers.Config) { c.Options["insecure"] = "true" },
 		"no installation":         func(c *providers.Config) { c.InstallationID = "" },

@@ -86,6 +86,9 @@ func (p *Provider) configuration(op string, o order, m *machine) (params, *provi
 		in[medium] = p.mediumDrive(mediumName(p.cfg.fileOwner(o.req.VMID), ""))
 	} else {
 		maps.Copy(in, o.init)
+		if p.cfg.user != "" {
+			in["ciuser"] = p.cfg.user
+		}
 		if cloudInitKey(m.Config) == "" {
 			in[medium] = p.storageFor(m) + ":cloudinit"
 		}
