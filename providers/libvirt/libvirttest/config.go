@@ -28,6 +28,9 @@ func (s *Server) binds() map[string]string {
 		filepath.Join(s.dir, "run"): "/run/libvirt",
 		filepath.Join(s.dir, "log"): "/var/log/libvirt",
 		s.capabilityCache():         "/var/cache/libvirt",
+		// A lock of a serial line names its process, and outlives a server that was
+		// killed: here that number is somebody else's.
+		filepath.Join(s.dir, "lock"): "/var/lock",
 	}
 }
 
