@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,6 +95,48 @@ func TestConformanceOfMock(t *testing.T) {
 			models.CapCloudInit, models.CapSuspend, models.CapRebuild, models.CapClone, models.CapSnapshot, models.CapSnapshotMemory,
 		},
 	})
+}
+
+// TestACopyThatCannotBeLookedAt: where volumes cannot be read, as on the mock, another
+// process takes a copy for one at work until its marker is gone.
+func TestACopyThatCannotBeLookedAt(t *testing.T) {
+	f := env(t)
+	c, end, err := f.server.MockClient(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(end)
+	pool, err := c.StoragePoolLookupByName("default-pool")
+	require.NoError(t, err)
+	_, err = c.StorageVolCreateXML(pool, `<volume><name>looked-at</name><capacity>1048576</capacity><target><format type="qcow2"/></target></volume>`, 0)
+	require.NoError(t, err)
+	p := f.open(t, f.server.TestTCP, map[string]string{"pool": "default-pool"})
+	other := f.open(t, f.server.TestTCP, map[string]string{"pool": "default-pool"})
+	req := f.plainRequest()
+	req.Image = models.ImageBinding{Ref: "default-pool/looked-at", Format: "qcow2", CloneMode: models.CloneFull}
+	req.NICs[0].Network.Ref = "default"
+	_, task, err := p.CreateVM(t.Context(), req)
+	require.NoError(t, err)
+	require.NotEmpty(t, task)
+	require.NoError(t, pollUntilDone(t, p, task).Err)
+
+	volumes, _, err := c.StoragePoolListAllVolumes(pool, 1, 0)
+	require.NoError(t, err)
+	root := slices.IndexFunc(volumes, func(v lv.StorageVol) bool {
+		return strings.Contains(v.Name, req.VMID) && strings.HasSuffix(v.Name, "-root.qcow2")
+	})
+	require.GreaterOrEqual(t, root, 0, "%v", volumes)
+	marker, err := c.StorageVolCreateXML(pool, `<volume><name>`+strings.TrimSuffix(volumes[root].Name, "root.qcow2")+
+		`copy-x</name><capacity>1</capacity><target><format type="raw"/></target></volume>`, 0)
+	require.NoError(t, err)
+	st, err := other.PollTask(t.Context(), task)
+	require.NoError(t, err)
+	require.False(t, st.Done)
+	require.NoError(t, c.StorageVolDelete(marker, 0))
+	st, err = other.PollTask(t.Context(), task)
+	require.NoError(t, err)
+	require.True(t, st.Done)
+	require.NoError(t, st.Err)
+	_, err = p.DeleteVM(t.Context(), target(req))
+	require.NoError(t, err)
 }
 
 // lose cuts the connection at the call by which a method of the contract acts,

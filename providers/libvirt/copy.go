@@ -90,11 +90,12 @@ func (p *Provider) copyState(ctx context.Context, r rpc, vmID, root string) (cop
 }
 
 // isBuilding asks for one byte of a volume: libvirt refuses while it still makes
-// the volume, and says so by no other means.
+// the volume, and says so by no other means. Where volumes cannot be read, a copy is
+// taken for one at work: what is being made must not be made again.
 func (p *Provider) isBuilding(ctx context.Context, r rpc, v lv.StorageVol) (bool, error) {
 	err := run(ctx, r, func(c *lv.Libvirt) error { return c.StorageVolDownload(v, io.Discard, 0, 1, 0) })
 	switch {
-	case hasCode(err, providers.Aborted):
+	case hasCode(err, providers.Aborted, providers.Unimplemented):
 		return true, nil
 	case isNotFound(err):
 		return false, nil
