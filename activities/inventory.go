@@ -128,7 +128,7 @@ func (a *Inventory) read(ctx context.Context, providerID string) (models.Invento
 	if err != nil {
 		return models.InventoryReport{}, err
 	}
-	report := models.InventoryReport{Version: info.Version, Capabilities: info.Capabilities}
+	report := models.InventoryReport{Version: info.Version, Capabilities: info.Capabilities, Remarks: info.Remarks}
 	for _, n := range nodes {
 		report.Nodes = append(report.Nodes, models.NodeReport{
 			Cluster: n.Cluster, Name: n.Name, State: n.State, VCPUs: n.VCPUs, MemoryMiB: n.MemoryMiB,

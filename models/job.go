@@ -139,6 +139,7 @@ type BoundNIC struct {
 type InventoryReport struct {
 	Version      string
 	Capabilities []Capability
+	Remarks      []string // what an operator is told of the provider's parts
 	Nodes        []NodeReport
 }
 

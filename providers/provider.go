@@ -118,6 +118,9 @@ type Info struct {
 	// Capabilities are what the adapter can do here: what it implements less
 	// what this hypervisor lacks (version, licence).
 	Capabilities []models.Capability
+	// Remarks tell an operator what the parts of the provider can do, one each; none
+	// where there is nothing to tell apart.
+	Remarks []string
 }
 
 // Node is one host. Memory is in MiB.

@@ -177,7 +177,7 @@ func TestInventory(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, env.DB.Exec("UPDATE nodes SET cordoned = TRUE").Error)
 			require.NoError(t, env.SaveInventory(ctx, storetest.Provider, models.InventoryReport{
-				Version: "2.0", Capabilities: []models.Capability{models.CapSnapshot},
+				Version: "2.0", Capabilities: []models.Capability{models.CapSnapshot}, Remarks: []string{"c1: this", "c2: that"},
 				Nodes: []models.NodeReport{
 					{Cluster: storetest.Cluster, Name: "n1", State: models.NodeMaintenance, VCPUs: 16, MemoryMiB: 100},
 					{Cluster: "new", Name: "n1", State: models.NodeUp, VCPUs: 4, MemoryMiB: 200},
@@ -195,6 +195,7 @@ func TestInventory(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, models.ProviderUp, provider.Status)
 			require.Equal(t, "2.0", provider.Version)
+			require.Equal(t, "c1: this | c2: that", provider.StatusReason)
 			require.Equal(t, []models.Capability{models.CapSnapshot}, provider.Capabilities)
 			require.Nil(t, provider.SealedCredentials)
 			require.Equal(t, 1, provider.Generation, "what is observed is no setting")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -69,8 +70,8 @@ func (s *Store) SetProviderStatus(ctx context.Context, providerID string, status
 }
 
 // SaveInventory records what one read of a provider found: its clusters and
-// nodes, in the provider's zone; its version and capabilities; and that it is
-// up. A node that was not found is DOWN: VMs may still refer to it.
+// nodes, in the provider's zone; its version, capabilities and remarks; and that it
+// is up. A node that was not found is DOWN: VMs may still refer to it.
 func (s *Store) SaveInventory(ctx context.Context, providerID string, r models.InventoryReport) error {
 	return s.tx(ctx, func(tx *gorm.DB) error {
 		var zoneID string
@@ -105,9 +106,9 @@ func (s *Store) SaveInventory(ctx context.Context, providerID string, r models.I
 		if err != nil {
 			return wrap(err, "encode the capabilities")
 		}
-		_, err = exec(tx, "save the provider", `UPDATE providers SET capabilities = ?, version = ?, status = ?, status_reason = '',
+		_, err = exec(tx, "save the provider", `UPDATE providers SET capabilities = ?, version = ?, status = ?, status_reason = ?,
 			last_seen_at = ?, updated_at = ? WHERE id = ?`,
-			string(capabilities), r.Version, models.ProviderUp, now, now, providerID)
+			string(capabilities), r.Version, models.ProviderUp, strings.Join(r.Remarks, " | "), now, now, providerID)
 		return err
 	})
 }
