@@ -1,0 +1,105 @@
+package vsphere
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hypervisor-control-plane/hcp/providers"
+)
+
+// sweptEach runs f for each operation that is among those wanted, on each kind of
+// hypervisor.
+func sweptEach(t *testing.T, among func(esxi bool, name string) bool, f func(t *testing.T, g *ground, o *sweepOp)) {
+	t.Helper()
+	for name, peer := range peers() {
+		for _, o := range sweepOps() {
+			if o.vCenter && peer.opts.ESXi || !among(peer.opts.ESXi, o.name) {
+				continue
+			}
+			t.Run(name+"/"+o.name, func(t *testing.T) {
+				t.Parallel()
+				f(t, newGround(t, peer.opts, peer.request), &o)
+			})
+		}
+	}
+}
+
+func everyOne(bool, string) bool { return true }
+
+// TestWhateverDiesAtWhateverStep ends each operation at each of its requests that
+// changes something, and lets it be gone on with or undone. There is one VM or none
+// then, nothing of it is left behind, and others' are as they were.
+func TestWhateverDiesAtWhateverStep(t *testing.T) {
+	t.Parallel()
+	sweptEach(t, everyOne, func(t *testing.T, g *ground, o *sweepOp) {
+		t.Helper()
+		s := g.stage(t, o)
+		p := s.process(t)
+		_, err := p.drive(t, o.ask(s), "")
+		require.NoError(t, err)
+		o.holds(t, s)
+		writes := p.written()
+		require.NotEmpty(t, writes)
+		s.wantNothing(t)
+		for at, write := range writes {
+			for _, how := range o.endings(g, len(writes)) {
+				t.Run(fmt.Sprintf("%d %s/%s/gone on", at+1, write, how), func(t *testing.T) {
+					s := g.stage(t, o)
+					task := s.interrupt(t, o, at+1, how)
+					_, err := s.tidy.drive(t, o.ask(s), task)
+					require.NoError(t, err)
+					o.holds(t, s)
+					if o.effect != "" {
+						s.wantEffect(t, o.effect, 1)
+					}
+					s.wantNothing(t)
+				})
+				if o.undo == nil || how != diesAfter {
+					continue
+				}
+				t.Run(fmt.Sprintf("%d %s/%s/undone", at+1, write, how), func(t *testing.T) {
+					s := g.stage(t, o)
+					s.interrupt(t, o, at+1, how)
+					for _, undo := range o.undo {
+						s.do(t, undo)
+					}
+					o.undone(t, s)
+					s.wantNothing(t)
+				})
+			}
+		}
+	})
+}
+
+// endings are how an operation is ended at each of its requests. One that ends before
+// its only one has done nothing. A host that stands alone differs in how VMs and disks
+// are made; of the rest it has one ending, for the time that each takes.
+func (o *sweepOp) endings(g *ground, writes int) []ending {
+	switch {
+	case g.esxi && !slices.Contains([]string{"create", "clone", "rebuild"}, o.name):
+		return []ending{diesAfter}
+	case writes == 1:
+		return []ending{answerLost, diesAfter}
+	}
+	return []ending{answerLost, diesBefore, diesAfter}
+}
+
+// interrupt lets a process begin, which does not survive, and returns the task that
+// its caller knows.
+func (s *stage) interrupt(t *testing.T, o *sweepOp, at int, how ending) providers.TaskRef {
+	t.Helper()
+	p := s.process(t)
+	p.end(at, how)
+	task, err := p.drive(t, o.ask(s), "")
+	require.GreaterOrEqual(t, len(p.written()), at, "it does not get that far: %v", err)
+	if how == answerLost {
+		require.NoError(t, err)
+		return ""
+	}
+	require.True(t, p.isDead())
+	require.NoError(t, p.Close())
+	return task
+}
