@@ -43,7 +43,9 @@ type ImageBinding struct {
 	ProviderID string
 	ClusterID  string // empty: every cluster of the provider
 	// Ref is the hypervisor's name for the image: sim image name; libvirt
-	// "<pool>/<volume>"; Proxmox VE template: VMID or unique name.
+	// "<pool>/<volume>"; Proxmox VE template: VMID or unique name;
+	// vSphere: a template's name, inventory path, reference or instance UUID, a medium
+	// "[datastore] path.iso", or "library:<library>/<item>".
 	Ref string
 	// Format is declared, never probed: "qcow2", "raw"; empty where the
 	// hypervisor keeps it.
@@ -79,7 +81,7 @@ type NetworkBinding struct {
 	ProviderID string
 	ClusterID  string // empty: every cluster of the provider
 	// Ref is the hypervisor's name: sim network name; libvirt network or bridge name;
-	// Proxmox VE bridge, or bridge and VLAN as "vmbr0.20".
+	// Proxmox VE bridge, or bridge and VLAN as "vmbr0.20"; vSphere network or portgroup.
 	Ref string
 	// Type is "network", "bridge" or "user"; empty means "network".
 	Type NetworkType

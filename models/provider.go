@@ -17,7 +17,7 @@ const (
 type Provider struct {
 	ID     string `gorm:"primaryKey"`
 	Name   string // unique
-	Kind   string // "sim", "libvirt", "proxmox"
+	Kind   string // "sim", "libvirt", "proxmox", "vsphere"
 	URL    string `gorm:"column:url"`
 	ZoneID string
 	// Options are settings of the adapter, no secrets.

@@ -13,6 +13,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers/libvirt"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox"
 	"github.com/hypervisor-control-plane/hcp/providers/sim"
+	"github.com/hypervisor-control-plane/hcp/providers/vsphere"
 	"github.com/hypervisor-control-plane/hcp/worker"
 	"github.com/hypervisor-control-plane/hcp/workflows"
 )
@@ -23,7 +24,7 @@ const namespaceRetention = 7 * 24 * time.Hour
 // registry holds every adapter. The worker uses them for steps, and the server
 // for consoles.
 func registry() *providers.Registry {
-	return providers.NewRegistry(sim.Factory(), libvirt.Factory(), proxmox.Factory())
+	return providers.NewRegistry(sim.Factory(), libvirt.Factory(), proxmox.Factory(), vsphere.Factory())
 }
 
 func workerCommand() *cobra.Command {

@@ -10,6 +10,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers/libvirt"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox"
 	"github.com/hypervisor-control-plane/hcp/providers/sim"
+	"github.com/hypervisor-control-plane/hcp/providers/vsphere"
 	"github.com/hypervisor-control-plane/hcp/worker"
 )
 
@@ -21,7 +22,7 @@ func (s *Stack) startControlPlane(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("installation ID: %w", err)
 	}
-	registry := providers.NewRegistry(sim.Factory(), libvirt.Factory(), proxmox.Factory())
+	registry := providers.NewRegistry(sim.Factory(), libvirt.Factory(), proxmox.Factory(), vsphere.Factory())
 	adapters := providerpool.New(s.store, registry, installation, providerpool.Breaker{}, s.opts.Logger)
 	if s.api, err = s.startAPI(ctx, dispatcher, adapters); err != nil {
 		return err

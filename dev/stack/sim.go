@@ -19,8 +19,7 @@ const readHeaderTimeout = 10 * time.Second
 // Sim is a simulated hypervisor that listens on an address.
 type Sim struct {
 	url    string
-	hv     io.Closer
-	server *http.Server
+	stop   func() error
 	failed chan error
 }
 
@@ -35,9 +34,10 @@ func StartSim(l net.Listener, o simhv.Options) (*Sim, error) {
 }
 
 func startSim(l net.Listener, url string, hv io.Closer, server *http.Server) *Sim {
-	s := &Sim{url: url, hv: hv, failed: make(chan error, 1), server: server}
+	s := &Sim{url: url, failed: make(chan error, 1)}
+	s.stop = func() error { return errors.Join(hv.Close(), server.Close()) }
 	go func() {
-		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- fmt.Errorf("simulated hypervisor: %w", err)
 		}
 	}()
@@ -51,7 +51,7 @@ func (s *Sim) URL() string { return s.url }
 func (s *Sim) Failed() <-chan error { return s.failed }
 
 // Stop stops it; the state file has everything.
-func (s *Sim) Stop() error { return errors.Join(s.hv.Close(), s.server.Close()) }
+func (s *Sim) Stop() error { return s.stop() }
 
 // listen opens a TCP port of loopback: the preferred one where it is free,
 // another where it is 0 or taken.

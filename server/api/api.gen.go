@@ -1571,7 +1571,7 @@ type CreateProviderRequest struct {
 	// ID An ID of the operator's choice; without it one is made.
 	ID *Slug `json:"id,omitempty"`
 
-	// Kind The kind of hypervisor: libvirt, proxmox or sim.
+	// Kind The kind of hypervisor: libvirt, proxmox, sim or vsphere.
 	//
 	// Example: libvirt
 	Kind           string `json:"kind"`
@@ -2420,7 +2420,7 @@ type Provider struct {
 	Generation    int       `json:"generation"`
 	ID            string    `json:"id"`
 
-	// Kind The kind of hypervisor: libvirt, proxmox or sim.
+	// Kind The kind of hypervisor: libvirt, proxmox, sim or vsphere.
 	Kind       string     `json:"kind"`
 	LastSeenAt *time.Time `json:"last_seen_at,omitempty"`
 
@@ -2429,11 +2429,13 @@ type Provider struct {
 	Name           string            `json:"name"`
 	Options        map[string]string `json:"options"`
 	Status         ProviderStatus    `json:"status"`
-	StatusReason   string            `json:"status_reason"`
-	UpdatedAt      time.Time         `json:"updated_at"`
-	URL            string            `json:"url"`
-	Version        string            `json:"version"`
-	ZoneID         string            `json:"zone_id"`
+
+	// StatusReason Why it is not UP. Of one that is: what is to be told of its parts, with | between them.
+	StatusReason string    `json:"status_reason"`
+	UpdatedAt    time.Time `json:"updated_at"`
+	URL          string    `json:"url"`
+	Version      string    `json:"version"`
+	ZoneID       string    `json:"zone_id"`
 }
 
 // ProviderStatus defines model for Provider.Status.

@@ -46,6 +46,7 @@ func (a *App) opsProviderCommand() *cobra.Command {
 			long: "Register a provider and read it. Secrets are read from files; they are kept sealed and never read back.",
 			example: "  hcpctl ops provider create \"KVM 1\" --id kvm-1 --kind libvirt --url qemu+tls://kvm-1.example.com/system --zone-id zone-1\n" +
 				"  hcpctl ops provider create \"PVE 1\" --id pve-1 --kind proxmox --url https://pve-1.example.com:8006 --zone-id zone-1 --token-file token.txt --option storage=ceph\n" +
+				"  hcpctl ops provider create \"vCenter 1\" --id vc-1 --kind vsphere --url https://vc-1.example.com --zone-id zone-1 --username hcp@vsphere.local --password-file secret.txt --option folder=/DC1/vm/hcp\n" +
 				"  hcpctl ops provider create \"KVM 2\" -f provider.yaml --password-file secret.txt",
 			fields: providerFields,
 			request: bodied(func(c *call, b client.CreateProviderRequest) (*http.Request, error) {
@@ -64,7 +65,7 @@ func (a *App) opsProviderCommand() *cobra.Command {
 func providerFields(f *fields) {
 	idField(f)
 	nameField(f)
-	f.text("kind", "kind", "kind of hypervisor: libvirt, proxmox or sim")
+	f.text("kind", "kind", "kind of hypervisor: libvirt, proxmox, sim or vsphere")
 	f.text("url", "url", "URL of its API")
 	f.text("zone-id", "zone_id", "ID of the zone that it is in")
 	f.text("username", "credentials.username", "user name")
