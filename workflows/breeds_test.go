@@ -28,7 +28,10 @@ func TestFaultMatrixOnProxmox(t *testing.T) {
 
 // proxmoxReasons say why a step under a disturbance ends on Proxmox VE as it does on
 // no other hypervisor, by both of their names.
-func proxmoxReasons() map[string]string {
+func proxmoxReasons() map[string]string { return clonesFailAlike() }
+
+// clonesFailAlike is for hypervisors on which a clone that fails leaves nothing.
+func clonesFailAlike() map[string]string {
 	const atOnce = "a clone that fails leaves nothing, so that all three failures meet clones; there one meets the removal of what a failure left"
 	return map[string]string{"CreateVM, work fails": atOnce, "CloneVM, work fails": atOnce}
 }

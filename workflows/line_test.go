@@ -13,10 +13,11 @@ import (
 type verdict int
 
 const (
-	passes  verdict = iota
-	refused         // 503, and no effect
-	garbled         // an answer that is not understood, and no effect
-	lost            // the call takes effect, and its answer is not understood
+	passes   verdict = iota
+	refused          // 503, and no effect
+	garbled          // an answer that is not understood, and no effect
+	lost             // the call takes effect, and its answer is not understood
+	followed         // the call takes effect, and what is to follow it comes before its answer
 )
 
 // line is the adapter's way to the simulated hypervisor, where calls can be
@@ -27,6 +28,7 @@ type line struct {
 
 	mu    sync.Mutex
 	rule  func(op string) verdict
+	then  func()   // what follows a call that is followed
 	tasks []string // the work that was begun
 	calls []string // by which operations
 }
@@ -119,11 +121,14 @@ func (l *line) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case garbled:
 		w.WriteHeader(http.StatusTeapot)
 		return
-	case passes, lost:
+	case passes, lost, followed:
 	}
 	rec := httptest.NewRecorder()
 	l.next.ServeHTTP(rec, r)
 	l.note(op, rec.Body.Bytes())
+	if v == followed {
+		l.then()
+	}
 	if v == lost {
 		w.WriteHeader(http.StatusTeapot)
 		return

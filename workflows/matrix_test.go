@@ -152,6 +152,9 @@ func (m *meddler) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteAc
 	case workFails:
 		a.w.faults(a.t, simhv.Fault{Op: simhv.AnyOp, Kind: simhv.FaultTaskFails, Count: 3})
 	case gone, answerLost, asks, cancelDuring:
+		// The hypervisor is at work by the time of the cancel: a request that is still
+		// on its way would begin the work behind the back of the undoing.
+		a.w.line.then = a.env.CancelWorkflow
 		a.w.line.disturb(a.rule())
 	case failsAfter, diesAfter, abandoned:
 	}
@@ -203,7 +206,7 @@ func (a *at) rule() func(string) verdict {
 		a.struck = true
 		switch a.kind {
 		case cancelDuring:
-			a.env.CancelWorkflow()
+			return followed
 		case answerLost, asks:
 			return lost
 		case failsBefore, failsAfter, diesBefore, diesAfter, workFails, gone, cancelBefore, abandoned:

@@ -1,0 +1,140 @@
+package workflows_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/vsphere"
+	"github.com/hypervisor-control-plane/hcp/providers/vsphere/vspheresim"
+)
+
+// TestFaultMatrixOnVSphere is the same for the adapter of vSphere.
+func TestFaultMatrixOnVSphere(t *testing.T) {
+	faultMatrix(t, vsphereBreed(), "../docs/fault-matrix-vsphere.md", func(t *testing.T, tables string) string {
+		t.Helper()
+		return differences(t, tables, "../docs/fault-matrix.md", "the simulated hypervisor", vsphereReasons())
+	})
+}
+
+// vsphereReasons say why a step under a disturbance ends on vSphere as it does on no
+// other hypervisor, by both of their names.
+func vsphereReasons() map[string]string { return clonesFailAlike() }
+
+// vsphereBreed is a vCenter with a cluster of two hosts.
+func vsphereBreed() breed {
+	return breed{
+		kind: vsphere.Kind, on: "a simulated vCenter", heard: vsphereSpeech(), open: vsphere.Factory().Open,
+		credentials: models.Credentials{Username: vspheresim.Username, Password: vspheresim.Password},
+		tiny:        "tiny", other: "debian-12", network: vspheresim.Network,
+		full: simhv.Fault{Kind: simhv.FaultTaskFails, Code: "NoDiskSpace"},
+		start: func(t *testing.T) http.Handler {
+			t.Helper()
+			hv, err := vspheresim.Start(vspheresim.Options{
+				NodeVCPUs: 1000, NodeMemoryMiB: 1 << 20, TaskDelay: 2 * time.Millisecond,
+				Templates: []vspheresim.Image{{Name: "tiny", DiskGiB: 1}, {Name: "debian-12", DiskGiB: 2}},
+			})
+			require.NoError(t, err)
+			t.Cleanup(hv.Close)
+			return hv
+		},
+	}
+}
+
+// vsphereSpeech names what is asked of vSphere by the method of the API.
+func vsphereSpeech() speech {
+	task := regexp.MustCompile(`<returnval[^>]* type="Task"[^>]*>([^<]+)</returnval>`)
+	return speech{
+		operation: func(r *http.Request) (string, bool) {
+			if r.Method != http.MethodPost || !strings.HasPrefix(r.URL.Path, "/sdk") {
+				return "", false
+			}
+			raw, err := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(raw))
+			if err != nil {
+				return "", false
+			}
+			call, err := simulator.UnmarshalBody(types.TypeFunc(), raw)
+			if err != nil {
+				return "", false
+			}
+			return vsphereOperation(call), true
+		},
+		work: func(body []byte) string {
+			if found := task.FindSubmatch(body); found != nil {
+				return string(found[1])
+			}
+			return ""
+		},
+	}
+}
+
+// vsphereOperation names a call. What changes nothing is named as reads are, and what
+// is done to a file is another work for each file.
+func vsphereOperation(call *simulator.Method) string {
+	switch call.Name {
+	case "Login", "Logout", "LoginByToken":
+		return "login"
+	case "RetrieveServiceContent":
+		return "info"
+	case "AcquireTicket":
+		return "console"
+	}
+	switch req := call.Body.(type) {
+	case *types.DeleteVirtualDisk_Task:
+		return call.Name + " " + req.Name
+	case *types.CopyVirtualDisk_Task:
+		return call.Name + " " + req.DestName
+	case *types.ReconfigVM_Task:
+		return call.Name + " " + vsphereChange(req.Spec)
+	case *types.RetrieveProperties, *types.RetrievePropertiesEx:
+		if strings.Contains(call.This.Value, "ropertyCollector") {
+			return "find_properties"
+		}
+	}
+	for _, reading := range []string{"Find", "Query", "Continue", "Retrieve", "Search", "CreateContainerView", "DestroyView", "GetCurrentTime", "CurrentTime"} {
+		if strings.HasPrefix(call.Name, reading) {
+			return "find_" + call.Name
+		}
+	}
+	return call.Name
+}
+
+// vsphereChange tells what a write of a configuration does. What it notes alone is
+// told apart by what the note says: several notes are several pieces of work.
+func vsphereChange(spec types.VirtualMachineConfigSpec) string {
+	var did []string
+	for _, change := range spec.DeviceChange {
+		c := change.GetVirtualDeviceConfigSpec()
+		did = append(did, string(c.Operation)+" "+reflect.TypeOf(c.Device).Elem().Name())
+	}
+	if spec.NumCPUs != 0 || spec.MemoryMB != 0 {
+		did = append(did, "resize")
+	}
+	if len(did) == 0 {
+		var noted strings.Builder
+		for _, o := range spec.ExtraConfig {
+			v := o.GetOptionValue()
+			text, _ := v.Value.(string)
+			noted.WriteString(v.Key + "=" + text + "\n")
+		}
+		sum := sha256.Sum256([]byte(noted.String()))
+		return "note " + hex.EncodeToString(sum[:4])
+	}
+	slices.Sort(did)
+	return strings.Join(did, ", ")
+}
