@@ -9,10 +9,16 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/vsphere"
+	"github.com/hypervisor-control-plane/hcp/providers/vsphere/vspheresim"
 )
 
 // simulated runs the command sim and returns its first lines by their first
@@ -73,18 +79,64 @@ func TestTheSimulatedClusterSpeaksPlainHTTPOnLoopback(t *testing.T) {
 	require.True(t, strings.HasPrefix(said["simulated"], "http://127.0.0.1:"), said["simulated"])
 }
 
+func TestTheSimulatedVSphereSaysHowItIsReached(t *testing.T) {
+	for name, c := range map[string]struct {
+		args     []string
+		networks []string
+		hosts    []string
+	}{
+		"a vCenter":    {[]string{"--nodes", "3", "--node-vcpus", "12"}, []string{vspheresim.Network, vspheresim.Portgroup}, []string{"DC0_C0_H0", "DC0_C0_H1", "DC0_C0_H2"}},
+		"an ESXi host": {[]string{"--esxi"}, []string{vspheresim.Network}, []string{"localhost.localdomain"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			said := simulated(t, 5+len(c.networks), append([]string{"--kind", "vsphere"}, c.args...)...)
+			p, err := vsphere.Open(t.Context(), providers.Config{
+				ProviderID: "vc", InstallationID: "installation-1", URL: said["simulated"],
+				Options:     map[string]string{"thumbprint": said["thumbprint"]},
+				Credentials: models.Credentials{Username: said["username"], Password: said["password"]},
+			})
+			require.NoError(t, err)
+			nodes, err := p.ListNodes(t.Context())
+			require.NoError(t, err)
+			var names []string
+			for _, n := range nodes {
+				names = append(names, n.Name)
+			}
+			require.Equal(t, c.hosts, names)
+			images, err := p.ListImages(t.Context())
+			require.NoError(t, err)
+			require.Len(t, images, 1)
+			require.Equal(t, said["image"], images[0].Ref)
+			networks, err := p.ListNetworks(t.Context())
+			require.NoError(t, err)
+			for _, want := range c.networks {
+				require.True(t, slices.ContainsFunc(networks, func(n providers.Network) bool { return n.Ref == want }), "%s of %v", want, networks)
+			}
+			require.True(t, strings.HasSuffix(c.networks[len(c.networks)-1], said["network"]))
+			require.NoError(t, p.Close())
+		})
+	}
+}
+
 func TestSimRefuses(t *testing.T) {
-	for _, args := range [][]string{
-		{"--kind", "abacus"},
-		{"--kind", "proxmox", "--state", "x"},
-		{"--kind", "sim", "--plain-http"},
-		{"--kind", "proxmox", "--listen", "0.0.0.0:0"},
-		{"--kind", "proxmox", "--plain-http", "--allow-non-loopback", "--listen", "0.0.0.0:0"},
+	for _, c := range []struct{ args, want string }{
+		{"--kind abacus", `only "sim", "proxmox" and "vsphere" are simulated`},
+		{"--kind proxmox --state x", "--state does not go with --kind proxmox, but with --kind sim"},
+		{"--kind vsphere --state x", "--state does not go with --kind vsphere, but with --kind sim"},
+		{"--kind sim --plain-http", "--plain-http does not go with --kind sim, but with --kind proxmox"},
+		{"--kind vsphere --plain-http", "--plain-http does not go with --kind vsphere, but with --kind proxmox"},
+		{"--kind proxmox --esxi", "--esxi does not go with --kind proxmox, but with --kind vsphere"},
+		{"--kind vsphere --snippet-upload", "--snippet-upload does not go with --kind vsphere, but with --kind proxmox"},
+		{"--kind vsphere --esxi --nodes 2", "--nodes does not go with --esxi"},
+		{"--kind proxmox --listen 0.0.0.0:0", "is not a loopback address"},
+		{"--kind vsphere --listen 0.0.0.0:0", "is not a loopback address"},
+		{"--kind proxmox --plain-http --allow-non-loopback --listen 0.0.0.0:0", "is not a loopback address"},
+		{"--kind vsphere --listen 127.0.0.1:70000", "127.0.0.1:70000"},
 	} {
 		cmd := newSimCommand()
-		cmd.SetArgs(append([]string{"--listen", "127.0.0.1:0"}, args...))
+		cmd.SetArgs(append([]string{"--listen", "127.0.0.1:0"}, strings.Fields(c.args)...))
 		cmd.SetOut(io.Discard)
 		cmd.SetErr(io.Discard)
-		require.Error(t, cmd.ExecuteContext(t.Context()), args)
+		require.ErrorContains(t, cmd.ExecuteContext(t.Context()), c.want)
 	}
 }

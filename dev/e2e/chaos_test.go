@@ -36,7 +36,7 @@ func TestChaos(t *testing.T) {
 	plans := make([]chaosPlan, chaosVMs)
 	for i := range plans {
 		plans[i] = chaosPlan{
-			name: fmt.Sprintf("chaos-%d", i), delete: rng.IntN(2) == 0, stop: rng.IntN(2) == 0,
+			name: fmt.Sprintf("chaos-%d", i), body: createBody, delete: rng.IntN(2) == 0, stop: rng.IntN(2) == 0,
 			after: time.Duration(rng.IntN(4000)) * time.Millisecond,
 		}
 	}
@@ -90,6 +90,7 @@ func chaosSeed(t *testing.T) uint64 {
 // chaosPlan is what one client does with one VM.
 type chaosPlan struct {
 	name         string
+	body         func(name string) map[string]any
 	stop, delete bool
 	after        time.Duration // before it begins
 }
@@ -113,7 +114,7 @@ func (pl chaosPlan) run(ctx context.Context, c client) (out chaosResult) {
 		_, out.err = c.tryWait(ctx, a.JobID, 3*time.Minute)
 		return out.err == nil
 	}
-	if !step(func() (accepted, error) { return c.tryCreate(ctx, createBody(pl.name), pl.name) }) {
+	if !step(func() (accepted, error) { return c.tryCreate(ctx, pl.body(pl.name), pl.name) }) {
 		return out
 	}
 	if pl.stop && !step(func() (accepted, error) {

@@ -219,7 +219,8 @@ func TestRefusals(t *testing.T) {
 		"not an address":        {[]string{"--addr", "8080", "--data-dir", t.TempDir()}, "is not host:port"},
 		"token without a state": {[]string{"token", "--plane", "ops", "--role", "admin", "--data-dir", t.TempDir()}, "not a data directory yet"},
 		"sim reachable":         {[]string{"sim", "--listen", "0.0.0.0:0"}, "not a loopback address"},
-		"unknown sim":           {[]string{"sim", "--kind", "vsphere", "--listen", "127.0.0.1:0"}, "only \"sim\" and \"proxmox\" are simulated"},
+		"unknown sim":           {[]string{"sim", "--kind", "hyperv", "--listen", "127.0.0.1:0"}, "only \"sim\", \"proxmox\" and \"vsphere\" are simulated"},
+		"a sim's flag":          {[]string{"sim", "--kind", "vsphere", "--esxi", "--nodes", "2"}, "--nodes does not go with --esxi"},
 		"unknown capability":    {[]string{"sim", "--withdraw", "suspend,flying", "--listen", "127.0.0.1:0"}, "there is no capability \"flying\""},
 	} {
 		t.Run(name, func(t *testing.T) {

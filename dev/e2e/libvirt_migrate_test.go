@@ -30,7 +30,7 @@ func TestMigrationBetweenRealHypervisors(t *testing.T) {
 	g := &guest{client: c, hv: first, id: a.VMID}
 	g.ready(t, 1)
 
-	nodes := nodesOf(t, ops)
+	nodes := nodesOf(t, ops, "libvirt-1")
 	require.Len(t, nodes, 2)
 	home := nodeOf(t, ops, a.VMID)
 	away := nodes[0]
@@ -90,8 +90,8 @@ func nodeOf(t *testing.T, ops client, vmID string) string {
 	return v.Ref.NodeID
 }
 
-// nodesOf are the IDs of the libvirt provider's nodes.
-func nodesOf(t *testing.T, ops client) []string {
+// nodesOf are the IDs of a provider's nodes.
+func nodesOf(t *testing.T, ops client, provider string) []string {
 	t.Helper()
 	var list struct {
 		Items []struct {
@@ -102,7 +102,7 @@ func nodesOf(t *testing.T, ops client) []string {
 	ops.call(t, http.MethodGet, "/ops/v1/nodes?limit=200", nil, http.StatusOK, &list)
 	var out []string
 	for _, n := range list.Items {
-		if n.ProviderID == "libvirt-1" {
+		if n.ProviderID == provider {
 			out = append(out, n.ID)
 		}
 	}

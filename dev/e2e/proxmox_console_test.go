@@ -24,6 +24,14 @@ func proxmoxConsole(t *testing.T, p *instance) {
 	x := openConsole(t, c, a.VMID, "vnc")
 	width, height, pixels := seeScreen(t, p, x)
 	t.Logf("a screen of %d x %d", width, height)
+	requireText(t, width, height, pixels)
+	require.Equal(t, http.StatusGone, p.dial(t, x, nil), "a ticket is good for one connection")
+	succeed(t, c, c.delete(t, a.VMID))
+}
+
+// requireText demands that a screen shows a guest's text.
+func requireText(t *testing.T, width, height int, pixels []byte) {
+	t.Helper()
 	ink := 0
 	for i := 0; i < len(pixels); i += 4 {
 		if !bytes.Equal(pixels[i:i+3], pixels[len(pixels)-4:len(pixels)-1]) { // the last corner is empty
@@ -32,8 +40,6 @@ func proxmoxConsole(t *testing.T, p *instance) {
 	}
 	require.Greater(t, ink, 100, "the guest's text is on the screen")
 	require.Less(t, ink, width*height/2, "the rest of it is empty")
-	require.Equal(t, http.StatusGone, p.dial(t, x, nil), "a ticket is good for one connection")
-	succeed(t, c, c.delete(t, a.VMID))
 }
 
 // seeScreen reads a console's whole screen as a client of RFB 3.8 (RFC 6143)

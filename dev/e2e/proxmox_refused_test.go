@@ -13,17 +13,17 @@ import (
 
 const (
 	// waiting is how many VMs are being made, and how many are being started,
-	// while the cluster refuses the token.
+	// while the hypervisor refuses the credentials.
 	waiting = 3
-	// longTask is how long the cluster's tasks take by then: the token is revoked
-	// in the middle of them. Refused steps come again no sooner.
+	// longTask is how long the hypervisor's tasks take by then: the credentials are
+	// revoked in the middle of them. Refused steps come again no sooner.
 	longTask = 15 * time.Second
-	// pveAsks is how often the inventory is asked for at least meanwhile: more
-	// often than the token may be offered in two cool-downs.
-	pveAsks = 12
-	// pveAdapters is how many adapters a development binary has: the worker's
+	// inventoryAsks is how often the inventory is asked for at least meanwhile: more
+	// often than they may be offered in two cool-downs.
+	inventoryAsks = 12
+	// adapters is how many adapters a development binary has: the worker's
 	// and, for consoles, the API's.
-	pveAdapters = 2
+	adapters = 2
 )
 
 // Jobs wait for as long as the cluster refuses the token, with few calls, and
@@ -63,15 +63,15 @@ func TestProxmoxRefusesTheToken(t *testing.T) {
 	require.NoError(t, hv.SetCredentials(t.Context(), false))
 	revoked := time.Now()
 	eventually(t, jobLimit, func() error { return allWait(t, c, asked) })
-	providerIs(t, ops, "DEGRADED")
+	providerIs(t, ops, "pve", "DEGRADED")
 	// Whoever asks for more meanwhile is told to wait too.
 	asked = append(asked, createOnProxmox(t, c, "refused-from-the-start"))
 	eventually(t, jobLimit, func() error { return allWait(t, c, asked) })
 	quiet, refusedBefore, asks := time.Now(), hv.refused(t), 0
 	eventually(t, jobLimit, func() error { // longer than it takes to offer the token anew
-		if asks < pveAsks || time.Since(quiet) < 2*pveCoolDown {
+		if asks < inventoryAsks || time.Since(quiet) < 2*coolDown {
 			asks++
-			providerIs(t, ops, "DEGRADED")
+			providerIs(t, ops, "pve", "DEGRADED")
 			return fmt.Errorf("asked %d times", asks)
 		}
 		return nil
@@ -95,7 +95,7 @@ func TestProxmoxRefusesTheToken(t *testing.T) {
 		require.Len(t, on, 1)
 		require.Equal(t, "running", on[0].Power)
 	}
-	providerIs(t, ops, "UP")
+	providerIs(t, ops, "pve", "UP")
 	var gone []accepted
 	for _, a := range asked {
 		gone = append(gone, c.delete(t, a.ResourceID))
@@ -106,7 +106,7 @@ func TestProxmoxRefusesTheToken(t *testing.T) {
 
 // offers is how often all adapters together may offer the credentials again in
 // a while.
-func offers(while time.Duration) int { return pveAdapters * (1 + int(while/pveCoolDown)) }
+func offers(while time.Duration) int { return adapters * (1 + int(while/coolDown)) }
 
 // allWait is nil once all jobs wait for their provider.
 func allWait(t *testing.T, c client, jobs []accepted) error {
@@ -122,13 +122,13 @@ func allWait(t *testing.T, c client, jobs []accepted) error {
 }
 
 // providerIs has the provider's inventory read, and waits for its status.
-func providerIs(t *testing.T, ops client, status string) {
+func providerIs(t *testing.T, ops client, id, status string) {
 	t.Helper()
 	var sync accepted
-	ops.call(t, http.MethodPost, "/ops/v1/providers/pve:test", nil, http.StatusAccepted, &sync)
+	ops.call(t, http.MethodPost, "/ops/v1/providers/"+id+":test", nil, http.StatusAccepted, &sync)
 	eventually(t, jobLimit, func() error {
 		var v struct{ Status string }
-		ops.call(t, http.MethodGet, "/ops/v1/providers/pve", nil, http.StatusOK, &v)
+		ops.call(t, http.MethodGet, "/ops/v1/providers/"+id, nil, http.StatusOK, &v)
 		if v.Status != status {
 			return fmt.Errorf("the provider is %s", v.Status)
 		}

@@ -20,8 +20,8 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
-// pveCoolDown is how long the adapter lets credentials rest that were refused.
-const pveCoolDown = 2 * time.Second
+// coolDown is how long the adapter lets credentials rest that were refused.
+const coolDown = 2 * time.Second
 
 // A Proxmox VE cluster in a process of its own, driven from the API alone, over
 // TLS that is trusted by its fingerprint: VMs that race for VMIDs, VMs of others
@@ -102,7 +102,7 @@ func registerProxmox(t *testing.T, p *instance, hv *proxmoxCluster) {
 	ops.call(t, http.MethodPost, "/ops/v1/providers", map[string]any{
 		"id": "pve", "name": "Proxmox VE", "kind": "proxmox", "url": hv.URL, "zone_id": "pve-zone",
 		"options": map[string]string{
-			"fingerprint": hv.fingerprint, "vmid_range": vmidRange, "credential_cool_down": pveCoolDown.String(),
+			"fingerprint": hv.fingerprint, "vmid_range": vmidRange, "credential_cool_down": coolDown.String(),
 		},
 		"credentials": map[string]any{"token": proxmoxsim.DefaultToken},
 	}, http.StatusAccepted, &sync)
