@@ -149,7 +149,8 @@ func TestCancelDuringTheUndoingIsHarmless(t *testing.T) {
 	require.NoError(t, w.hv.ClearFaults(t.Context()))
 	eventually(t, "the job ends", func() bool { return w.Job(t, op.ID).Outcome != models.OutcomeNone })
 	require.False(t, w.onHypervisor(t, op.ResourceID))
-	require.Equal(t, jobview.CompensationComplete, w.seen(t, op).Compensation)
+	// The history tells the last step's end a moment after that step has settled the job.
+	eventually(t, "the undoing is complete", func() bool { return w.seen(t, op).Compensation == jobview.CompensationComplete })
 	require.Empty(t, w.VM(t, op.ResourceID).CurrentJobID)
 }
 
@@ -208,6 +209,9 @@ func TestRetry(t *testing.T) {
 	})
 	t.Run("that succeeds", func(t *testing.T) {
 		require.NoError(t, w.hv.ClearFaults(t.Context()))
+		// The workflow closes a moment after its last step has settled the job, and a
+		// retry is refused until then.
+		eventually(t, "the second run closes", func() bool { return w.dispatcher.AwaitClosed(t.Context(), op.ID) == nil })
 		waits := w.retry(t, op)
 		require.Equal(t, jobview.Queued, w.seen(t, op).State, "what the run before was is not told of the next")
 		settled, err := w.dispatcher.SettleIfClosed(t.Context(), op.ID)
