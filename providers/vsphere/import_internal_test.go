@@ -1,6 +1,7 @@
 package vsphere
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -49,7 +50,7 @@ func makeAnyhow(t *testing.T, open func() *Provider, req providers.CreateVMReque
 		if err == nil {
 			err = result(t, p, task)
 		}
-		if err != nil && err != errForgotten && !providers.CodeOf(err).Retryable() { //nolint:errorlint // it is never wrapped
+		if err != nil && !errors.Is(err, errForgotten) && !providers.CodeOf(err).Retryable() {
 			t.Fatalf("CreateVM: %v", err)
 		}
 		return err == nil
@@ -377,7 +378,7 @@ func TestManyImportersAreOneTemplate(t *testing.T) {
 					err = result(t, maker, task)
 				}
 				ask = err != nil
-				if ask && err != errForgotten && !providers.CodeOf(err).Retryable() { //nolint:errorlint // it is never wrapped
+				if ask && !errors.Is(err, errForgotten) && !providers.CodeOf(err).Retryable() {
 					t.Errorf("CreateVM: %v", err)
 					return
 				}
