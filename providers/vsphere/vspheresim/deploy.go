@@ -120,7 +120,7 @@ func (s *Server) begin(spec vcenter.Deploy) *simulator.Task {
 	events := m.EventManager()
 	ctx.WithLock(events, func() { events.PostEvent(ctx, &types.PostEvent{EventToPost: event}) })
 	pool := types.ManagedObjectReference{Type: "ResourcePool", Value: spec.ResourcePoolID}
-	task := simulator.CreateTask(pool, "ImportVAppLRO", nil)
+	task := simulator.CreateTask(pool, importTask, nil)
 	task.Info.State, task.Info.EventChainId = types.TaskInfoStateRunning, event.ChainId
 	m.Put(task)
 	ctx.WithLock(task, func() { task.Info.Task, task.Info.Key = task.Self, task.Self.Value })

@@ -107,6 +107,9 @@ func (w *watcher) PutObject(_ *simulator.Context, object mo.Reference) {
 	if p := w.server.plans.take(t); p != nil {
 		w.server.carry(t, p)
 	}
+	if ctx := w.server.plans.importing(t); ctx != nil {
+		unlocked(ctx, t)
+	}
 }
 
 // UpdateObject implements simulator.RegisterObject.

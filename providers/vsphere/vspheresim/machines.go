@@ -25,6 +25,7 @@ func (s *Server) intercept(ctx *simulator.Context, call *simulator.Method) (mo.R
 	}
 	if req, ok := call.Body.(*types.ImportVApp); ok {
 		s.annotate(req)
+		s.plans.imported(ctx, call.This)
 	}
 	if fault := s.gate(ctx, call); fault != nil {
 		return nil, fault

@@ -57,6 +57,8 @@ type plans struct {
 	turns map[Call]*turn
 	// rests are closed to cancel tasks that do nothing yet.
 	rests map[types.ManagedObjectReference]chan struct{}
+	// imports are the calls that import into a pool, the last one of each.
+	imports map[types.ManagedObjectReference]*simulator.Context
 }
 
 type turn struct {
