@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // order is a request that was checked: what it takes can be written into a
@@ -193,7 +194,7 @@ func (p *Provider) carryOn(ctx context.Context, op string, o order, upid string)
 // unlocked waits until a VM that is being made is not locked any more, and reads
 // it. The VM goes away where its clone failed.
 func (p *Provider) unlocked(ctx context.Context, op, vmID string) (*machine, *providers.Error) {
-	for wait := firstPause; ; wait = longer(wait) {
+	for wait := background.FirstPause; ; wait = background.Longer(wait) {
 		m, err := p.find(ctx, op, vmID)
 		switch {
 		case err != nil:
@@ -240,7 +241,7 @@ func (p *Provider) lookCreate(ctx context.Context, op string, w workRef, m *mach
 	case m == nil:
 		return p.lookUPID(ctx, op, w)
 	case !m.Mark.Making:
-		return done(nil), nil
+		return background.Done(nil), nil
 	case m.Lock != "" || m.Config["lock"] != "":
 		return providers.TaskStatus{}, nil
 	}

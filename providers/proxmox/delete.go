@@ -7,6 +7,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // DeleteVM ends the VM, has the hypervisor destroy it with all of its disks, and
@@ -25,7 +26,7 @@ func (p *Provider) remove(ctx context.Context, op, vmID string) (providers.TaskR
 	if _, err := p.settled(ctx, op, vmID); err != nil {
 		return "", err
 	}
-	p.works.stop(vmID, workDelete)
+	p.stopWork(vmID, workDelete)
 	return p.carry(ctx, op, workTask(vmID, workDelete, ""), func(ctx context.Context) *providers.Error {
 		for misses := 0; ; {
 			m, err := p.settled(ctx, op, vmID)
@@ -124,7 +125,7 @@ func (p *Provider) lookDelete(ctx context.Context, op string, w workRef, m *mach
 	if len(left) > 0 {
 		return providers.TaskStatus{}, interrupted(op)
 	}
-	return done(nil), nil
+	return background.Done(nil), nil
 }
 
 // Leftovers lists the VM with its volumes, and the user data that was stored for

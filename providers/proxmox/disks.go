@@ -9,6 +9,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // A data disk that is attached bears its ID in its serial number, by which the
@@ -189,7 +190,7 @@ func (p *Provider) detachDisk(ctx context.Context, op, vmID, id string) (provide
 
 func lookDetachDisk(_ context.Context, _ string, w workRef, m *machine) (providers.TaskStatus, *providers.Error) {
 	if m == nil || !isVMID(w.Argument) || dataKey(m.Config, w.Argument) == "" {
-		return done(nil), nil
+		return background.Done(nil), nil
 	}
 	return providers.TaskStatus{}, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // lockMigrate is the lock of a VM that is on its way.
@@ -118,7 +119,7 @@ func (p *Provider) lookAbort(ctx context.Context, op string, w workRef, m *machi
 	if err == nil && !st.Done || m != nil && m.Lock == lockMigrate {
 		return providers.TaskStatus{}, nil
 	}
-	return done(nil), nil
+	return background.Done(nil), nil
 }
 
 var _ providers.Migrator = (*Provider)(nil)

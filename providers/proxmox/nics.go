@@ -6,6 +6,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // AttachNIC is done when it returns.
@@ -108,7 +109,7 @@ func unplugged(m *machine, task providers.TaskRef, err *providers.Error) (provid
 
 func lookDetachNIC(_ context.Context, _ string, w workRef, m *machine) (providers.TaskStatus, *providers.Error) {
 	if m == nil || nicKey(m.Config, w.Argument) == "" {
-		return done(nil), nil
+		return background.Done(nil), nil
 	}
 	return providers.TaskStatus{}, nil
 }

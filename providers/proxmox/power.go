@@ -7,6 +7,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // power tells a VM's power from what the hypervisor says of its process and from
@@ -158,7 +159,7 @@ func (p *Provider) lookShutdown(_ context.Context, op string, _ workRef, m *mach
 		return providers.TaskStatus{}, notFound(op)
 	}
 	if m.power() == models.PowerStopped {
-		return done(nil), nil
+		return background.Done(nil), nil
 	}
 	return providers.TaskStatus{}, nil
 }

@@ -73,7 +73,7 @@ func (silent) Errorf(string, ...any) {}
 
 // Close gives back the connections. Calls after it fail with Unavailable.
 func (p *Provider) Close() error {
-	p.works.close()
+	p.works.Close()
 	p.transport.close()
 	return nil
 }

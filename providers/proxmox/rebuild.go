@@ -6,6 +6,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // A rebuild is one write of the VM's configuration, which a worker carries out: it
@@ -160,7 +161,7 @@ func (m *machine) rebuiltWhole() bool {
 
 func lookRebuild(_ context.Context, op string, w workRef, m *machine) (providers.TaskStatus, *providers.Error) {
 	if m != nil && m.Mark.Notes.Rebuild.Token == w.Argument && m.rebuiltWhole() {
-		return done(nil), nil
+		return background.Done(nil), nil
 	}
 	return providers.TaskStatus{}, interrupted(op)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // upid is the hypervisor's name for a task:
@@ -77,7 +78,7 @@ func (p *Provider) PollTask(ctx context.Context, task providers.TaskRef) (provid
 	if err != nil {
 		return providers.TaskStatus{}, err
 	}
-	if failure := exitOf(st); failure != nil {
+	if failure := background.Failure(st); failure != nil {
 		st.Err = elsewhere(failure)
 	}
 	return st, nil
@@ -144,13 +145,6 @@ func (p *Provider) lostTask(ctx context.Context, op string, u upid, err *provide
 	return err
 }
 
-// The pause between two looks at work of the hypervisor: it doubles from the first
-// to the last.
-const (
-	firstPause = 10 * time.Millisecond
-	lastPause  = time.Second
-)
-
 // await waits until a task of the hypervisor is done, and returns its failure. It
 // is for work of several steps in the background: ctx bounds it. Aborted for a task
 // that the hypervisor has forgotten: what it has come to is told by what is there.
@@ -159,7 +153,7 @@ func (p *Provider) await(ctx context.Context, op, task string) *providers.Error 
 	if !ok {
 		return fail(op, providers.Internal, nil, "the hypervisor named no task")
 	}
-	for wait := firstPause; ; wait = longer(wait) {
+	for wait := background.FirstPause; ; wait = background.Longer(wait) {
 		st, err := p.pollUPID(ctx, op, u)
 		if hasCode(err, providers.NotFound) {
 			return fail(op, providers.Aborted, err, "the hypervisor has forgotten its work")
@@ -168,17 +162,10 @@ func (p *Provider) await(ctx context.Context, op, task string) *providers.Error 
 			return err
 		}
 		if err == nil && st.Done {
-			return exitOf(st)
+			return background.Failure(st)
 		}
 		if err := pause(ctx, op, wait); err != nil {
 			return err
 		}
 	}
-}
-
-func exitOf(st providers.TaskStatus) *providers.Error {
-	if err, ok := st.Err.(*providers.Error); ok { //nolint:errorlint // set by pollUPID, never wrapped
-		return err
-	}
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // The kinds of work of several steps. The argument is the UPID of the
@@ -64,20 +65,9 @@ func (p *Provider) pollWork(ctx context.Context, op string, w workRef) (provider
 		}
 		return providers.TaskStatus{}, interrupted(op)
 	}
-	// What this process knows is read first: its work may end meanwhile.
-	running, failure := p.works.look(workTask(w.VMID, w.Kind, w.Argument))
-	if running {
-		return providers.TaskStatus{}, nil
-	}
-	m, err := p.find(ctx, op, w.VMID)
-	if err != nil {
-		return providers.TaskStatus{}, err
-	}
-	st, err := look(ctx, op, w, m)
-	if failure != nil && (hasCode(err, providers.NotFound) || err == nil && !st.Done) {
-		return done(failure), nil
-	}
-	return st, err
+	return background.Poll(&p.works, workTask(w.VMID, w.Kind, w.Argument),
+		func() (*machine, *providers.Error) { return p.find(ctx, op, w.VMID) },
+		func(m *machine) (providers.TaskStatus, *providers.Error) { return look(ctx, op, w, m) })
 }
 
 // lookPower looks whether the VM has got where its power was to go, and else at
@@ -88,7 +78,7 @@ func (p *Provider) lookPower(want models.PowerState) look {
 			return providers.TaskStatus{}, notFound(op)
 		}
 		if m.power() == want {
-			return done(nil), nil
+			return background.Done(nil), nil
 		}
 		return p.lookUPID(ctx, op, w)
 	}
@@ -111,15 +101,6 @@ func (p *Provider) lookUPID(ctx context.Context, op string, w workRef) (provider
 
 func interrupted(op string) *providers.Error {
 	return fail(op, providers.NotFound, nil, "the work was interrupted, or is not known")
-}
-
-// done is the status of work that ended, well or with an error.
-func done(err *providers.Error) providers.TaskStatus {
-	st := providers.TaskStatus{Done: true, Progress: 100}
-	if err != nil {
-		st.Err = err
-	}
-	return st
 }
 
 // boundary turns what the methods inside return into what the contract wants: a

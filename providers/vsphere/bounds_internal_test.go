@@ -2,7 +2,6 @@ package vsphere
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -68,27 +67,6 @@ func TestAddressesThatNobodyTells(t *testing.T) {
 	vm, err = p.FindVM(t.Context(), req.VMID)
 	require.NoError(t, err)
 	require.Empty(t, vm.Addresses, "nobody tells of any")
-}
-
-// TestOldFailuresAreForgotten keeps what a process remembers of failed work bounded.
-func TestOldFailuresAreForgotten(t *testing.T) {
-	t.Parallel()
-	var w works
-	fails := func(n int) {
-		for i := range n {
-			task := workTask(testVM, workAttachDisk, fmt.Sprintf("disk-%d", i))
-			run, ok := w.begin(task, func() {})
-			require.True(t, ok)
-			w.end(task, run, fail("Test", providers.Internal, nil, "it failed"))
-		}
-	}
-	fails(100)
-	require.Len(t, w.runs, 100)
-	for _, run := range w.runs {
-		run.at = run.at.Add(-failureLife - time.Second)
-	}
-	fails(1)
-	require.Len(t, w.runs, 1)
 }
 
 // TestWorkThatIsSilentForAWhileGoesOn polls, by another process, work that nobody does

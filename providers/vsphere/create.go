@@ -7,6 +7,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // order is a request that was checked: what it takes can be written into a
@@ -228,10 +229,10 @@ func (p *Provider) cloned(ctx context.Context, op string, o order, end *provider
 // lookCreate tells by the VM how its making stands.
 func (p *Provider) lookCreate(ctx context.Context, op string, w workRef, m *machine) (providers.TaskStatus, *providers.Error) {
 	if m != nil && !m.Mark.Making {
-		return done(nil), nil
+		return background.Done(nil), nil
 	}
 	st, err := p.lookTask(ctx, op, w)
-	if failure := exitOf(st); m != nil && failure != nil || hasCode(failure, providers.AlreadyExists) {
+	if failure := background.Failure(st); m != nil && failure != nil || hasCode(failure, providers.AlreadyExists) {
 		return providers.TaskStatus{}, interrupted(op)
 	}
 	return st, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // DeleteVM powers the VM off and has the hypervisor destroy it with all of its files.
@@ -27,7 +28,7 @@ func (p *Provider) remove(ctx context.Context, op, vmID string) (providers.TaskR
 	if err != nil {
 		return "", err
 	}
-	p.works.stop(vmID, workDelete)
+	p.stopWork(vmID, workDelete)
 	if m == nil && cloning == "" {
 		homes, err := p.strayHomes(ctx, op, vmID)
 		if err != nil || len(homes) == 0 {
@@ -129,7 +130,7 @@ func (p *Provider) lookDelete(ctx context.Context, op string, w workRef, m *mach
 		if m == nil && cloning == "" {
 			homes, err := p.strayHomes(ctx, op, w.VMID)
 			if err != nil || len(homes) == 0 {
-				return done(nil), err
+				return background.Done(nil), err
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // A data disk is a file in the VM's directory. Which disk it is stands in the
@@ -107,7 +108,7 @@ func (m *machine) changeable(op string) *providers.Error {
 
 func lookAttachDisk(_ context.Context, op string, w workRef, m *machine) (providers.TaskStatus, *providers.Error) {
 	if m != nil && m.dataDisk(w.Argument) != nil {
-		return done(nil), nil
+		return background.Done(nil), nil
 	}
 	return providers.TaskStatus{}, interrupted(op)
 }
@@ -175,10 +176,10 @@ func (p *Provider) deleteDisk(ctx context.Context, op, vmID, id string) (provide
 
 func lookDeleteDisk(_ context.Context, op string, w workRef, m *machine) (providers.TaskStatus, *providers.Error) {
 	if m == nil {
-		return done(nil), nil
+		return background.Done(nil), nil
 	}
 	if _, known := m.notedDisks()[w.Argument]; !known {
-		return done(nil), nil
+		return background.Done(nil), nil
 	}
 	return providers.TaskStatus{}, interrupted(op)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // A deployment of an OVF item cannot give its VM an instance UUID, so it makes no VM of
@@ -50,7 +51,7 @@ const (
 func (p *Provider) imported(ctx context.Context, op string, item libraryItem, at place) (*mo.VirtualMachine, *providers.Error) {
 	var last *providers.Error
 	seen := false // without a deployment at work
-	tries, wait := 0, firstPause
+	tries, wait := 0, background.FirstPause
 	for range importLooks {
 		vm, err := p.importThere(ctx, op, item, at.folder)
 		switch {
@@ -76,7 +77,7 @@ func (p *Provider) imported(ctx context.Context, op string, item libraryItem, at
 		if err := pause(ctx, op, wait); err != nil {
 			return nil, err
 		}
-		wait = longer(wait)
+		wait = background.Longer(wait)
 	}
 	return nil, fail(op, providers.Aborted, last, "the image is being imported by another process")
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // The types of the tasks of a deployment (TaskInfo.descriptionId).
@@ -36,7 +37,7 @@ func (p *Provider) settleImport(ctx context.Context, op string, vm *mo.VirtualMa
 		}
 		return false, classify(op, ctx.Err())
 	case !seen:
-		return true, pause(ctx, op, lastPause)
+		return true, pause(ctx, op, background.LastPause)
 	}
 	return false, p.destroyed(ctx, op, vm.Self)
 }

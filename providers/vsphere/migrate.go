@@ -11,6 +11,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // MigrateVM relocates the VM: its process, and its disks where the node has not all
@@ -163,7 +164,7 @@ func (p *Provider) lookAbort(ctx context.Context, op string, w workRef, _ *machi
 	}
 	st, err := p.pollMoref(ctx, op, w.Argument)
 	if hasCode(err, providers.NotFound) || err == nil && st.Done {
-		return done(nil), nil
+		return background.Done(nil), nil
 	}
 	return st, err
 }

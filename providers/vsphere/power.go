@@ -10,6 +10,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // power is a VM's power. That of a VM whose host is not reached is not known: what
@@ -166,7 +167,7 @@ func (p *Provider) lookShutdown(_ context.Context, op string, _ workRef, m *mach
 		return providers.TaskStatus{}, notFound(op)
 	}
 	if m.power() == models.PowerStopped {
-		return done(nil), nil
+		return background.Done(nil), nil
 	}
 	return providers.TaskStatus{}, nil
 }
@@ -179,7 +180,7 @@ func (p *Provider) lookPower(want models.PowerState) look {
 			return providers.TaskStatus{}, notFound(op)
 		}
 		if m.power() == want {
-			return done(nil), nil
+			return background.Done(nil), nil
 		}
 		return p.lookTask(ctx, op, w)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // A rebuild copies the image's disk to a new file beside the VM's, and then changes
@@ -280,7 +281,7 @@ func (p *Provider) lookRebuild(ctx context.Context, op string, w workRef, m *mac
 	note := m.rebuilding()
 	switch {
 	case note.Swapped && m.rebuiltWhole():
-		return done(nil), nil
+		return background.Done(nil), nil
 	case note.Swapped || note.Copy == "":
 		return providers.TaskStatus{}, interrupted(op)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // RevertRebuild puts the old disk and cloud-init back, and destroys the new disk, by
@@ -173,7 +174,7 @@ func (p *Provider) finishRebuild(ctx context.Context, op, vmID, token string) (p
 
 func lookRebuildEnded(_ context.Context, op string, w workRef, m *machine) (providers.TaskStatus, *providers.Error) {
 	if m == nil || m.rebuilding().Token != w.Argument {
-		return done(nil), nil
+		return background.Done(nil), nil
 	}
 	return providers.TaskStatus{}, interrupted(op)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // RevertSnapshot takes the VM back, and then writes the token into its notes. A return
@@ -166,7 +167,7 @@ func (m *machine) reverted() string {
 
 func lookRevert(_ context.Context, op string, w workRef, m *machine) (providers.TaskStatus, *providers.Error) {
 	if m != nil && m.reverted() == w.Argument {
-		return done(nil), nil
+		return background.Done(nil), nil
 	}
 	return providers.TaskStatus{}, interrupted(op)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // A snapshot of ours is named by its ID; what the tenant calls it is its
@@ -191,7 +192,7 @@ func (p *Provider) lookSnapshot(ctx context.Context, op string, w workRef, m *ma
 	if task != "" || err != nil {
 		return providers.TaskStatus{}, err
 	}
-	return done(nil), nil
+	return background.Done(nil), nil
 }
 
 func (m *machine) toolsRun() bool {
@@ -271,14 +272,14 @@ func (p *Provider) removeSnapshot(ctx context.Context, op string, ref types.Mana
 	case isGone(err):
 		return nil
 	case isFaultOf(err, &types.TaskInProgress{}):
-		return pause(ctx, op, firstPause)
+		return pause(ctx, op, background.FirstPause)
 	}
 	return err
 }
 
 func lookDropSnapshot(_ context.Context, op string, w workRef, m *machine) (providers.TaskStatus, *providers.Error) {
 	if m == nil || m.snapshot(w.Argument) == nil && !m.chained() {
-		return done(nil), nil
+		return background.Done(nil), nil
 	}
 	return providers.TaskStatus{}, interrupted(op)
 }

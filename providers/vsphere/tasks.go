@@ -3,7 +3,6 @@ package vsphere
 import (
 	"context"
 	"regexp"
-	"time"
 
 	"github.com/vmware/govmomi/property"
 	"github.com/vmware/govmomi/task"
@@ -12,6 +11,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // PollTask reports on a task of the hypervisor, or looks at the VM that work of
@@ -36,7 +36,7 @@ func (p *Provider) PollTask(ctx context.Context, task providers.TaskRef) (provid
 	if err != nil {
 		return providers.TaskStatus{}, err
 	}
-	if failure := exitOf(st); failure != nil {
+	if failure := background.Failure(st); failure != nil {
 		st.Err = elsewhere(failure)
 	}
 	return st, nil
@@ -97,9 +97,9 @@ func (p *Provider) pollMoref(ctx context.Context, op, moref string) (providers.T
 func statusOf(op string, info types.TaskInfo) providers.TaskStatus {
 	switch info.State {
 	case types.TaskInfoStateSuccess:
-		return done(nil)
+		return background.Done(nil)
 	case types.TaskInfoStateError:
-		return done(taskError(op, info))
+		return background.Done(taskError(op, info))
 	case types.TaskInfoStateQueued, types.TaskInfoStateRunning:
 	}
 	return providers.TaskStatus{Progress: int(min(max(info.Progress, 0), 99))}
@@ -111,13 +111,6 @@ func taskError(op string, info types.TaskInfo) *providers.Error {
 	}
 	return classify(op, task.Error{LocalizedMethodFault: info.Error, Description: info.Description})
 }
-
-// The pause between two looks at work of the hypervisor: it doubles from the first
-// to the last.
-const (
-	firstPause = 10 * time.Millisecond
-	lastPause  = time.Second
-)
 
 // await waits until a task of the hypervisor is done, and returns its failure. ctx
 // bounds it, or the call timeout where ctx has no deadline; so does the end of the
@@ -132,7 +125,7 @@ func (p *Provider) await(ctx context.Context, op, task string) *providers.Error 
 		ctx, cancel = context.WithTimeout(ctx, p.cfg.callTimeout)
 		defer cancel()
 	}
-	for wait := firstPause; ; wait = longer(wait) {
+	for wait := background.FirstPause; ; wait = background.Longer(wait) {
 		st, err := p.pollMoref(ctx, op, task)
 		if hasCode(err, providers.NotFound) {
 			return fail(op, providers.Aborted, err, "the hypervisor has forgotten its work")
@@ -141,7 +134,7 @@ func (p *Provider) await(ctx context.Context, op, task string) *providers.Error 
 			return err
 		}
 		if err == nil && st.Done {
-			return exitOf(st)
+			return background.Failure(st)
 		}
 		if err := p.usable(ctx, op); err != nil {
 			return err
@@ -163,21 +156,5 @@ func (p *Provider) ended(ctx context.Context, op, task string) *providers.Error 
 		return err
 	}
 	// A task that cannot be read is not to be asked for without a pause.
-	return pause(ctx, op, firstPause)
-}
-
-// done is the status of work that ended, well or with an error.
-func done(err *providers.Error) providers.TaskStatus {
-	st := providers.TaskStatus{Done: true, Progress: 100}
-	if err != nil {
-		st.Err = err
-	}
-	return st
-}
-
-func exitOf(st providers.TaskStatus) *providers.Error {
-	if err, ok := st.Err.(*providers.Error); ok { //nolint:errorlint // set by done, never wrapped
-		return err
-	}
-	return nil
+	return pause(ctx, op, background.FirstPause)
 }

@@ -61,7 +61,7 @@ func Open(_ context.Context, cfg providers.Config) (*Provider, error) {
 // Close ends the sessions and gives back the connections. Calls after it fail with
 // Unavailable.
 func (p *Provider) Close() error {
-	p.works.close()
+	p.works.Close()
 	p.api.close()
 	p.session.close()
 	p.session.transport.close()

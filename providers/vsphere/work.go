@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // workRef is a task of our own: work of several steps, told by how the VM looks. The
@@ -63,20 +64,15 @@ func (p *Provider) pollWork(ctx context.Context, op string, w workRef) (provider
 		}
 		return providers.TaskStatus{}, interrupted(op)
 	}
-	// What this process knows is read first: its work may end meanwhile.
-	running, failure := p.works.look(workTask(w.VMID, w.Kind, w.Argument))
-	if running {
-		return providers.TaskStatus{}, nil
-	}
-	m, err := p.find(ctx, op, w.VMID)
-	if err != nil {
-		return providers.TaskStatus{}, err
-	}
-	st, err := look(ctx, op, w, m)
-	if failure != nil && (hasCode(err, providers.NotFound) || err == nil && !st.Done) {
-		return done(failure), nil
-	}
-	if !hasCode(err, providers.NotFound) || !hasSteps(w.Kind) {
+	var m *machine
+	looked := false
+	st, err := background.Poll(&p.works, workTask(w.VMID, w.Kind, w.Argument),
+		func() (*machine, *providers.Error) { return p.find(ctx, op, w.VMID) },
+		func(found *machine) (providers.TaskStatus, *providers.Error) {
+			m, looked = found, true
+			return look(ctx, op, w, m)
+		})
+	if !looked || !hasCode(err, providers.NotFound) || !hasSteps(w.Kind) {
 		return st, err
 	}
 	fresh, failure := p.fresh(ctx, op, w, m)
