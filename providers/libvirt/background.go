@@ -3,12 +3,12 @@ package libvirt
 import (
 	"context"
 	"strings"
-	"sync"
 	"time"
 
 	lv "github.com/digitalocean/go-libvirt"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
 )
 
 // libvirt does what takes long in blocking calls, and has no tasks. So the call
@@ -16,112 +16,37 @@ import (
 // also when we are gone. Its task names what is to hold in the end: any process
 // can look whether it does, and whether libvirt is at work on the VM.
 
-// background is the work that this process has going on, or has seen fail. The
-// key is the task.
-type background struct {
-	mu      sync.Mutex
-	closed  bool
-	work    sync.WaitGroup
-	running map[string]*backgroundRun
-}
+// works is what this process has going on, or has seen fail.
+type works = background.Works[error]
 
-type backgroundRun struct {
-	ended bool
-	err   error
+// about chooses the work on a VM.
+func about(vmID string) func(providers.TaskRef) bool {
+	return func(task providers.TaskRef) bool { return strings.Contains(string(task), vmID) }
 }
-
-// begin reports false when the work is going on already, or after close.
-func (b *background) begin(key string) (*backgroundRun, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if old := b.running[key]; b.closed || (old != nil && !old.ended) {
-		return nil, false
-	}
-	if b.running == nil {
-		b.running = map[string]*backgroundRun{}
-	}
-	run := &backgroundRun{}
-	b.running[key] = run
-	b.work.Add(1)
-	return run, true
-}
-
-// end must follow a begin that reported true.
-func (b *background) end(key string, run *backgroundRun, err error) {
-	defer b.work.Done()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	run.ended, run.err = true, err
-	if err == nil {
-		delete(b.running, key)
-	}
-}
-
-// look returns what this process knows of a work.
-func (b *background) look(key string) (running bool, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	run := b.running[key]
-	if run == nil {
-		return false, nil
-	}
-	return !run.ended, run.err
-}
-
-// forget drops what is remembered of failed work on a VM.
-func (b *background) forget(vmID string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for key, run := range b.running {
-		if run.ended && strings.Contains(key, vmID) {
-			delete(b.running, key)
-		}
-	}
-}
-
-func (b *background) close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.closed = true
-}
-
-// patience is how long a call waits for the work that it began. Most of it ends
-// within that, and what does not has reached libvirt by then.
-const patience = 500 * time.Millisecond
 
 // begin does a task's work in the background. It returns no task when the work
-// ended well at once, and its error when it failed at once. The work bounds
-// itself by the copy timeout, not by ctx.
+// ended well at once, and its error when it failed at once: what takes longer has
+// reached libvirt by then. The work bounds itself by the copy timeout, not by ctx.
 func (p *Provider) begin(ctx context.Context, r rpc, task providers.TaskRef, work func(*lv.Libvirt) error) (providers.TaskRef, error) {
 	if err := p.ready(ctx, r); err != nil {
 		return "", err
 	}
-	key := string(task)
-	entry, ok := p.works.begin(key)
-	if !ok {
-		return task, p.ready(ctx, r)
-	}
-	ended := make(chan error, 1)
-	go func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, p.cfg.copyTimeout)
-		defer cancel()
-		err := r.link.dedicated(ctx, work)
-		if err != nil {
-			err = r.fail(err)
+	outcome, err := p.works.Carry(ctx, task, p.cfg.copyTimeout, func(ctx context.Context) error {
+		if err := r.link.dedicated(ctx, work); err != nil {
+			return r.fail(err)
 		}
-		p.works.end(key, entry, err)
-		ended <- err
-	}(context.WithoutCancel(ctx))
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case err := <-ended:
+		return nil
+	})
+	switch outcome {
+	case background.Ended:
 		return "", err
-	case <-timer.C:
-		return task, nil
-	case <-ctx.Done():
+	case background.Left:
 		return "", r.fail(ctx.Err())
+	case background.NotBegun:
+		return task, p.ready(ctx, r)
+	case background.GoesOn:
 	}
+	return task, nil
 }
 
 // follow reports on a task of begin. holds looks whether what the task is about
@@ -129,7 +54,7 @@ func (p *Provider) begin(ctx context.Context, r rpc, task providers.TaskRef, wor
 func (p *Provider) follow(ctx context.Context, r rpc, task providers.TaskRef, dom lv.Domain, holds func() (bool, error)) (providers.TaskStatus, error) {
 	for attempt := 0; ; attempt++ {
 		// What this process knows is read first: its work may end meanwhile.
-		running, failure := p.works.look(string(task))
+		running, failure := p.works.Look(task)
 		if running {
 			return providers.TaskStatus{}, nil
 		}

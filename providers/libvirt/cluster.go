@@ -23,7 +23,7 @@ type Cluster struct {
 	hosts     []*host
 	bandwidth uint64
 	unsafe    bool
-	moves     background // the migrations that this process began
+	moves     works // the migrations that this process began, by moveOf
 }
 
 // host is one daemon of a cluster.
@@ -53,12 +53,12 @@ func OpenCluster(ctx context.Context, cfg providers.Config) (*Cluster, error) {
 
 // Close drops the connections. A migration that this process began goes on.
 func (c *Cluster) Close() error {
-	c.moves.close()
+	c.moves.Shut()
 	var errs []error
 	for _, h := range c.hosts {
 		errs = append(errs, h.p.Close())
 	}
-	c.moves.work.Wait()
+	c.moves.Wait()
 	return errors.Join(errs...)
 }
 

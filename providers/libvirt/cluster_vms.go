@@ -248,7 +248,7 @@ func (c *Cluster) DeleteVM(ctx context.Context, t providers.Target) (providers.T
 			return h.task(task), err
 		}
 	}
-	c.moves.forget(t.VMID)
+	c.moves.Forget(about(t.VMID))
 	return "", nil
 }
 

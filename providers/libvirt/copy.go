@@ -50,7 +50,7 @@ type copyStatus struct {
 // copyState reads how the copy of a VM's root disk, the volume named root, stands.
 func (p *Provider) copyState(ctx context.Context, r rpc, vmID, root string) (copyStatus, error) {
 	// What this process knows is read first: its copy may end meanwhile.
-	running, failed := p.works.look(string(copyTask(vmID, root)))
+	running, failed := p.works.Look(copyTask(vmID, root))
 	volumes, err := p.ourVolumes(ctx, r, vmID)
 	if err != nil {
 		return copyStatus{}, err
@@ -148,17 +148,17 @@ func (p *Provider) ensureCopy(
 		}
 	}
 	task = copyTask(req.VMID, name)
-	work, ok := p.works.begin(string(task))
+	end, ok := p.works.Begin(task, func() {})
 	if !ok {
 		return rootPath, task, p.ready(ctx, r)
 	}
 	marker, err := p.clearForCopy(ctx, r, p.cfg.markerPrefix(req.VMID, name)+uuid.NewString(), pool, st)
 	if err != nil {
-		p.works.end(string(task), work, nil)
+		end(nil)
 		return "", "", err
 	}
 	go func(ctx context.Context) {
-		p.works.end(string(task), work, p.copyImage(ctx, req, name, pool, image.volume, marker))
+		end(p.copyImage(ctx, req, name, pool, image.volume, marker))
 	}(context.WithoutCancel(ctx))
 	return rootPath, task, nil
 }

@@ -29,7 +29,7 @@ func (p *Provider) DeleteVM(ctx context.Context, t providers.Target) (providers.
 			return "", err
 		}
 	}
-	p.works.forget(t.VMID)
+	p.works.Forget(about(t.VMID))
 	return "", nil
 }
 

@@ -28,7 +28,7 @@ const Kind providers.Kind = "libvirt"
 type Provider struct {
 	cfg   settings
 	link  *link
-	works background
+	works works
 }
 
 // Factory makes providers of this kind: of one host, or with the option hosts
@@ -93,9 +93,9 @@ func version(v uint64) string {
 // Close drops the connections. A full copy that this process started goes on
 // in the daemon, but counts as interrupted.
 func (p *Provider) Close() error {
-	p.works.close()
+	p.works.Shut()
 	p.link.close()
-	p.works.work.Wait()
+	p.works.Wait()
 	return nil
 }
 

@@ -130,10 +130,13 @@ func (h *host) mayLeave(ctx context.Context, s sighting, live bool) error {
 	return nil
 }
 
+// moveOf is what a migration of a VM is known by in this process, whatever its nodes.
+func moveOf(vmID string) providers.TaskRef { return providers.TaskRef(vmID) }
+
 // send begins a live migration, and returns once it is under way or has ended.
 func (c *Cluster) send(ctx context.Context, vmID string, from answer[sighting], to *host, m move) (providers.TaskRef, error) {
 	r := from.host.p.rpc("MigrateVM")
-	work, ok := c.moves.begin(vmID)
+	end, ok := c.moves.Begin(moveOf(vmID), func() {})
 	if !ok {
 		if err := from.host.p.ready(ctx, r); err != nil {
 			return "", err
@@ -143,7 +146,7 @@ func (c *Cluster) send(ctx context.Context, vmID string, from answer[sighting], 
 	ended := make(chan error, 1)
 	go func(ctx context.Context) {
 		err := c.perform(ctx, from, to)
-		c.moves.end(vmID, work, err)
+		end(err)
 		ended <- err
 	}(context.WithoutCancel(ctx))
 	tick := time.NewTicker(pollEvery)
@@ -256,7 +259,7 @@ const moveGrace = 500 * time.Millisecond
 func (c *Cluster) lookAtMove(ctx context.Context, vmID string, m move) (st providers.TaskStatus, over bool, err error) {
 	const op = "PollTask"
 	// What this process knows is read first: its call may end meanwhile.
-	running, failed := c.moves.look(vmID)
+	running, failed := c.moves.Look(moveOf(vmID))
 	v, err := c.view(ctx, op, vmID, false)
 	if err != nil {
 		return st, false, err

@@ -117,7 +117,7 @@ func (p *Provider) RevertRebuild(ctx context.Context, t providers.Target, token 
 		return "", err
 	}
 	names := p.rebuilt(t.VMID, token)
-	if running, _ := p.works.look(string(copyTask(t.VMID, names.root))); running {
+	if running, _ := p.works.Look(copyTask(t.VMID, names.root)); running {
 		return "", r.errorf(providers.Aborted, "a disk of the VM is still being copied")
 	}
 	if was := d.mark.Rebuild; token != "" && was.Token == token {

@@ -91,7 +91,7 @@ func (c *Cluster) settle(ctx context.Context, op string, v view) (*host, error) 
 		keep, remove = to, from
 	}
 	vmID := v.copies[0].value.domain.mark.VMID
-	if running, _ := c.moves.look(vmID); running {
+	if running, _ := c.moves.Look(moveOf(vmID)); running {
 		return nil, nil
 	}
 	if remove.host != nil {
