@@ -10,6 +10,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // taskHost begins the reference of a task of one host:
@@ -83,7 +84,7 @@ func (c *Cluster) ListVMs(ctx context.Context, page providers.PageRequest) (prov
 		out.VMs, more = out.VMs[:limit], true
 	}
 	if more && len(out.VMs) > 0 {
-		out.Next = encodePageToken(out.VMs[len(out.VMs)-1].VMID)
+		out.Next = vmid.PageToken(Kind, out.VMs[len(out.VMs)-1].VMID)
 	}
 	return out, nil
 }

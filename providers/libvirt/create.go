@@ -12,6 +12,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/cloudinit"
 )
 
 // CreateVM makes root disk, NoCloud medium and domain, in this order: a domain
@@ -157,13 +158,13 @@ func (p *Provider) seedImage(ctx context.Context, r rpc, req providers.CreateVMR
 		}
 	}
 	files, err := seedFiles(req, subnets)
-	var bad addressError
+	var bad cloudinit.InputError
 	if errors.As(err, &bad) {
 		return nil, r.errorf(providers.InvalidArgument, bad.Error())
 	}
 	var iso []byte
 	if err == nil {
-		iso, err = buildISO(files)
+		iso, err = cloudinit.Medium(files)
 	}
 	if err != nil {
 		// The cause is left out: it could quote the tenant's user data.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 const testVM = "0190aaaa-0000-7000-8000-00000000000a"
@@ -262,11 +263,11 @@ func TestKVMIsFit(t *testing.T) {
 func FuzzPageToken(f *testing.F) {
 	f.Add("")
 	f.Add("nonsense")
-	f.Add(encodePageToken(testVM))
+	f.Add(vmid.PageToken(Kind, testVM))
 	f.Fuzz(func(t *testing.T, token string) {
-		after, err := decodePageToken(token)
-		if err == nil && after != nil {
-			require.Equal(t, token, encodePageToken(uuid.UUID(*after).String()), "one spelling a token")
+		after, ok := decodePageToken(token)
+		if ok && after != nil {
+			require.Equal(t, token, vmid.PageToken(Kind, uuid.UUID(*after).String()), "one spelling a token")
 		}
 	})
 }

@@ -1,11 +1,8 @@
 package libvirt
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/hypervisor-control-plane/hcp/models"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/trust"
 )
 
 // Where libvirtd listens unless it is told otherwise
@@ -96,8 +94,8 @@ func tlsConfig(host string, cred models.Credentials) (*tls.Config, error) {
 		// The cause is left out: it could quote the key.
 		return nil, invalid("client_cert and client_key are not a PEM key pair")
 	}
-	roots := x509.NewCertPool()
-	if block, _ := pem.Decode(bytes.TrimSpace([]byte(cred.CACert))); block == nil || !roots.AppendCertsFromPEM([]byte(cred.CACert)) {
+	roots, err := trust.ParseCA(cred.CACert)
+	if err != nil {
 		return nil, invalid("ca_cert is not a PEM certificate")
 	}
 	return &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host, RootCAs: roots, Certificates: []tls.Certificate{pair}}, nil

@@ -3,7 +3,6 @@ package libvirt
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -14,6 +13,7 @@ import (
 	lv "github.com/digitalocean/go-libvirt"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/trust"
 )
 
 // errorClass says what an error of libvirt means. The first row whose number,
@@ -138,15 +138,8 @@ func classify(err error) (code providers.Code, message string) {
 // isTLSRefusal reports whether one side refused the other's certificate. Trying
 // again does not help.
 func isTLSRefusal(err error) bool {
-	var (
-		alert    tls.AlertError
-		verify   *tls.CertificateVerificationError
-		unknown  x509.UnknownAuthorityError
-		hostname x509.HostnameError
-		bad      x509.CertificateInvalidError
-	)
-	return errors.Is(err, errClientRefused) || errors.As(err, &alert) || errors.As(err, &verify) ||
-		errors.As(err, &unknown) || errors.As(err, &hostname) || errors.As(err, &bad)
+	var alert tls.AlertError
+	return errors.Is(err, errClientRefused) || errors.As(err, &alert) || trust.IsRefusal(err)
 }
 
 // isTransport reports whether err says that the connection is of no use.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/cloudinit"
 )
 
 func testSubnets(n int) []subnet {
@@ -49,10 +50,10 @@ func TestSeed(t *testing.T) {
 	req.CloudInit.SSHKeys = []string{"ssh-ed25519 AAAA one", "ssh-rsa BBBB two"}
 	files, err := seedFiles(req, testSubnets(3))
 	require.NoError(t, err)
-	iso, err := buildISO(files)
+	iso, err := cloudinit.Medium(files)
 	require.NoError(t, err)
 	got, label := readISO(t, iso)
-	require.Equal(t, seedLabel, label)
+	require.Equal(t, cloudinit.Label, label)
 	require.Equal(t, files, got)
 	require.Len(t, files, 2, "DHCP needs no network-config")
 
@@ -74,7 +75,7 @@ func TestSeed(t *testing.T) {
 
 func TestSeedLeavesNothingBehind(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	_, err := buildISO(map[string][]byte{"user-data": []byte("secret")})
+	_, err := cloudinit.Medium(map[string][]byte{"user-data": []byte("secret")})
 	require.NoError(t, err)
 	left, err := os.ReadDir(os.TempDir())
 	require.NoError(t, err)
@@ -104,11 +105,11 @@ func TestNetworkConfig(t *testing.T) {
 	for _, address := range []string{"10.1.3.7", "10.1.2.1", "fe80::1%eth0", "x", "10.1.2.7 # y"} {
 		req.NICs[0].IPAddress = address
 		_, err := seedFiles(req, testSubnets(3))
-		require.ErrorAs(t, err, new(addressError), address)
+		require.ErrorAs(t, err, new(cloudinit.InputError), address)
 	}
 	req.NICs[0].IPAddress, req.NICs[1].IPAddress = "", "192.0.2.9"
 	_, err = seedFiles(req, testSubnets(3))
-	require.ErrorAs(t, err, new(addressError), "the prefix length is not known")
+	require.ErrorAs(t, err, new(cloudinit.InputError), "the prefix length is not known")
 }
 
 // TestNetworkConfigOfASubnet: what the control plane knows goes before what
@@ -150,7 +151,7 @@ func TestNetworkConfigOfASubnet(t *testing.T) {
 		given(0, "10.20.0.7", 22, "10.20.0.1")
 		spoil(&req.NICs[0])
 		_, err := seedFiles(req, testSubnets(3))
-		require.ErrorAs(t, err, new(addressError), name)
+		require.ErrorAs(t, err, new(cloudinit.InputError), name)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/base64"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // pageSize is the length of a page where the caller names none.
@@ -60,8 +60,8 @@ func (p *Provider) FindVM(ctx context.Context, vmID string) (providers.VM, error
 // domains, in one call, and describes only its own.
 func (p *Provider) ListVMs(ctx context.Context, page providers.PageRequest) (providers.VMPage, error) {
 	r := p.rpc("ListVMs")
-	after, err := decodePageToken(page.Token)
-	if err != nil || page.Limit < 0 {
+	after, ok := decodePageToken(page.Token)
+	if !ok || page.Limit < 0 {
 		return providers.VMPage{}, r.errorf(providers.InvalidArgument, "the page token or limit is not valid")
 	}
 	limit := cmp.Or(page.Limit, pageSize)
@@ -94,7 +94,7 @@ func (p *Provider) ListVMs(ctx context.Context, page providers.PageRequest) (pro
 			return providers.VMPage{}, err
 		}
 		if len(out.VMs) == limit {
-			out.Next = encodePageToken(out.VMs[limit-1].VMID)
+			out.Next = vmid.PageToken(Kind, out.VMs[limit-1].VMID)
 			return out, nil
 		}
 		vm, err := p.describe(ctx, r, d, node, volumes)
@@ -109,27 +109,14 @@ func (p *Provider) ListVMs(ctx context.Context, page providers.PageRequest) (pro
 	return out, nil
 }
 
-const pagePrefix = "libvirt-after-"
-
-func encodePageToken(vmID string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(pagePrefix + vmID))
-}
-
 // decodePageToken returns the UUID after which the page begins, nil for the first.
-func decodePageToken(token string) (*lv.UUID, error) {
-	if token == "" {
-		return nil, nil
+func decodePageToken(token string) (after *lv.UUID, ok bool) {
+	id, ok := vmid.AfterPage(Kind, token)
+	if !ok || id == "" {
+		return nil, ok
 	}
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil {
-		return nil, err
-	}
-	id, _ := strings.CutPrefix(string(b), pagePrefix)
 	u, ok := parseVMID(id)
-	if !ok || encodePageToken(id) != token {
-		return nil, base64.CorruptInputError(0)
-	}
-	return &u, nil
+	return &u, ok
 }
 
 // find returns our domain for a VM ID. NotFound for one without our mark. The

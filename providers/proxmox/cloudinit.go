@@ -6,16 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/cloudinit"
 )
-
-// inputError says what is wrong with a request. It is safe for a tenant.
-type inputError string
-
-func (e inputError) Error() string { return string(e) }
 
 // cloudInitConfig returns the keys by which Proxmox VE makes the cloud-init
 // medium itself: the SSH keys, the address of each interface and the DNS servers.
@@ -35,23 +29,23 @@ func cloudInitConfig(c providers.CloudInit, nics []providers.NIC, keys []string)
 		if keys[i] == "" {
 			continue
 		}
-		address, err := addressOf(nic)
+		address, err := cloudinit.AddressOf(nic)
 		if err != nil {
 			return nil, err
 		}
-		if address.gateway.IsValid() {
-			if is6 := address.gateway.Is6(); routed[is6] {
-				address.gateway = netip.Addr{}
+		if address.Gateway.IsValid() {
+			if is6 := address.Gateway.Is6(); routed[is6] {
+				address.Gateway = netip.Addr{}
 			} else {
 				routed[is6] = true
 			}
 		}
-		value, err := address.encode()
+		value, err := encodeAddress(address)
 		if err != nil {
 			return nil, err
 		}
 		out[addressKey(keys[i])] = value
-		servers = append(servers, address.dns...)
+		servers = append(servers, address.DNS...)
 	}
 	if len(servers) > 0 {
 		out["nameserver"] = serverList(servers)
@@ -86,23 +80,23 @@ func serverList(servers []string) string {
 // servers after those that the VM has. Where another interface has the default
 // route, it gets none.
 func told(config map[string]string, key string, nic providers.NIC) (params, error) {
-	address, err := addressOf(nic)
+	address, err := cloudinit.AddressOf(nic)
 	if err != nil {
 		return nil, err
 	}
 	for _, other := range keysOf(config, "ipconfig") {
 		ps := parseProperties(config[other])
-		if other != addressKey(key) && address.gateway.IsValid() && ps.get(address.gatewayKey()) != "" {
-			address.gateway = netip.Addr{}
+		if other != addressKey(key) && address.Gateway.IsValid() && ps.get(gatewayKey(address)) != "" {
+			address.Gateway = netip.Addr{}
 		}
 	}
-	value, err := address.encode()
+	value, err := encodeAddress(address)
 	if err != nil {
 		return nil, err
 	}
 	out := params{addressKey(key): value}
-	if len(address.dns) > 0 {
-		out["nameserver"] = serverList(append(strings.Fields(config["nameserver"]), address.dns...))
+	if len(address.DNS) > 0 {
+		out["nameserver"] = serverList(append(strings.Fields(config["nameserver"]), address.DNS...))
 	}
 	return out, nil
 }
@@ -110,72 +104,31 @@ func told(config map[string]string, key string, nic providers.NIC) (params, erro
 // encodeSSHKeys writes the keys as Proxmox VE takes them: lines, percent-encoded
 // once more than the request's own encoding.
 func encodeSSHKeys(keys []string) (string, error) {
-	for _, key := range keys {
-		if !utf8.ValidString(key) || strings.ContainsFunc(key, unicode.IsControl) || strings.TrimSpace(key) == "" {
-			return "", inputError("an SSH key is not one line of text")
-		}
+	if err := cloudinit.CheckKeys(keys); err != nil {
+		return "", err
 	}
 	// QueryEscape leaves no byte but letters, digits, "-_.~" and the space's plus.
 	return strings.ReplaceAll(url.QueryEscape(strings.Join(keys, "\n")), "+", "%20"), nil
 }
 
-// nicAddress is how the guest configures an interface. The zero value is DHCP.
-type nicAddress struct {
-	prefix  netip.Prefix
-	gateway netip.Addr
-	dns     []string
-}
-
-func addressOf(nic providers.NIC) (nicAddress, error) {
-	var out nicAddress
-	if nic.IPAddress == "" {
-		return out, nil
-	}
-	prefix, err := netip.ParsePrefix(nic.IPAddress)
-	if err != nil {
-		a, err := netip.ParseAddr(nic.IPAddress)
-		if err != nil || a.Zone() != "" {
-			return out, inputError("an address is not an IP address")
-		}
-		if nic.PrefixLength <= 0 || nic.PrefixLength > a.BitLen() {
-			return out, inputError("an address needs its prefix length, as in 192.0.2.7/24")
-		}
-		prefix = netip.PrefixFrom(a, nic.PrefixLength)
-	}
-	out.prefix = prefix
-	if nic.Gateway != "" {
-		if out.gateway, err = netip.ParseAddr(nic.Gateway); err != nil || out.gateway.Zone() != "" || out.gateway.Is4() != prefix.Addr().Is4() {
-			return out, inputError("a gateway is not an IP address of its network")
-		}
-	}
-	for _, s := range nic.DNSServers {
-		server, err := netip.ParseAddr(s)
-		if err != nil || server.Zone() != "" {
-			return out, inputError("a DNS server is not an IP address")
-		}
-		out.dns = append(out.dns, server.String())
-	}
-	return out, nil
-}
-
-// encode writes the value of an ipconfigN key.
-func (a nicAddress) encode() (string, error) {
-	if !a.prefix.IsValid() {
+// encodeAddress writes the value of an ipconfigN key.
+func encodeAddress(a cloudinit.Address) (string, error) {
+	if !a.Prefix.IsValid() {
 		return properties{{"ip", "dhcp"}}.encode()
 	}
 	ip := "ip"
-	if a.prefix.Addr().Is6() {
+	if a.Prefix.Addr().Is6() {
 		ip = "ip6"
 	}
-	ps := properties{{ip, a.prefix.String()}}
-	if a.gateway.IsValid() {
-		ps = append(ps, property{a.gatewayKey(), a.gateway.String()})
+	ps := properties{{ip, a.Prefix.String()}}
+	if a.Gateway.IsValid() {
+		ps = append(ps, property{gatewayKey(a), a.Gateway.String()})
 	}
 	return ps.encode()
 }
 
-func (a nicAddress) gatewayKey() string {
-	if a.prefix.Addr().Is6() {
+func gatewayKey(a cloudinit.Address) string {
+	if a.Prefix.Addr().Is6() {
 		return "gw6"
 	}
 	return "gw"

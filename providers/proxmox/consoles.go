@@ -12,6 +12,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/wsline"
 	"github.com/hypervisor-control-plane/hcp/providers/rfb"
 )
 
@@ -142,7 +143,7 @@ func (p *Provider) openSerial(ctx context.Context, op string, m *machine) (io.Re
 
 // dialConsole opens the websocket, by the same hosts, trust and credentials as
 // every other call.
-func (p *Provider) dialConsole(ctx context.Context, op string, m *machine, proxy consoleProxy) (*consoleLine, *providers.Error) {
+func (p *Provider) dialConsole(ctx context.Context, op string, m *machine, proxy consoleProxy) (*wsline.Line, *providers.Error) {
 	query := url.Values{"port": {strconv.Itoa(int(proxy.Port))}, "vncticket": {proxy.Ticket}}
 	conn, res, err := websocket.Dial(ctx, apiBase+vmPath(m, "vncwebsocket")+"?"+query.Encode(), &websocket.DialOptions{
 		HTTPClient: &http.Client{Transport: p.transport}, Subprotocols: []string{"binary"},
@@ -154,7 +155,7 @@ func (p *Provider) dialConsole(ctx context.Context, op string, m *machine, proxy
 	if err != nil {
 		return nil, consoleFailed(op, err)
 	}
-	return newConsoleLine(context.WithoutCancel(ctx), conn), nil
+	return wsline.New(context.WithoutCancel(ctx), conn), nil
 }
 
 // consoleFailed classifies what happens on the way to a console. The cause is

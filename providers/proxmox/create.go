@@ -6,6 +6,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // order is a request that was checked: what it takes can be written into a
@@ -24,7 +25,7 @@ func (p *Provider) check(op string, req providers.CreateVMRequest) (order, *prov
 	o := order{req: req}
 	wrong := ""
 	switch {
-	case !isVMID(req.VMID):
+	case !vmid.Valid(req.VMID):
 		wrong = "the VM ID is not a UUID in its canonical form"
 	case req.VCPUs <= 0 || req.MemoryMiB <= 0 || req.DiskGiB <= 0:
 		wrong = "vCPUs, memory and disk must be positive"

@@ -8,6 +8,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // DeleteVM ends the VM, has the hypervisor destroy it with all of its disks, and
@@ -15,7 +16,7 @@ import (
 // volume that no VM of ours names is never removed, whatever it is called.
 func (p *Provider) DeleteVM(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
 	const op = "DeleteVM"
-	if !isVMID(t.VMID) {
+	if !vmid.Valid(t.VMID) {
 		return "", fail(op, providers.InvalidArgument, nil, "the VM ID is not a UUID in its canonical form")
 	}
 	return boundary(p.remove(ctx, op, t.VMID))

@@ -10,6 +10,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // A data disk that is attached bears its ID in its serial number, by which the
@@ -55,7 +56,7 @@ func unusedKey(config map[string]string, volume string) string {
 func (m *machine) dataDisks() []providers.DataDisk {
 	var out []providers.DataDisk
 	for id, note := range m.Mark.Notes.Disks {
-		if !isVMID(id) {
+		if !vmid.Valid(id) {
 			continue
 		}
 		disk := providers.DataDisk{ID: id, SizeGiB: note.SizeGiB}
@@ -79,7 +80,7 @@ func (p *Provider) AttachDisk(ctx context.Context, t providers.Target, disk prov
 }
 
 func (p *Provider) attachDisk(ctx context.Context, op, vmID string, disk providers.DataDisk) (providers.TaskRef, *providers.Error) {
-	if !isVMID(disk.ID) || disk.SizeGiB < 1 || disk.SizeGiB > 1<<17 {
+	if !vmid.Valid(disk.ID) || disk.SizeGiB < 1 || disk.SizeGiB > 1<<17 {
 		return "", fail(op, providers.InvalidArgument, nil, "the disk's ID must be a UUID in canonical form, and its size positive and within reason")
 	}
 	m, err := p.mine(ctx, op, vmID)
@@ -157,7 +158,7 @@ func (p *Provider) DetachDisk(ctx context.Context, t providers.Target, diskID st
 }
 
 func (p *Provider) detachDisk(ctx context.Context, op, vmID, id string) (providers.TaskRef, *providers.Error) {
-	if !isVMID(id) {
+	if !vmid.Valid(id) {
 		return "", fail(op, providers.InvalidArgument, nil, "the disk's ID must be a UUID in canonical form")
 	}
 	m, err := p.rested(ctx, op, vmID, typeConfig) // one that is being attached is no device yet
@@ -189,7 +190,7 @@ func (p *Provider) detachDisk(ctx context.Context, op, vmID, id string) (provide
 }
 
 func lookDetachDisk(_ context.Context, _ string, w workRef, m *machine) (providers.TaskStatus, *providers.Error) {
-	if m == nil || !isVMID(w.Argument) || dataKey(m.Config, w.Argument) == "" {
+	if m == nil || !vmid.Valid(w.Argument) || dataKey(m.Config, w.Argument) == "" {
 		return background.Done(nil), nil
 	}
 	return providers.TaskStatus{}, nil
@@ -207,7 +208,7 @@ func (p *Provider) deleteDisk(ctx context.Context, op, vmID, id string) (provide
 	}
 	note, known := m.Mark.Notes.Disks[id]
 	switch {
-	case isVMID(id) && dataKey(m.Config, id) != "":
+	case vmid.Valid(id) && dataKey(m.Config, id) != "":
 		return "", fail(op, providers.FailedPrecondition, nil, "the disk is attached")
 	case !known:
 		return "", nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/trust"
 )
 
 // apiError is an answer with a status of 400 or more. Reason is the text of the
@@ -65,7 +66,7 @@ func classify(err error) (code providers.Code, message string) {
 		return classifyAnswer(refused)
 	case errors.Is(err, errAnswerLost), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return providers.DeadlineExceeded, "the hypervisor did not answer in time"
-	case isTLSRefusal(err):
+	case trust.IsRefusal(err):
 		return providers.Unauthenticated, "the hypervisor's certificate is not trusted"
 	case errors.As(err, &syntax), errors.As(err, &kind):
 		return providers.Unknown, "the hypervisor's answer is not understood"

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/trust"
 )
 
 // Each row is the one that its own real text is classified by: no row stands in
@@ -92,7 +93,7 @@ func TestErrorsOfTheConnection(t *testing.T) {
 		{fmt.Errorf("%w: %w", errAnswerLost, http.ErrServerClosed), providers.DeadlineExceeded},
 		{fmt.Errorf("%w: %w", errNotReached, http.ErrServerClosed), providers.Unavailable},
 		{errClosed, providers.Unavailable},
-		{fmt.Errorf("%w: %w", errNotReached, errFingerprint), providers.Unauthenticated},
+		{fmt.Errorf("%w: %w", errNotReached, trust.ErrPin), providers.Unauthenticated},
 	} {
 		if code, _ := classify(c.err); code != c.want {
 			t.Errorf("%v is %s, want %s", c.err, code, c.want)

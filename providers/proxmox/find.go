@@ -11,9 +11,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // candidates is how many VMIDs are tried for a VM.
@@ -97,7 +96,7 @@ func (p *Provider) find(ctx context.Context, op, vmID string) (*machine, *provid
 // raced, or where a copy was given our identity. Finished ones come first, then
 // those at the VMID that is tried first.
 func (p *Provider) findAll(ctx context.Context, op, vmID string) ([]*machine, *providers.Error) {
-	if !isVMID(vmID) {
+	if !vmid.Valid(vmID) {
 		return nil, fail(op, providers.InvalidArgument, nil, "the VM ID is not a UUID in its canonical form")
 	}
 	for range findLooks {
@@ -218,10 +217,4 @@ func (p *Provider) configOf(ctx context.Context, op, node string, vmid int, quer
 		out[name] = s
 	}
 	return out, nil
-}
-
-// isVMID reports whether vmID is a UUID in the one spelling that counts.
-func isVMID(vmID string) bool {
-	u, err := uuid.Parse(vmID)
-	return err == nil && u.String() == vmID
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
@@ -272,7 +273,7 @@ func TestAnInventoryOfAThousandVMsIsOneCallForEachPage(t *testing.T) {
 
 func TestPageTokensOfSomebodyElse(t *testing.T) {
 	p := openWith(t, testConfig(newPeer(t, proxmoxsim.Options{}).url, nil))
-	for _, token := range []string{"nonsense", "0", "-1", "../..", "\x00", encodePageToken("x"), encodePageToken(testVM) + "="} {
+	for _, token := range []string{"nonsense", "0", "-1", "../..", "\x00", vmid.PageToken(Kind, "x"), vmid.PageToken(Kind, testVM) + "="} {
 		_, err := p.ListVMs(t.Context(), providers.PageRequest{Token: token})
 		wantCode(t, token, err, providers.InvalidArgument)
 	}

@@ -3,20 +3,17 @@ package proxmox
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // pageSize is the length of a page where the caller names none.
 const pageSize = 100
-
-// pagePrefix begins what is in a page token.
-const pagePrefix = "proxmox-after-"
 
 // listed is a row that is ours by its tags.
 type listed struct {
@@ -34,7 +31,7 @@ type listed struct {
 // proves it ours, which is read then.
 func (p *Provider) ListVMs(ctx context.Context, page providers.PageRequest) (providers.VMPage, error) {
 	const op = "ListVMs"
-	after, ok := decodePageToken(page.Token)
+	after, ok := vmid.AfterPage(Kind, page.Token)
 	if !ok || page.Limit < 0 {
 		return providers.VMPage{}, fail(op, providers.InvalidArgument, nil, "the page token or limit is not valid")
 	}
@@ -49,7 +46,7 @@ func (p *Provider) ListVMs(ctx context.Context, page providers.PageRequest) (pro
 			continue
 		}
 		if len(out.VMs) == limit {
-			out.Next = encodePageToken(out.VMs[limit-1].VMID)
+			out.Next = vmid.PageToken(Kind, out.VMs[limit-1].VMID)
 			return out, nil
 		}
 		l, err := p.proven(ctx, op, same)
@@ -72,7 +69,7 @@ func (s settings) tagged(rows []row) [][]listed {
 			continue
 		}
 		for _, tag := range splitTags(r.Tags) {
-			if id, ok := strings.CutPrefix(tag, vmTag); ok && isVMID(id) {
+			if id, ok := strings.CutPrefix(tag, vmTag); ok && vmid.Valid(id) {
 				all = append(all, listed{row: r, vmID: id})
 			}
 		}
@@ -130,22 +127,4 @@ func (l *listed) shown() providers.VM {
 	}
 	vm.Addresses = noAddresses(vm.Power)
 	return vm
-}
-
-func encodePageToken(vmID string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(pagePrefix + vmID))
-}
-
-// decodePageToken returns the VM ID after which the page begins, empty for the
-// first one. A token of somebody else is not ok.
-func decodePageToken(token string) (after string, ok bool) {
-	if token == "" {
-		return "", true
-	}
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil {
-		return "", false
-	}
-	id, ok := strings.CutPrefix(string(b), pagePrefix)
-	return id, ok && isVMID(id) && encodePageToken(id) == token
 }

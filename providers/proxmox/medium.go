@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // Custom user data goes to the guest on a medium of our own: the API takes ISO
@@ -41,7 +42,7 @@ func seedOwner(volume string) string {
 		return ""
 	}
 	installation, id, _ := strings.Cut(rest[:ownerLength], "-")
-	if tail := rest[ownerLength:]; !isVMID(id) || !isOf(installation, "0123456789abcdef") || tail != "" && tail[0] != '-' {
+	if tail := rest[ownerLength:]; !vmid.Valid(id) || !isOf(installation, "0123456789abcdef") || tail != "" && tail[0] != '-' {
 		return ""
 	}
 	return rest[:ownerLength]
@@ -82,7 +83,7 @@ func (p *Provider) mediumDrive(name string) string { return p.mediumVolume(name)
 // uploadMedium stores the medium with a VM's user data, in place of one from an
 // interrupted attempt.
 func (p *Provider) uploadMedium(ctx context.Context, op, node, name string, req providers.CreateVMRequest) *providers.Error {
-	image, err := seedImage(req)
+	image, err := seedMedium(req)
 	if err != nil {
 		return fail(op, providers.Internal, nil, "the user data cannot be written")
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/trust"
 )
 
 // The names of the options in providers.Config.Options.
@@ -42,7 +43,7 @@ const (
 type settings struct {
 	installation string
 	hosts        []*url.URL // of one cluster; the first one is tried first
-	trust        trust
+	trust        trust.Trust
 	credentials  models.Credentials
 
 	vmidMin, vmidMax int    // where VMs of ours are made
@@ -84,7 +85,7 @@ func parseSettings(cfg providers.Config) (settings, error) {
 		}
 		s.hosts = append(s.hosts, u)
 	}
-	return s, s.trust.complete(s.hosts, cfg.Credentials.CACert)
+	return s, s.completeTrust(cfg.Credentials.CACert)
 }
 
 func (s *settings) set(name, value string) error {
@@ -92,7 +93,7 @@ func (s *settings) set(name, value string) error {
 	case optHosts:
 		return nil
 	case optFingerprint:
-		return s.trust.pin(list(value))
+		return s.pin(list(value))
 	case optVMIDRange:
 		return s.setRange(value)
 	case optStorage:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // A snapshot of ours is named by its ID; what the tenant calls it is its
@@ -85,7 +86,7 @@ func (p *Provider) snapshots(ctx context.Context, op string, m *machine) ([]snap
 
 // snapshot looks for one of ours. nil if it is not there.
 func (p *Provider) snapshot(ctx context.Context, op string, m *machine, id string) (*snapshotRow, *providers.Error) {
-	if !isVMID(id) {
+	if !vmid.Valid(id) {
 		return nil, nil
 	}
 	rows, err := p.snapshots(ctx, op, m)
@@ -132,7 +133,7 @@ func (p *Provider) CreateSnapshot(ctx context.Context, t providers.Target, s pro
 }
 
 func (p *Provider) createSnapshot(ctx context.Context, op, vmID string, s providers.SnapshotRequest) (providers.TaskRef, *providers.Error) {
-	if !isVMID(s.ID) || !isText(s.Name) {
+	if !vmid.Valid(s.ID) || !isText(s.Name) {
 		return "", fail(op, providers.InvalidArgument, nil, "the snapshot's ID must be a UUID in canonical form, and its name plain text")
 	}
 	m, err := p.mine(ctx, op, vmID)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // upid is the hypervisor's name for a task:
@@ -100,7 +101,7 @@ func (p *Provider) usable(ctx context.Context, op string) *providers.Error {
 func parseWork(s string) (workRef, bool) {
 	rest, ok := strings.CutPrefix(s, workPrefix)
 	parts := strings.SplitN(rest, ":", 3)
-	if !ok || len(parts) != 3 || !isVMID(parts[0]) {
+	if !ok || len(parts) != 3 || !vmid.Valid(parts[0]) {
 		return workRef{}, false
 	}
 	return workRef{VMID: parts[0], Kind: parts[1], Argument: parts[2]}, true

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/hypervisor-control-plane/hcp/providers/internal/trust"
 )
 
 // errClosed says that the provider was closed.
@@ -44,7 +46,7 @@ func newTransport(s settings) *transport {
 		hosts: s.hosts,
 		http: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: s.connectTimeout}).DialContext,
-			TLSClientConfig:     s.trust.config(),
+			TLSClientConfig:     s.trust.Config(),
 			TLSHandshakeTimeout: s.connectTimeout,
 			MaxIdleConnsPerHost: 16,
 			IdleConnTimeout:     4 * time.Second, // the API's own is 5 s
@@ -112,7 +114,7 @@ func (t *transport) send(req *http.Request, body []byte, sign func(*http.Request
 			}
 			return res, nil
 		}
-		if failure == nil || isTLSRefusal(failure) {
+		if failure == nil || trust.IsRefusal(failure) {
 			failure = err
 		}
 		if req.Context().Err() != nil {

@@ -1,77 +1,35 @@
 package proxmox
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
-	"encoding/pem"
 	"errors"
-	"net"
 	"net/url"
-	"slices"
 	"strings"
+
+	"github.com/hypervisor-control-plane/hcp/providers/internal/trust"
 )
 
 const defaultPort = "8006"
 
-// errFingerprint says that a host shows a certificate which is not pinned.
-var errFingerprint = errors.New("the host's certificate has another fingerprint than the pinned one")
-
-// trust is by what a host is known: a pinned certificate, a CA of the operator's,
-// or the CAs of the system.
-type trust struct {
-	pinned [][sha256.Size]byte
-	roots  *x509.CertPool // nil: those of the system
-}
-
 // pin takes SHA-256 fingerprints as Proxmox VE shows them, one for each host.
-func (t *trust) pin(fingerprints []string) error {
-	for _, f := range fingerprints {
-		raw, err := hex.DecodeString(strings.ReplaceAll(f, ":", ""))
-		if err != nil || len(raw) != sha256.Size {
-			return invalidOption(optFingerprint, "SHA-256 fingerprints in hexadecimal, separated by commas")
-		}
-		t.pinned = append(t.pinned, [sha256.Size]byte(raw))
+func (s *settings) pin(fingerprints []string) error {
+	if s.trust.Pin(fingerprints) != nil {
+		return invalidOption(optFingerprint, "SHA-256 fingerprints in hexadecimal, separated by commas")
 	}
 	return nil
 }
 
-// complete adds the CA, and refuses what would not be used.
-func (t *trust) complete(hosts []*url.URL, ca string) error {
-	if ca != "" {
-		t.roots = x509.NewCertPool()
-		if block, _ := pem.Decode(bytes.TrimSpace([]byte(ca))); block == nil || !t.roots.AppendCertsFromPEM([]byte(ca)) {
-			return invalid("ca_cert is not a PEM certificate")
-		}
+// completeTrust adds the CA, and refuses what would not be used.
+func (s *settings) completeTrust(ca string) error {
+	if ca != "" && s.trust.UseCA(ca) != nil {
+		return invalid("ca_cert is not a PEM certificate")
 	}
-	if ca != "" && len(t.pinned) > 0 {
+	if ca != "" && s.trust.Pins() {
 		return invalid("give either a fingerprint or ca_cert")
 	}
-	for _, h := range hosts {
-		if h.Scheme != hosts[0].Scheme {
+	for _, h := range s.hosts {
+		if h.Scheme != s.hosts[0].Scheme {
 			return invalid("all hosts must have the same scheme")
 		}
-	}
-	return nil
-}
-
-// config is the TLS configuration for every host of the cluster.
-func (t *trust) config() *tls.Config {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: t.roots}
-	if len(t.pinned) > 0 {
-		// The pin is the stronger check, and Proxmox VE's own certificates are
-		// signed by a CA that nobody else knows. VerifyConnection demands it.
-		c.InsecureSkipVerify = true
-		c.VerifyConnection = t.verify
-	}
-	return c
-}
-
-func (t *trust) verify(state tls.ConnectionState) error {
-	if len(state.PeerCertificates) == 0 || !slices.Contains(t.pinned, sha256.Sum256(state.PeerCertificates[0].Raw)) {
-		return errFingerprint
 	}
 	return nil
 }
@@ -79,36 +37,13 @@ func (t *trust) verify(state tls.ConnectionState) error {
 // parseHost reads https://host[:port]. Plain HTTP is for loopback alone.
 func parseHost(raw string) (*url.URL, error) {
 	const want = "a URL must look like https://host:8006"
-	u, err := url.Parse(raw)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+	u, err := trust.ParseURL(raw, defaultPort)
+	switch {
+	case errors.Is(err, trust.ErrPlainHTTP):
+		return nil, invalid("plain HTTP is for loopback alone: " + want)
+	case err != nil || strings.Trim(u.Path, "/") != "":
 		return nil, invalid(want)
 	}
-	switch u.Scheme {
-	case "https":
-	case "http":
-		ip := net.ParseIP(u.Hostname())
-		if u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return nil, invalid("plain HTTP is for loopback alone: " + want)
-		}
-	default:
-		return nil, invalid(want)
-	}
-	port := u.Port()
-	if port == "" {
-		port = defaultPort
-	}
-	return &url.URL{Scheme: u.Scheme, Host: net.JoinHostPort(u.Hostname(), port)}, nil
-}
-
-// isTLSRefusal reports whether we do not trust what a host shows. Trying again
-// does not help.
-func isTLSRefusal(err error) bool {
-	var (
-		verify   *tls.CertificateVerificationError
-		unknown  x509.UnknownAuthorityError
-		hostname x509.HostnameError
-		bad      x509.CertificateInvalidError
-	)
-	return errors.Is(err, errFingerprint) || errors.As(err, &verify) || errors.As(err, &unknown) ||
-		errors.As(err, &hostname) || errors.As(err, &bad)
+	u.Path = ""
+	return u, nil
 }

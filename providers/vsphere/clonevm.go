@@ -8,6 +8,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // CloneVM has the hypervisor copy a VM of ours, without its data disks, and sets the
@@ -26,7 +27,7 @@ func (p *Provider) cloneVM(ctx context.Context, op, from string, req providers.C
 	if err != nil {
 		return "", err
 	}
-	if from == req.VMID || !isVMID(from) {
+	if from == req.VMID || !vmid.Valid(from) {
 		return "", fail(op, providers.InvalidArgument, nil, "a VM can be a clone of another VM only")
 	}
 	o.rootOnly = true

@@ -22,6 +22,8 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/trust"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/wsline"
 	"github.com/hypervisor-control-plane/hcp/providers/rfb"
 )
 
@@ -80,7 +82,7 @@ func (p *Provider) OpenConsole(ctx context.Context, t providers.Target, typ mode
 const webMKS = "webmks"
 
 // dialScreen takes a ticket and goes where it leads.
-func (p *Provider) dialScreen(ctx context.Context, op string, m *machine) (*consoleLine, *providers.Error) {
+func (p *Provider) dialScreen(ctx context.Context, op string, m *machine) (*wsline.Line, *providers.Error) {
 	var ticket types.VirtualMachineTicket
 	err := p.call(ctx, op, func(ctx context.Context, c *vim25.Client) error {
 		res, err := methods.AcquireTicket(ctx, c, &types.AcquireTicket{This: m.Ref, TicketType: webMKS})
@@ -103,7 +105,7 @@ func (p *Provider) dialScreen(ctx context.Context, op string, m *machine) (*cons
 	if dialErr != nil {
 		return nil, consoleFailed(op, dialErr)
 	}
-	return newConsoleLine(context.WithoutCancel(ctx), conn), nil
+	return wsline.New(context.WithoutCancel(ctx), conn), nil
 }
 
 // screenURL is where a ticket is good: at the server that gave it, where it names no
@@ -123,7 +125,7 @@ func (p *Provider) screenURL(t types.VirtualMachineTicket) *url.URL {
 // server that is trusted already, and else what that server is trusted by. It is for
 // one connection.
 func (p *Provider) screenTransport(t types.VirtualMachineTicket) http.RoundTripper {
-	config := p.cfg.trust.config()
+	config := p.cfg.trust.Config()
 	if pins := ticketPins(t); len(pins) > 0 {
 		config.InsecureSkipVerify = true
 		config.VerifyConnection = func(state tls.ConnectionState) error { return verifyPins(pins, state) }
@@ -153,7 +155,7 @@ func plainHex(s string) string { return strings.ToLower(strings.ReplaceAll(s, ":
 
 func verifyPins(pins []string, state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
-		return errThumbprint
+		return trust.ErrPin
 	}
 	raw := state.PeerCertificates[0].Raw
 	weak, strong := sha1.Sum(raw), sha256.Sum256(raw) //nolint:gosec // as above
@@ -162,7 +164,7 @@ func verifyPins(pins []string, state tls.ConnectionState) error {
 			return nil
 		}
 	}
-	return errThumbprint
+	return trust.ErrPin
 }
 
 // consoleFailed classifies what happens on the way to a console. The cause is left
@@ -175,7 +177,7 @@ func consoleFailed(op string, err error) *providers.Error {
 		code, message = providers.Aborted, "the VM's console is busy"
 	case errors.Is(err, rfb.ErrMalformed), errors.Is(err, rfb.ErrUnsupported):
 		code, message = providers.Unknown, "the VM's screen does not speak VNC as expected"
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), isTLSRefusal(err):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), trust.IsRefusal(err):
 		code, message = classifyTransport(err)
 	}
 	return fail(op, code, nil, cmp.Or(message, "the VM's console cannot be reached"))

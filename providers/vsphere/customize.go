@@ -12,6 +12,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/cloudinit"
 )
 
 // With the option customization_spec a guest is told its name and its addresses by a
@@ -26,9 +27,9 @@ const maxComputerName = 15
 // customized: nothing, and what a template brings is taken away.
 func withoutCloudInit(req providers.CreateVMRequest) ([]types.BaseOptionValue, error) {
 	if len(req.CloudInit.UserData) > 0 || len(req.CloudInit.SSHKeys) > 0 {
-		return nil, inputError("this provider customizes guests by a specification, which carries no user data and no SSH keys")
+		return nil, cloudinit.InputError("this provider customizes guests by a specification, which carries no user data and no SSH keys")
 	}
-	if _, err := networkOf(req.NICs); err != nil {
+	if _, err := cloudinit.NetworkOf(req.NICs); err != nil {
 		return nil, err
 	}
 	return []types.BaseOptionValue{
@@ -113,30 +114,30 @@ func adaptersOf(nics []providers.NIC) ([]types.CustomizationAdapterMapping, erro
 	var out []types.CustomizationAdapterMapping
 	routed := map[bool]bool{}
 	for _, nic := range nics {
-		a, err := addressOf(nic)
+		a, err := cloudinit.AddressOf(nic)
 		if err != nil {
 			return nil, err
 		}
 		m := types.CustomizationAdapterMapping{MacAddress: strings.ToLower(nic.MAC)}
-		m.Adapter.DnsServerList = a.dns
+		m.Adapter.DnsServerList = a.DNS
 		var gateway []string
-		if family := a.gateway.Is6(); a.gateway.IsValid() && !routed[family] {
+		if family := a.Gateway.Is6(); a.Gateway.IsValid() && !routed[family] {
 			routed[family] = true
-			gateway = []string{a.gateway.String()}
+			gateway = []string{a.Gateway.String()}
 		}
 		m.Adapter.Ip = &types.CustomizationDhcpIpGenerator{}
 		switch {
-		case !a.prefix.IsValid():
-		case a.prefix.Addr().Is6():
+		case !a.Prefix.IsValid():
+		case a.Prefix.Addr().Is6():
 			m.Adapter.IpV6Spec = &types.CustomizationIPSettingsIpV6AddressSpec{
 				Ip: []types.BaseCustomizationIpV6Generator{&types.CustomizationFixedIpV6{
-					IpAddress: a.prefix.Addr().String(), SubnetMask: int32(a.prefix.Bits()), //nolint:gosec // at most 128
+					IpAddress: a.Prefix.Addr().String(), SubnetMask: int32(a.Prefix.Bits()), //nolint:gosec // at most 128
 				}},
 				Gateway: gateway,
 			}
 		default:
-			m.Adapter.Ip = &types.CustomizationFixedIp{IpAddress: a.prefix.Addr().String()}
-			m.Adapter.SubnetMask, m.Adapter.Gateway = maskOf(a.prefix), gateway
+			m.Adapter.Ip = &types.CustomizationFixedIp{IpAddress: a.Prefix.Addr().String()}
+			m.Adapter.SubnetMask, m.Adapter.Gateway = maskOf(a.Prefix), gateway
 		}
 		out = append(out, m)
 	}

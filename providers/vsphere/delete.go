@@ -10,13 +10,14 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // DeleteVM powers the VM off and has the hypervisor destroy it with all of its files.
 // A clone at work that is to become the VM is waited for. It works in the background.
 func (p *Provider) DeleteVM(ctx context.Context, t providers.Target) (providers.TaskRef, error) {
 	const op = "DeleteVM"
-	if !isVMID(t.VMID) {
+	if !vmid.Valid(t.VMID) {
 		return "", fail(op, providers.InvalidArgument, nil, "the VM ID is not a UUID in its canonical form")
 	}
 	return boundary(p.remove(ctx, op, t.VMID))

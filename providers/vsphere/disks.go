@@ -8,6 +8,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // A data disk is a file in the VM's directory. Which disk it is stands in the
@@ -21,7 +22,7 @@ func (p *Provider) AttachDisk(ctx context.Context, t providers.Target, disk prov
 }
 
 func (p *Provider) attachDisk(ctx context.Context, op, vmID string, disk providers.DataDisk) (providers.TaskRef, *providers.Error) {
-	if !isVMID(disk.ID) || disk.SizeGiB < 1 || disk.SizeGiB > 1<<16 {
+	if !vmid.Valid(disk.ID) || disk.SizeGiB < 1 || disk.SizeGiB > 1<<16 {
 		return "", fail(op, providers.InvalidArgument, nil, "the disk's ID must be a UUID in canonical form, and its size positive and within reason")
 	}
 	m, err := p.mine(ctx, op, vmID)
@@ -119,7 +120,7 @@ func (p *Provider) DetachDisk(ctx context.Context, t providers.Target, diskID st
 }
 
 func (p *Provider) detachDisk(ctx context.Context, op, vmID, id string) (providers.TaskRef, *providers.Error) {
-	if !isVMID(id) {
+	if !vmid.Valid(id) {
 		return "", fail(op, providers.InvalidArgument, nil, "the disk's ID must be a UUID in canonical form")
 	}
 	m, err := p.mine(ctx, op, vmID)

@@ -10,6 +10,7 @@ import (
 	vimxml "github.com/vmware/govmomi/vim25/xml"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/trust"
 )
 
 // fail makes an error of the contract. message is safe to show to a tenant. The
@@ -65,7 +66,7 @@ func classifyTransport(err error) (code providers.Code, message string) {
 		return classifyStatus(status.Status)
 	case errors.Is(err, errAnswerLost), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return providers.DeadlineExceeded, "the hypervisor did not answer in time"
-	case isTLSRefusal(err):
+	case trust.IsRefusal(err):
 		return providers.Unauthenticated, "the hypervisor's certificate is not trusted"
 	case errors.As(err, &ours), errors.As(err, &theirs), hasFault(err), errors.Is(err, errNotUnderstood):
 		return providers.Unknown, "the hypervisor's answer is not understood"

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/trust"
 	"github.com/hypervisor-control-plane/hcp/providers/vsphere/vspheresim"
 )
 
@@ -126,7 +127,7 @@ func TestErrorsOfTransport(t *testing.T) {
 		{fmt.Errorf("%w: EOF", errAnswerLost), providers.DeadlineExceeded},
 		{fmt.Errorf("%w: refused", errNotReached), providers.Unavailable},
 		{errClosed, providers.Unavailable},
-		{errThumbprint, providers.Unauthenticated},
+		{trust.ErrPin, providers.Unauthenticated},
 		{&statusError{http.StatusServiceUnavailable}, providers.Unavailable},
 		{&statusError{http.StatusTooManyRequests}, providers.Throttled},
 		{&statusError{http.StatusForbidden}, providers.PermissionDenied},

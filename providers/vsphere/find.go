@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/google/uuid"
 	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/property"
 	"github.com/vmware/govmomi/vim25"
@@ -13,6 +12,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // machine is a VM of ours as it was read in this call.
@@ -36,7 +36,7 @@ const findLooks = 3
 // find returns the VM that is ours for vmID, nil if there is none. It is found by its
 // instance UUID wherever it is: a new reference, host or folder changes nothing.
 func (p *Provider) find(ctx context.Context, op, vmID string) (*machine, *providers.Error) {
-	if !isVMID(vmID) {
+	if !vmid.Valid(vmID) {
 		if err := p.ready(ctx, op); err != nil {
 			return nil, err
 		}
@@ -99,12 +99,6 @@ func (p *Provider) look(ctx context.Context, op, vmID string) (out []*machine, f
 // that a name does not.
 func isGone(err *providers.Error) bool {
 	return err != nil && err.Err != nil && !errors.Is(err.Err, errClosed) && fault.Is(err.Err, &types.ManagedObjectNotFound{})
-}
-
-// isVMID reports whether vmID is a UUID in the one spelling that counts.
-func isVMID(vmID string) bool {
-	u, err := uuid.Parse(vmID)
-	return err == nil && u.String() == vmID
 }
 
 // readVM reads one VM, ours or not.

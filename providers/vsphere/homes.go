@@ -9,6 +9,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // On a host that stands alone a VM's directory is made before the VM. A process that
@@ -22,7 +23,7 @@ func homeName(vmID string) string { return "hcp-" + vmID }
 // which is not there.
 func (p *Provider) strayHomes(ctx context.Context, op, vmID string) ([]string, *providers.Error) {
 	alone, err := p.alone(ctx, op)
-	if err != nil || !alone || !isVMID(vmID) {
+	if err != nil || !alone || !vmid.Valid(vmID) {
 		return nil, err
 	}
 	var stores []mo.Datastore

@@ -13,6 +13,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // A task that clones or creates a VM shows none yet that bears our mark. A VM that is
@@ -39,7 +40,7 @@ const (
 // may become it: then it returns the clone's task.
 func (p *Provider) settled(ctx context.Context, op, vmID string) (*machine, string, *providers.Error) {
 	m, err := p.find(ctx, op, vmID)
-	if err != nil || m != nil || !isVMID(vmID) {
+	if err != nil || m != nil || !vmid.Valid(vmID) {
 		return m, "", err
 	}
 	cloning, err := p.cloning(ctx, op, vmID)

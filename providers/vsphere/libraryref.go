@@ -2,6 +2,8 @@ package vsphere
 
 import (
 	"strings"
+
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // An image that is an item of a content library has the ref "library:<library>/<item>",
@@ -28,7 +30,7 @@ func parseLibraryRef(ref string) (library, item, id string, ok bool) {
 	}
 	library, item, named := strings.Cut(rest, "/")
 	if !named {
-		return "", "", rest, isVMID(strings.ToLower(rest))
+		return "", "", rest, vmid.Valid(strings.ToLower(rest))
 	}
 	if library == "" || item == "" || strings.Contains(item, "/") {
 		return "", "", "", false

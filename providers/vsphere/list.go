@@ -3,7 +3,6 @@ package vsphere
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"slices"
 	"strings"
 	"sync"
@@ -13,13 +12,11 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // pageSize is the length of a page where the caller names none.
 const pageSize = 100
-
-// pagePrefix begins what is in a page token.
-const pagePrefix = "vsphere-after-"
 
 // listed is a VM that bears our mark.
 type listed struct {
@@ -65,7 +62,7 @@ func (l *listings) put(last *listing) {
 // ListVMs lists by VM ID. Each VM is read fresh for its page, in one call for all.
 func (p *Provider) ListVMs(ctx context.Context, page providers.PageRequest) (providers.VMPage, error) {
 	const op = "ListVMs"
-	after, ok := decodePageToken(page.Token)
+	after, ok := vmid.AfterPage(Kind, page.Token)
 	if !ok || page.Limit < 0 {
 		return providers.VMPage{}, fail(op, providers.InvalidArgument, nil, "the page token or limit is not valid")
 	}
@@ -94,7 +91,7 @@ func (p *Provider) ListVMs(ctx context.Context, page providers.PageRequest) (pro
 	}
 	out := providers.VMPage{VMs: vms}
 	if limit < len(rest) {
-		out.Next = encodePageToken(rest[limit-1].vmID)
+		out.Next = vmid.PageToken(Kind, rest[limit-1].vmID)
 	}
 	return out, nil
 }
@@ -115,7 +112,7 @@ func (p *Provider) survey(ctx context.Context, op string) (*listing, *providers.
 				return
 			}
 			id := strings.ToLower(o.Config.InstanceUuid)
-			if _, ours := p.cfg.proves(id, o.Config.ExtraConfig, id); ours && isVMID(id) {
+			if _, ours := p.cfg.proves(id, o.Config.ExtraConfig, id); ours && vmid.Valid(id) {
 				out.vms = append(out.vms, listed{vmID: id, ref: o.Self})
 			}
 		}
@@ -203,22 +200,4 @@ func (p *Provider) hostNames(
 // listProperties are what is read of a VM in a list.
 func listProperties() []string {
 	return []string{"config", "runtime", "guest.net"}
-}
-
-func encodePageToken(vmID string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(pagePrefix + vmID))
-}
-
-// decodePageToken returns the VM ID after which the page begins, empty for the
-// first one. A token of somebody else is not ok.
-func decodePageToken(token string) (after string, ok bool) {
-	if token == "" {
-		return "", true
-	}
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil {
-		return "", false
-	}
-	id, ok := strings.CutPrefix(string(b), pagePrefix)
-	return id, ok && isVMID(id) && encodePageToken(id) == token
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/cloudinit"
 )
 
 // The network configuration that cloud-init reads follows the VM's interfaces: the write
@@ -21,7 +22,7 @@ import (
 // toldOf is the metadata with one interface more; none where the VM's metadata is not
 // as the adapter writes it: somebody has taken it over.
 func (m *machine) toldOf(nic providers.NIC) ([]types.BaseOptionValue, error) {
-	one, err := networkOf([]providers.NIC{nic})
+	one, err := cloudinit.NetworkOf([]providers.NIC{nic})
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +32,7 @@ func (m *machine) toldOf(nic providers.NIC) ([]types.BaseOptionValue, error) {
 	}
 	e := one.Ethernets["nic0"]
 	if meta.Network == nil {
-		meta.Network = &networkConfig{Version: one.Version, Ethernets: map[string]ethernetConfig{}}
+		meta.Network = &cloudinit.Network{Version: one.Version, Ethernets: map[string]cloudinit.Ethernet{}}
 	}
 	name := ""
 	for i := 0; name == ""; i++ {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/cloudinit"
 	"github.com/hypervisor-control-plane/hcp/providers/vsphere/vspheresim"
 )
 
@@ -46,7 +47,7 @@ func TestCloudInitIsToldOfLaterInterfaces(t *testing.T) {
 	is, ok = found(t, p, req.VMID).metadata()
 	require.True(t, ok)
 	require.Len(t, is.Network.Ethernets, 2)
-	require.Equal(t, []routeConfig{{To: "0.0.0.0/0", Via: "198.51.100.1"}}, is.Network.Ethernets["nic1"].Routes)
+	require.Equal(t, []cloudinit.Route{{To: "0.0.0.0/0", Via: "198.51.100.1"}}, is.Network.Ethernets["nic1"].Routes)
 
 	for _, mac := range []string{req.NICs[0].MAC, nic.MAC} {
 		settleOf(t, p)(p.DetachNIC(t.Context(), target(req), mac))

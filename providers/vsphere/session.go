@@ -116,7 +116,7 @@ func logIn(ctx context.Context, cfg settings, t *transport) (*vim25.Client, erro
 	raw.Transport = t
 	// Clients of the other services that the library derives use this transport.
 	raw.DefaultTransport().DialTLSContext = nil
-	raw.DefaultTransport().TLSClientConfig = cfg.trust.config()
+	raw.DefaultTransport().TLSClientConfig = cfg.trust.Config()
 	c, err := vim25.NewClient(ctx, raw)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/trust"
 )
 
 // The names of the options in providers.Config.Options.
@@ -31,7 +32,7 @@ const (
 type settings struct {
 	installation string
 	endpoint     *url.URL // of the SOAP API, without credentials
-	trust        trust
+	trust        trust.Trust
 	credentials  models.Credentials
 
 	folder       string // inventory path, or name, of the VM folder; empty: the datacenter's own
@@ -69,13 +70,13 @@ func parseSettings(cfg providers.Config) (settings, error) {
 	if s.endpoint, err = parseEndpoint(cfg.URL); err != nil {
 		return s, err
 	}
-	return s, s.trust.complete(cfg.Credentials.CACert)
+	return s, s.completeTrust(cfg.Credentials.CACert)
 }
 
 func (s *settings) set(name, value string) error {
 	switch name {
 	case optThumbprint:
-		return s.trust.pin(list(value))
+		return s.pin(list(value))
 	case optFolder:
 		return setPath(&s.folder, name, value)
 	case optResourcePool:

@@ -28,7 +28,7 @@ func TestSettings(t *testing.T) {
 	if got := s.endpoint.String(); got != "https://vcenter.example.com:443/sdk" {
 		t.Errorf("endpoint = %s", got)
 	}
-	if s.folder != "/DC0/vm/hcp" || s.resourcePool != "hcp" || s.datastore != "ssd" || len(s.trust.pinned) != 1 {
+	if s.folder != "/DC0/vm/hcp" || s.resourcePool != "hcp" || s.datastore != "ssd" || !s.trust.Pins() {
 		t.Errorf("settings = %+v", s)
 	}
 }

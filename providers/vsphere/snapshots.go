@@ -14,6 +14,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // A snapshot of ours is named by its ID; what the tenant calls it is its
@@ -26,7 +27,7 @@ func snapshotName(id string) string { return snapshotPrefix + id }
 // snapshotID returns the ID that a name bears, "" for a foreign one.
 func snapshotID(name string) string {
 	id, ok := strings.CutPrefix(name, snapshotPrefix)
-	if !ok || !isVMID(id) {
+	if !ok || !vmid.Valid(id) {
 		return ""
 	}
 	return id
@@ -102,7 +103,7 @@ func (p *Provider) CreateSnapshot(ctx context.Context, t providers.Target, s pro
 }
 
 func (p *Provider) createSnapshot(ctx context.Context, op, vmID string, s providers.SnapshotRequest) (providers.TaskRef, *providers.Error) {
-	if !isVMID(s.ID) || !isText(s.Name) {
+	if !vmid.Valid(s.ID) || !isText(s.Name) {
 		return "", fail(op, providers.InvalidArgument, nil, "the snapshot's ID must be a UUID in canonical form, and its name plain text")
 	}
 	m, err := p.mine(ctx, op, vmID)
@@ -206,7 +207,7 @@ func (p *Provider) DeleteSnapshot(ctx context.Context, t providers.Target, snaps
 
 func (p *Provider) deleteSnapshot(ctx context.Context, op, vmID, id string) (providers.TaskRef, *providers.Error) {
 	m, err := p.find(ctx, op, vmID)
-	if err != nil || m == nil || !isVMID(id) {
+	if err != nil || m == nil || !vmid.Valid(id) {
 		return "", err
 	}
 	return p.carry(ctx, op, workTask(vmID, workSnapshots, id), func(ctx context.Context) *providers.Error {

@@ -14,6 +14,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 const noSuchImage = "no such image"
@@ -59,7 +60,7 @@ func isImage(vm mo.VirtualMachine, alone bool) bool {
 // templateRefs are the VMs that a reference may mean, and whether it is their name.
 func templateRefs(ctx context.Context, c *vim25.Client, ref string) (refs []types.ManagedObjectReference, byName bool, err error) {
 	switch {
-	case isVMID(strings.ToLower(ref)):
+	case vmid.Valid(strings.ToLower(ref)):
 		byInstance := true
 		res, err := methods.FindAllByUuid(ctx, c, &types.FindAllByUuid{
 			This: *c.ServiceContent.SearchIndex, Uuid: strings.ToLower(ref), VmSearch: true, InstanceUuid: &byInstance,

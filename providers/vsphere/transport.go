@@ -11,6 +11,8 @@ import (
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
+
+	"github.com/hypervisor-control-plane/hcp/providers/internal/trust"
 )
 
 // errClosed says that the provider was closed.
@@ -44,7 +46,7 @@ type connections interface {
 func newTransport(s settings) *transport {
 	return &transport{http: &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: s.connectTimeout}).DialContext,
-		TLSClientConfig:     s.trust.config(),
+		TLSClientConfig:     s.trust.Config(),
 		TLSHandshakeTimeout: s.connectTimeout,
 		MaxIdleConnsPerHost: 16,
 		IdleConnTimeout:     time.Minute,
@@ -73,7 +75,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	res, err := t.http.RoundTrip(out)
 	switch {
-	case err != nil && req.Context().Err() != nil, err != nil && isTLSRefusal(err):
+	case err != nil && req.Context().Err() != nil, err != nil && trust.IsRefusal(err):
 		return nil, err
 	case err != nil && wrote.Load():
 		return nil, fmt.Errorf("%w: %w", errAnswerLost, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/internal/background"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 )
 
 // workRef is a task of our own: work of several steps, told by how the VM looks. The
@@ -37,13 +38,13 @@ func givenOut(task providers.TaskRef, now time.Time) providers.TaskRef {
 func parseWork(s string) (workRef, bool) {
 	rest, ok := strings.CutPrefix(s, workPrefix)
 	var w workRef
-	if stamp, after, cut := strings.Cut(rest, ":"); cut && !isVMID(stamp) {
+	if stamp, after, cut := strings.Cut(rest, ":"); cut && !vmid.Valid(stamp) {
 		seconds, err := strconv.ParseInt(stamp, 10, 64)
 		ok = ok && err == nil
 		rest, w.Since = after, time.Unix(seconds, 0)
 	}
 	parts := strings.SplitN(rest, ":", 3)
-	if !ok || len(parts) != 3 || !isVMID(parts[0]) {
+	if !ok || len(parts) != 3 || !vmid.Valid(parts[0]) {
 		return workRef{}, false
 	}
 	w.VMID, w.Kind, w.Argument = parts[0], parts[1], parts[2]
