@@ -11,6 +11,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/sweeps"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
 )
 
@@ -31,9 +32,9 @@ func (c *cluster) setQuorate(t *testing.T, quorate bool) {
 // it would not know one that the rest of the cluster has made since.
 func TestAHostWithoutQuorumProvesNoAbsence(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, &sweepOp{before: []step{doCreate}})
+	s := newStage(t, &sweepOp{before: []step{sweeps.Create}})
 	s.setQuorate(t, false)
-	_, err := s.tidy.FindVM(t.Context(), s.req.VMID)
+	_, err := s.tidy.FindVM(t.Context(), s.Req.VMID)
 	require.NoError(t, err)
 	unknown := models.NewID()
 	_, err = s.tidy.FindVM(t.Context(), unknown)

@@ -1,13 +1,12 @@
 package proxmox_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/sweeps"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -22,7 +21,7 @@ func (s *stage) goTo(t *testing.T, node string) {
 // token of the test's, and counted by how often the VM shows it.
 func once() map[string]struct {
 	before []step
-	ask    func(token string) step
+	ask    func(token string) sweeps.Step
 	count  func(*testing.T, *stage) int
 } {
 	tasks := func(typ string) func(*testing.T, *stage) int {
@@ -39,23 +38,13 @@ func once() map[string]struct {
 	}
 	return map[string]struct {
 		before []step
-		ask    func(token string) step
+		ask    func(token string) sweeps.Step
 		count  func(*testing.T, *stage) int
 	}{
-		"reboot": {before: []step{doCreate, doStart}, count: tasks("qmreboot"), ask: func(token string) step {
-			return func(s *stage) asking {
-				return func(ctx context.Context, p *process) (providers.TaskRef, error) {
-					return p.RebootVM(ctx, s.target, models.ModeGraceful, token)
-				}
-			}
+		"reboot": {before: []step{sweeps.Create, sweeps.Start}, count: tasks("qmreboot"), ask: func(token string) sweeps.Step {
+			return sweeps.Reboot(models.ModeGraceful, token)
 		}},
-		"revert": {before: []step{doCreate, doTakeSnapshot(false)}, count: tasks("qmrollback"), ask: func(token string) step {
-			return func(s *stage) asking {
-				return func(ctx context.Context, p *process) (providers.TaskRef, error) {
-					return p.RevertSnapshot(ctx, s.target, s.snapshot, token)
-				}
-			}
-		}},
+		"revert": {before: []step{sweeps.Create, sweeps.TakeSnapshot(false)}, count: tasks("qmrollback"), ask: sweeps.RevertSnapshot},
 	}
 }
 
@@ -71,9 +60,9 @@ func TestAMoveHidesNoWork(t *testing.T) {
 			s.do(t, o.ask("first"))
 			s.goTo(t, "pve1")
 			p := s.process(t)
-			p.end(2, diesBefore)
-			require.NoError(t, p.drive(t, o.ask("second")(s)))
-			require.True(t, p.isDead())
+			p.End(2, sweeps.DiesBefore)
+			require.NoError(t, p.drive(t, o.ask("second")(&s.Subject)))
+			require.True(t, p.IsDead())
 			require.Equal(t, 1, o.count(t, s))
 			s.goTo(t, "pve2")
 			s.do(t, o.ask("second"))

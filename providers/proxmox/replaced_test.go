@@ -2,7 +2,6 @@ package proxmox_test
 
 import (
 	"context"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/sweeps"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -36,25 +36,25 @@ func TestAVMIsReplacedWhileItStops(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]struct {
 		before []step
-		ask    step
+		ask    sweeps.Step
 		power  string
 		code   providers.Code
 	}{
-		"delete":      {before: []step{doCreate, doStart}, ask: doRemoveIt, power: "stopped"},
-		"stop asleep": {before: []step{doCreate, doStart, doSuspend}, ask: doHalt(models.ModeForce), power: "running", code: providers.NotFound},
+		"delete":      {before: []step{sweeps.Create, sweeps.Start}, ask: sweeps.Remove, power: "stopped"},
+		"stop asleep": {before: []step{sweeps.Create, sweeps.Start, sweeps.Suspend}, ask: sweeps.Stop(models.ModeForce), power: "running", code: providers.NotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, &sweepOp{before: o.before})
 			p := s.process(t)
 			var unchanged func(*testing.T)
-			p.meet = func(_ int, r *http.Request) {
-				if unchanged == nil && strings.Contains(r.URL.Path, "/tasks/UPID") {
+			p.Meet(func(_ int, request string) {
+				if unchanged == nil && strings.Contains(request, "/tasks/UPID") {
 					s.idle(t)
 					unchanged = s.replace(t.Context(), t, o.power)
 				}
-			}
-			_, err := o.ask(s)(t.Context(), p)
+			})
+			_, err := o.ask(&s.Subject)(t.Context(), p)
 			require.Equal(t, o.code, providers.CodeOf(err))
 			require.NotNil(t, unchanged)
 			unchanged(t)
@@ -71,12 +71,12 @@ func TestAProtectedTemplate(t *testing.T) {
 		s := newStage(t, &sweepOp{})
 		s.write(t, "/nodes/pve1/qemu/9000/config", map[string]string{"protection": "1"})
 		if whole {
-			s.do(t, doCreate)
-			s.wantWhole(t, s.req.VMID)
+			s.do(t, sweeps.Create)
+			s.wantWhole(t, s.Req.VMID)
 		} else {
 			p := s.process(t)
-			p.end(2, diesBefore)
-			require.NoError(t, p.drive(t, doCreate(s)))
+			p.End(2, sweeps.DiesBefore)
+			require.NoError(t, p.drive(t, sweeps.Create(&s.Subject)))
 			require.Len(t, s.ours(t), 1)
 		}
 		s.wantNothing(t)
@@ -90,13 +90,13 @@ func TestAVMIsRemovedWhileItsUserDataIsStored(t *testing.T) {
 	s := newStage(t, &sweepOp{userData: true})
 	p := s.process(t)
 	gone := false
-	p.meet = func(_ int, r *http.Request) {
-		if !gone && strings.HasSuffix(r.URL.Path, "/upload") {
+	p.Meet(func(_ int, request string) {
+		if !gone && strings.HasSuffix(request, "/upload") {
 			gone = true
-			s.do(t, doRemoveIt)
+			s.do(t, sweeps.Remove)
 		}
-	}
-	task, err := doCreate(s)(t.Context(), p)
+	})
+	task, err := sweeps.Create(&s.Subject)(t.Context(), p)
 	require.Eventually(t, func() bool {
 		if err != nil {
 			return true
@@ -115,16 +115,16 @@ func TestAVMIsRemovedBeforeItsUserDataHasItsPlace(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, &sweepOp{userData: true})
 	p := s.process(t)
-	for at := 1; len(p.written()) == 0 || !strings.HasSuffix(p.written()[len(p.written())-1], "/upload"); at++ {
+	for at := 1; len(p.Written()) == 0 || !strings.HasSuffix(p.Written()[len(p.Written())-1], "/upload"); at++ {
 		p = s.process(t)
-		p.end(at, diesAfter)
+		p.End(at, sweeps.DiesAfter)
 		require.NoError(t, s.SetFaults(t.Context(), simhv.Fault{
 			Op: "POST /nodes/{node}/storage/{storage}/upload", Kind: simhv.FaultSlowTask, Delay: simhv.Duration(300 * time.Millisecond), Nth: 1, Count: 1,
 		}))
-		require.NoError(t, p.drive(t, doCreate(s)))
-		require.True(t, p.isDead())
+		require.NoError(t, p.drive(t, sweeps.Create(&s.Subject)))
+		require.True(t, p.IsDead())
 	}
-	s.do(t, doRemoveIt)
+	s.do(t, sweeps.Remove)
 	s.idle(t)
 	require.Empty(t, s.ours(t))
 	require.Equal(t, s.original, s.everything(t))
@@ -134,15 +134,15 @@ func TestAVMIsRemovedBeforeItsUserDataHasItsPlace(t *testing.T) {
 // would pass for it. Who removes it first may have a new one.
 func TestALostDiskIsNotReplaced(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, &sweepOp{before: []step{doCreate, doAttachDisk, doDetachDisk}})
-	vm, err := s.tidy.FindVM(t.Context(), s.req.VMID)
+	s := newStage(t, &sweepOp{before: []step{sweeps.Create, sweeps.AttachDisk, sweeps.DetachDisk}})
+	vm, err := s.tidy.FindVM(t.Context(), s.Req.VMID)
 	require.NoError(t, err)
 	s.write(t, "/nodes/pve1/qemu/"+string(vm.Ref)+"/config", map[string]string{"delete": "unused0"})
-	_, err = s.tidy.AttachDisk(t.Context(), s.target, s.disk)
+	_, err = s.tidy.AttachDisk(t.Context(), s.Target, s.Disk)
 	require.Equal(t, providers.FailedPrecondition, providers.CodeOf(err))
 	disks(0, false)(t, s)
-	s.do(t, doDeleteDisk)
-	s.do(t, doAttachDisk)
+	s.do(t, sweeps.DeleteDisk)
+	s.do(t, sweeps.AttachDisk)
 	disks(1, true)(t, s)
 }
 
@@ -150,18 +150,18 @@ func TestALostDiskIsNotReplaced(t *testing.T) {
 // makes easy: the VM is ours still, and the notes stay.
 func TestAnOperatorsNotesOverTheMark(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, &sweepOp{before: []step{doCreate, doAttachDisk, doDetachDisk}})
-	vm, err := s.tidy.FindVM(t.Context(), s.req.VMID)
+	s := newStage(t, &sweepOp{before: []step{sweeps.Create, sweeps.AttachDisk, sweeps.DetachDisk}})
+	vm, err := s.tidy.FindVM(t.Context(), s.Req.VMID)
 	require.NoError(t, err)
 	path := "/nodes/pve1/qemu/" + string(vm.Ref) + "/config"
 	s.write(t, path, map[string]string{"description": "ask Zo\u00eb"})
-	again, err := s.tidy.FindVM(t.Context(), s.req.VMID)
+	again, err := s.tidy.FindVM(t.Context(), s.Req.VMID)
 	require.NoError(t, err)
 	require.Equal(t, vm.Ref, again.Ref)
-	s.do(t, doStart)
-	s.do(t, doReboot(models.ModeGraceful))
+	s.do(t, sweeps.Start)
+	s.do(t, sweeps.Reboot(models.ModeGraceful, sweeps.Token))
 	require.Contains(t, s.config(t, vm)["description"], "\nask Zo\u00eb")
-	_, err = s.tidy.AttachDisk(t.Context(), s.target, s.disk)
+	_, err = s.tidy.AttachDisk(t.Context(), s.Target, s.Disk)
 	require.Equal(t, providers.FailedPrecondition, providers.CodeOf(err), "a blank disk is none that was kept")
 	s.write(t, path, map[string]string{"description": "gone again"})
 	s.wantNothing(t)

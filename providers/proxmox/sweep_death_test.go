@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hypervisor-control-plane/hcp/providers/internal/sweeps"
 )
 
 // TestWhateverDiesAtWhateverStep ends each operation at each of its requests that
@@ -17,21 +19,21 @@ func TestWhateverDiesAtWhateverStep(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, &o)
 			p := s.process(t)
-			require.NoError(t, p.drive(t, o.ask(s)))
+			require.NoError(t, p.drive(t, o.ask(&s.Subject)))
 			o.wantDone(t, s)
-			writes := p.written()
+			writes := p.Written()
 			require.NotEmpty(t, writes)
 			s.wantNothing(t)
 			for at := range writes {
-				for _, how := range []ending{answerLost, diesBefore, diesAfter} {
+				for _, how := range []sweeps.Ending{sweeps.AnswerLost, sweeps.DiesBefore, sweeps.DiesAfter} {
 					t.Run(fmt.Sprintf("%s/%s/gone on", writes[at], how), func(t *testing.T) {
 						s := newStage(t, &o)
 						s.interrupt(t, &o, at+1, how)
-						require.NoError(t, s.process(t).drive(t, o.ask(s)))
+						require.NoError(t, s.process(t).drive(t, o.ask(&s.Subject)))
 						o.wantDone(t, s)
 						s.wantNothing(t)
 					})
-					if o.undo == nil || how == answerLost {
+					if o.undo == nil || how == sweeps.AnswerLost {
 						continue
 					}
 					t.Run(fmt.Sprintf("%s/%s/undone", writes[at], how), func(t *testing.T) {
@@ -39,7 +41,7 @@ func TestWhateverDiesAtWhateverStep(t *testing.T) {
 						s.interrupt(t, &o, at+1, how)
 						second := s.process(t)
 						for _, undo := range o.undo {
-							require.NoError(t, second.drive(t, undo(s)))
+							require.NoError(t, second.drive(t, undo(&s.Subject)))
 						}
 						o.wantUndone(t, s)
 						s.wantNothing(t)
@@ -51,16 +53,16 @@ func TestWhateverDiesAtWhateverStep(t *testing.T) {
 }
 
 // interrupt lets a process begin, which does not survive.
-func (s *stage) interrupt(t *testing.T, o *sweepOp, at int, how ending) {
+func (s *stage) interrupt(t *testing.T, o *sweepOp, at int, how sweeps.Ending) {
 	t.Helper()
 	p := s.process(t)
-	p.end(at, how)
-	err := p.drive(t, o.ask(s))
-	require.GreaterOrEqual(t, len(p.written()), at, "it does not get that far: %v", err)
-	if how == answerLost {
+	p.End(at, how)
+	err := p.drive(t, o.ask(&s.Subject))
+	require.GreaterOrEqual(t, len(p.Written()), at, "it does not get that far: %v", err)
+	if how == sweeps.AnswerLost {
 		require.NoError(t, err)
 		return
 	}
-	require.True(t, p.isDead())
+	require.True(t, p.IsDead())
 	require.NoError(t, p.Close())
 }

@@ -23,11 +23,11 @@ func TestWhateverIsForgotten(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, &o)
 			require.NoError(t, s.SetFaults(t.Context(), simhv.Fault{Op: simhv.AnyOp, Kind: simhv.FaultForgetTask, Nth: 1, Count: 6}))
-			require.NoError(t, s.process(t).drive(t, o.ask(s)))
+			require.NoError(t, s.process(t).drive(t, o.ask(&s.Subject)))
 			s.idle(t)
 			o.wantDone(t, s)
 			for _, undo := range o.undo {
-				require.NoError(t, s.process(t).drive(t, undo(s)))
+				require.NoError(t, s.process(t).drive(t, undo(&s.Subject)))
 			}
 			s.idle(t)
 			if o.undo != nil {

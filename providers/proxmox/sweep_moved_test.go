@@ -2,7 +2,6 @@ package proxmox_test
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"testing"
 
@@ -31,17 +30,17 @@ func TestWhereverItGoes(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, &o)
 			p := s.process(t)
-			require.NoError(t, p.drive(t, o.ask(s)))
-			for at := range p.requests() {
+			require.NoError(t, p.drive(t, o.ask(&s.Subject)))
+			for at := range p.Requests() {
 				t.Run(fmt.Sprint(at+1), func(t *testing.T) {
 					s := newStage(t, &o)
 					p := s.process(t)
-					p.meet = func(now int, _ *http.Request) {
+					p.Meet(func(now int, _ string) {
 						if now == at+1 {
 							s.wander(t)
 						}
-					}
-					require.NoError(t, p.drive(t, o.ask(s)))
+					})
+					require.NoError(t, p.drive(t, o.ask(&s.Subject)))
 					o.wantDone(t, s)
 					s.wantNothing(t)
 				})

@@ -2,7 +2,6 @@ package proxmox_test
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"testing"
 
@@ -30,18 +29,18 @@ func TestWhoeverElseIsAtIt(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, &o)
 			p := s.process(t)
-			require.NoError(t, p.drive(t, o.ask(s)))
-			for at := range p.requests() {
+			require.NoError(t, p.drive(t, o.ask(&s.Subject)))
+			for at := range p.Requests() {
 				t.Run(fmt.Sprint(at+1), func(t *testing.T) {
 					s := newStage(t, &o)
 					first, second := s.process(t), s.process(t)
 					var err error
-					second.meet = func(now int, _ *http.Request) {
+					second.Meet(func(now int, _ string) {
 						if now == at+1 {
-							err = first.drive(t, o.ask(s))
+							err = first.drive(t, o.ask(&s.Subject))
 						}
-					}
-					require.NoError(t, second.drive(t, o.ask(s)))
+					})
+					require.NoError(t, second.drive(t, o.ask(&s.Subject)))
 					require.NoError(t, err)
 					o.wantDone(t, s)
 					s.wantNothing(t)

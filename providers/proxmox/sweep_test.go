@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,38 +15,18 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/sweeps"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
-// ending is what happens at one request of an operation that changes something.
-type ending int
-
-const (
-	unharmed   ending = iota
-	answerLost        // it took effect, and the connection broke
-	diesBefore        // the process ended before it was sent
-	diesAfter         // the process ended before the answer came
-)
-
-func (e ending) String() string {
-	return [...]string{"unharmed", "answer lost", "process dies before", "process dies after"}[e]
-}
-
 // process is an adapter in a process of its own, whose requests go by a gate that
 // can end it.
 type process struct {
 	*proxmox.Provider
+	sweeps.Gate
 	sim http.Handler
-
-	mu     sync.Mutex
-	writes []string // the requests that change something, in their order
-	at     int      // which of them has the ending; 0: none
-	how    ending
-	dead   bool
-	asked  int                           // how many requests there were, reads too
-	meet   func(at int, r *http.Request) // called before each of them
 }
 
 func (c *cluster) process(t *testing.T) *process {
@@ -65,110 +44,34 @@ func (c *cluster) process(t *testing.T) *process {
 	return x
 }
 
-// ServeHTTP is the gate.
+// ServeHTTP is the gate. A request that it tells of has its method and path.
 func (x *process) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x.mu.Lock()
-	x.asked++
-	if at := x.asked; x.meet != nil {
-		x.mu.Unlock()
-		x.meet(at, r)
-		x.mu.Lock()
-	}
-	how := unharmed
-	if r.Method != http.MethodGet {
-		x.writes = append(x.writes, r.Method+" "+r.URL.Path)
-		if len(x.writes) == x.at {
-			how = x.how
-		}
-	}
-	if x.dead || how == diesBefore {
-		x.dead = true
-		x.mu.Unlock()
+	how, dead := x.Enter(r.Method+" "+r.URL.Path, r.Method != http.MethodGet)
+	if dead {
 		panic(http.ErrAbortHandler)
 	}
-	x.mu.Unlock()
-	if how == unharmed {
+	if how == sweeps.Unharmed {
 		x.sim.ServeHTTP(w, r)
 		return
 	}
 	x.sim.ServeHTTP(httptest.NewRecorder(), r)
 	_, _ = io.Copy(io.Discard, r.Body)
-	x.mu.Lock()
-	x.dead = how == diesAfter
-	x.mu.Unlock()
+	x.Left(how)
 	panic(http.ErrAbortHandler)
 }
 
-// end sets the ending of a request to come, and forgets those before.
-func (x *process) end(at int, how ending) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.writes, x.at, x.how = nil, at, how
-}
-
-func (x *process) isDead() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.dead
-}
-
-func (x *process) requests() int {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.asked
-}
-
-func (x *process) written() []string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return append([]string{}, x.writes...)
-}
-
-// asking is one call of an operation.
-type asking func(context.Context, *process) (providers.TaskRef, error)
-
-// drive asks until the work is done or the process has ended, as an activity does.
-func (x *process) drive(t *testing.T, ask asking) error {
+// drive asks until the work is done or the process has ended.
+func (x *process) drive(t *testing.T, ask sweeps.Call) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	task, err := ask(ctx, x)
-	for ; !x.isDead(); <-tick.C {
-		var st providers.TaskStatus
-		if err == nil {
-			if st, err = x.PollTask(ctx, task); err == nil {
-				if !st.Done {
-					continue
-				}
-				if err = st.Err; err == nil {
-					return nil
-				}
-			}
-			if providers.CodeOf(err) == providers.NotFound {
-				task, err = ask(ctx, x)
-				continue
-			}
-		}
-		if !providers.CodeOf(err).Retryable() || ctx.Err() != nil {
-			return err
-		}
-		task, err = ask(ctx, x)
-	}
-	return nil
+	_, err := sweeps.Drive(t, x, ask, "")
+	return err
 }
 
 // stage is a cluster with a VM of ours, and others' beside it.
 type stage struct {
 	*cluster
-	req      providers.CreateVMRequest
-	twin     providers.CreateVMRequest // of a clone
-	target   providers.Target
-	disk     providers.DataDisk
-	nic      providers.NIC
-	snapshot string
-	tidy     *process // makes and removes what the sweep is not about
+	sweeps.Subject
+	tidy *process // makes and removes what the sweep is not about
 
 	boots    int // before
 	foreign  func(*testing.T)
@@ -177,17 +80,15 @@ type stage struct {
 
 func newStage(t *testing.T, o *sweepOp) *stage {
 	t.Helper()
-	s := &stage{cluster: startCluster(t, proxmoxsim.Options{TaskDelay: time.Millisecond}), req: coreRequest(), twin: coreRequest()}
+	s := &stage{cluster: startCluster(t, proxmoxsim.Options{TaskDelay: time.Millisecond})}
+	nic := providers.NIC{Network: models.NetworkBinding{Ref: "vmbr1"}, MAC: "52:54:00:aa:bb:cc"}
+	s.Subject = sweeps.NewSubject(coreRequest(), coreRequest(), nic, "pve2")
 	if o.userData {
 		s.options["iso_storage"] = "local"
-		s.req.CloudInit.UserData = []byte("#!/bin/sh\n")
+		s.Req.CloudInit.UserData = []byte("#!/bin/sh\n")
 	}
-	s.target = providers.Target{VMID: s.req.VMID}
-	s.disk = providers.DataDisk{ID: models.NewID(), SizeGiB: 1}
-	s.nic = providers.NIC{Network: models.NetworkBinding{Ref: "vmbr1"}, MAC: "52:54:00:aa:bb:cc"}
-	s.snapshot = models.NewID()
 	s.tidy = s.process(t)
-	s.foreign = s.cluster.foreign(t.Context(), t, s.req.VMID)
+	s.foreign = s.cluster.foreign(t.Context(), t, s.Req.VMID)
 	s.original = s.everything(t)
 	for _, step := range o.before {
 		s.do(t, step)
@@ -198,9 +99,9 @@ func newStage(t *testing.T, o *sweepOp) *stage {
 	return s
 }
 
-func (s *stage) do(t *testing.T, step step) {
+func (s *stage) do(t *testing.T, step sweeps.Step) {
 	t.Helper()
-	require.NoError(t, s.tidy.drive(t, step(s)))
+	require.NoError(t, s.tidy.drive(t, step(&s.Subject)))
 }
 
 // idle waits until the cluster has no task at work.
@@ -278,8 +179,8 @@ func (s *stage) wantWhole(t *testing.T, ids ...string) {
 // wantNothing removes what is there and proves that nothing stays.
 func (s *stage) wantNothing(t *testing.T) {
 	t.Helper()
-	for _, id := range []string{s.twin.VMID, s.req.VMID} {
-		s.do(t, func(*stage) asking { return doRemove(id) })
+	for _, id := range []string{s.Twin.VMID, s.Req.VMID} {
+		s.do(t, func(*sweeps.Subject) sweeps.Call { return sweeps.RemoveVM(id) })
 		left, err := s.tidy.Leftovers(t.Context(), id)
 		require.NoError(t, err)
 		require.Empty(t, left)

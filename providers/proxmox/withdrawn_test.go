@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/sweeps"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -22,18 +23,18 @@ func TestTheTemplateGoesWhileItIsCloned(t *testing.T) {
 	}))
 	p := s.process(t)
 	gone := false
-	p.meet = func(_ int, r *http.Request) {
-		if !gone && strings.Contains(r.URL.Path, "/tasks/UPID") {
+	p.Meet(func(_ int, request string) {
+		if !gone && strings.Contains(request, "/tasks/UPID") {
 			gone = true
 			s.call(t, http.MethodDelete, "/nodes/pve1/qemu/9000", nil)
 		}
-	}
-	err := p.drive(t, doCreate(s))
+	})
+	err := p.drive(t, sweeps.Create(&s.Subject))
 	require.Equal(t, providers.NotFound, providers.CodeOf(err))
 	require.True(t, gone)
 	s.idle(t)
 	require.Empty(t, s.ours(t))
-	left, leftErr := p.Leftovers(t.Context(), s.req.VMID)
+	left, leftErr := p.Leftovers(t.Context(), s.Req.VMID)
 	require.NoError(t, leftErr)
 	require.Empty(t, left)
 	require.Equal(t, []string{"pve1 local-lvm:vm-100-disk-0"}, s.everything(t), "the other one's disk")
@@ -47,18 +48,18 @@ func TestTheNodeGoesWhileItIsMade(t *testing.T) {
 	o := sweepOps()[1]
 	s := newStage(t, &o)
 	p := s.process(t)
-	require.NoError(t, p.drive(t, o.ask(s)))
-	for at := range p.requests() {
-		end := []step{doCreate, doRemoveIt}[at%2]
+	require.NoError(t, p.drive(t, o.ask(&s.Subject)))
+	for at := range p.Requests() {
+		end := []step{sweeps.Create, sweeps.Remove}[at%2]
 		s := newStage(t, &o)
 		up, down := "up", "down"
 		p := s.process(t)
-		p.meet = func(now int, _ *http.Request) {
+		p.Meet(func(now int, _ string) {
 			if now == at+1 {
 				require.NoError(t, s.SetNode(t.Context(), "pve1", simhv.NodeChange{State: &down}))
 			}
-		}
-		_, err := o.ask(s)(t.Context(), p)
+		})
+		_, err := o.ask(&s.Subject)(t.Context(), p)
 		require.True(t, err == nil || providers.CodeOf(err).Retryable(), "%d: %v", at+1, err)
 		require.NoError(t, p.Close())
 		require.NoError(t, s.SetNode(t.Context(), "pve1", simhv.NodeChange{State: &up}))

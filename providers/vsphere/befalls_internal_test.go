@@ -68,7 +68,7 @@ func (s *stage) ourVM(t *testing.T, f func(*simulator.Context, *simulator.Virtua
 	}
 	ctx := &simulator.Context{Context: t.Context(), Map: s.Model.Map()}
 	for _, e := range s.Model.Map().All("VirtualMachine") {
-		if vm, ok := e.(*simulator.VirtualMachine); ok && vm.Config.InstanceUuid == s.req.VMID {
+		if vm, ok := e.(*simulator.VirtualMachine); ok && vm.Config.InstanceUuid == s.Req.VMID {
 			f(ctx, vm)
 		}
 	}
@@ -135,22 +135,22 @@ func TestWhateverBefalls(t *testing.T) {
 		t.Helper()
 		s := g.stage(t, o)
 		p := s.process(t)
-		_, err := p.drive(t, o.ask(s), "")
+		_, err := p.drive(t, o.ask(&s.Subject), "")
 		require.NoError(t, err)
 		s.wantNothing(t)
 		first := slices.IndexFunc(sweepOps(), func(other sweepOp) bool { return other.name == o.name })
 		all := slices.DeleteFunc(befalls(), func(b befall) bool { return slices.Contains(b.spared, o.name) })
-		for i, at := 0, 1+first%apart; at <= p.requests(); i, at = i+1, at+apart {
+		for i, at := 0, 1+first%apart; at <= p.Requests(); i, at = i+1, at+apart {
 			b := all[(first+i)%len(all)]
 			t.Run(fmt.Sprintf("%d/%s", at, b.name), func(t *testing.T) {
 				s := g.stage(t, o)
 				p := s.process(t)
-				p.meet = func(now int, _ string) {
+				p.Meet(func(now int, _ string) {
 					if now == at {
 						b.happen(t, s, o)
 					}
-				}
-				_, err := p.drive(t, o.ask(s), "")
+				})
+				_, err := p.drive(t, o.ask(&s.Subject), "")
 				require.NoError(t, err)
 				o.holds(t, s)
 				s.wantNothing(t)
@@ -170,12 +170,12 @@ func TestWhateverIsForgotten(t *testing.T) {
 		s := g.stage(t, o)
 		p := s.process(t)
 		asked := 0
-		p.meet = func(int, string) {
+		p.Meet(func(int, string) {
 			if asked++; asked <= 30 {
 				s.forgetTasks(t)
 			}
-		}
-		_, err := p.drive(t, o.ask(s), "")
+		})
+		_, err := p.drive(t, o.ask(&s.Subject), "")
 		require.NoError(t, err)
 		o.holds(t, s)
 		for _, undo := range o.undo {

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/sweeps"
 )
 
 // sweptEach runs f for each operation that is among those wanted, on each kind of
@@ -38,10 +39,10 @@ func TestWhateverDiesAtWhateverStep(t *testing.T) {
 		t.Helper()
 		s := g.stage(t, o)
 		p := s.process(t)
-		_, err := p.drive(t, o.ask(s), "")
+		_, err := p.drive(t, o.ask(&s.Subject), "")
 		require.NoError(t, err)
 		o.holds(t, s)
-		writes := p.written()
+		writes := p.Written()
 		require.NotEmpty(t, writes)
 		s.wantNothing(t)
 		for at, write := range writes {
@@ -49,7 +50,7 @@ func TestWhateverDiesAtWhateverStep(t *testing.T) {
 				t.Run(fmt.Sprintf("%d %s/%s/gone on", at+1, write, how), func(t *testing.T) {
 					s := g.stage(t, o)
 					task := s.interrupt(t, o, at+1, how)
-					_, err := s.tidy.drive(t, o.ask(s), task)
+					_, err := s.tidy.drive(t, o.ask(&s.Subject), task)
 					require.NoError(t, err)
 					o.holds(t, s)
 					if o.effect != "" {
@@ -57,7 +58,7 @@ func TestWhateverDiesAtWhateverStep(t *testing.T) {
 					}
 					s.wantNothing(t)
 				})
-				if o.undo == nil || how != diesAfter {
+				if o.undo == nil || how != sweeps.DiesAfter {
 					continue
 				}
 				t.Run(fmt.Sprintf("%d %s/%s/undone", at+1, write, how), func(t *testing.T) {
@@ -77,29 +78,29 @@ func TestWhateverDiesAtWhateverStep(t *testing.T) {
 // endings are how an operation is ended at each of its requests. One that ends before
 // its only one has done nothing. A host that stands alone differs in how VMs and disks
 // are made; of the rest it has one ending, for the time that each takes.
-func (o *sweepOp) endings(g *ground, writes int) []ending {
+func (o *sweepOp) endings(g *ground, writes int) []sweeps.Ending {
 	switch {
 	case g.esxi && !slices.Contains([]string{"create", "clone", "rebuild"}, o.name):
-		return []ending{diesAfter}
+		return []sweeps.Ending{sweeps.DiesAfter}
 	case writes == 1:
-		return []ending{answerLost, diesAfter}
+		return []sweeps.Ending{sweeps.AnswerLost, sweeps.DiesAfter}
 	}
-	return []ending{answerLost, diesBefore, diesAfter}
+	return []sweeps.Ending{sweeps.AnswerLost, sweeps.DiesBefore, sweeps.DiesAfter}
 }
 
 // interrupt lets a process begin, which does not survive, and returns the task that
 // its caller knows.
-func (s *stage) interrupt(t *testing.T, o *sweepOp, at int, how ending) providers.TaskRef {
+func (s *stage) interrupt(t *testing.T, o *sweepOp, at int, how sweeps.Ending) providers.TaskRef {
 	t.Helper()
 	p := s.process(t)
-	p.end(at, how)
-	task, err := p.drive(t, o.ask(s), "")
-	require.GreaterOrEqual(t, len(p.written()), at, "it does not get that far: %v", err)
-	if how == answerLost {
+	p.End(at, how)
+	task, err := p.drive(t, o.ask(&s.Subject), "")
+	require.GreaterOrEqual(t, len(p.Written()), at, "it does not get that far: %v", err)
+	if how == sweeps.AnswerLost {
 		require.NoError(t, err)
 		return ""
 	}
-	require.True(t, p.isDead())
+	require.True(t, p.IsDead())
 	require.NoError(t, p.Close())
 	return task
 }

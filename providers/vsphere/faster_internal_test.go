@@ -28,13 +28,13 @@ func TestAnotherIsFasterAtEachWrite(t *testing.T) {
 				s := g.stage(t, o)
 				p := s.process(t)
 				reached = false
-				p.meet = func(_ int, method string) {
-					if changes(method) && len(p.written()) == at-1 && !reached {
+				p.Meet(func(_ int, method string) {
+					if changes(method) && len(p.Written()) == at-1 && !reached {
 						reached = true
 						s.do(t, o.ask)
 					}
-				}
-				_, err := p.drive(t, o.ask(s), "")
+				})
+				_, err := p.drive(t, o.ask(&s.Subject), "")
 				require.NoError(t, err)
 				o.holds(t, s)
 				s.wantNothing(t)
@@ -54,13 +54,13 @@ func TestAMigrationIsBegunOnce(t *testing.T) {
 		s := g.stage(t, o)
 		p := s.process(t)
 		reached = false
-		p.meet = func(now int, method string) {
+		p.Meet(func(now int, method string) {
 			if now == at && !changes(method) {
 				reached = true
 				s.do(t, o.ask)
 			}
-		}
-		_, err := p.drive(t, o.ask(s), "")
+		})
+		_, err := p.drive(t, o.ask(&s.Subject), "")
 		require.NoError(t, err)
 		o.holds(t, s)
 		s.wantEffect(t, o.effect, 1)

@@ -13,8 +13,8 @@ import (
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 
-	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/internal/sweeps"
 	"github.com/hypervisor-control-plane/hcp/providers/vsphere/vspheresim"
 )
 
@@ -32,13 +32,8 @@ type ground struct {
 // stage is a ground with a VM of ours.
 type stage struct {
 	*ground
-	req      providers.CreateVMRequest
-	twin     providers.CreateVMRequest // of a clone
-	target   providers.Target
-	disk     providers.DataDisk
-	nic      providers.NIC
-	snapshot string
-	effects  map[string]int // tasks that did their work, by type, before
+	sweeps.Subject
+	effects map[string]int // tasks that did their work, by type, before
 }
 
 func newGround(t *testing.T, opts vspheresim.Options, request func() providers.CreateVMRequest) *ground {
@@ -55,11 +50,7 @@ func newGround(t *testing.T, opts vspheresim.Options, request func() providers.C
 
 func (g *ground) stage(t *testing.T, o *sweepOp) *stage {
 	t.Helper()
-	s := &stage{ground: g, req: g.request(), twin: g.request()}
-	s.target = target(s.req)
-	s.disk = providers.DataDisk{ID: models.NewID(), SizeGiB: 1}
-	s.nic = g.request().NICs[0]
-	s.snapshot = models.NewID()
+	s := &stage{ground: g, Subject: sweeps.NewSubject(g.request(), g.request(), g.request().NICs[0], "DC0_C0_H1")}
 	for _, step := range o.before {
 		s.do(t, step)
 	}
@@ -68,9 +59,9 @@ func (g *ground) stage(t *testing.T, o *sweepOp) *stage {
 	return s
 }
 
-func (s *stage) do(t *testing.T, step step) {
+func (s *stage) do(t *testing.T, step sweeps.Step) {
 	t.Helper()
-	_, err := s.tidy.drive(t, step(s), "")
+	_, err := s.tidy.drive(t, step(&s.Subject), "")
 	require.NoError(t, err)
 }
 
@@ -227,9 +218,9 @@ func (s *stage) wantWhole(t *testing.T, ids ...string) {
 func (s *stage) wantNothing(t *testing.T) {
 	t.Helper()
 	for _, id := range s.ours(t) {
-		s.do(t, func(*stage) asking { return doRemove(id) })
+		s.do(t, func(*sweeps.Subject) sweeps.Call { return sweeps.RemoveVM(id) })
 	}
-	gone(t, s.tidy.Provider, s.req.VMID)
+	gone(t, s.tidy.Provider, s.Req.VMID)
 	s.idle(t)
 	require.Empty(t, s.ours(t))
 	require.Equal(t, s.files, s.everything(t))
