@@ -8,7 +8,8 @@
 // followed by any process. What a full copy needs beyond that is told in copy.go,
 // and how other work goes on in background.go.
 //
-// It imports providers and models, and nothing else of this project.
+// It imports providers, what adapters share of it, and models, and nothing else of
+// this project.
 package libvirt
 
 import (

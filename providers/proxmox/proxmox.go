@@ -6,7 +6,8 @@
 // and work of several steps is told by how the VM looks (tasks.go). So any process
 // can go on where another one ended.
 //
-// It imports providers and models, and nothing else of this project.
+// It imports providers, what adapters share of it, and models, and nothing else of
+// this project.
 package proxmox
 
 import (

@@ -7,7 +7,8 @@
 // task's reference, and work of several steps is told by how the VM looks
 // (work.go). So any process can go on where another one ended.
 //
-// It imports providers and models, and nothing else of this project.
+// It imports providers, what adapters share of it, and models, and nothing else of
+// this project.
 package vsphere
 
 import (
