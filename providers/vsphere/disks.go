@@ -167,12 +167,26 @@ func (p *Provider) deleteDisk(ctx context.Context, op, vmID, id string) (provide
 				return err
 			}
 			if err := p.deleteFile(ctx, op, m, note.File); err != nil {
-				return err
+				return p.spared(ctx, op, m, id, err)
 			}
 		}
 		_, err := p.noted(ctx, op, m, noteDisks, m.withDisk(id, diskNote{}))
 		return err
 	})
+}
+
+// spared takes back that a kept disk is being deleted, where the hypervisor refused it
+// for good: nothing deletes it any more, and it may be attached again. It returns why.
+func (p *Provider) spared(ctx context.Context, op string, m *machine, id string, why *providers.Error) *providers.Error {
+	if !hasCode(why, providers.PermissionDenied, providers.InvalidArgument, providers.FailedPrecondition, providers.ResourceExhausted, providers.Unimplemented) {
+		return why
+	}
+	note := m.notedDisks()[id]
+	note.Ending = false
+	if _, err := p.noted(ctx, op, m, noteDisks, m.withDisk(id, note)); err != nil {
+		return err // not why it was refused: asked again, it is refused again
+	}
+	return why
 }
 
 func lookDeleteDisk(_ context.Context, op string, w workRef, m *machine) (providers.TaskStatus, *providers.Error) {

@@ -90,3 +90,34 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestADiskThatCouldNotBeDeletedIsAttachedAgain, the same file: nothing deletes it any
+// more once the hypervisor has refused to, be it the call or its task that failed.
+func TestADiskThatCouldNotBeDeletedIsAttachedAgain(t *testing.T) {
+	t.Parallel()
+	s, p := openPeer(t, vspheresim.Options{})
+	req := newRequest()
+	made(t, p, req)
+	disk := providers.DataDisk{ID: models.NewID(), SizeGiB: 1}
+	settleOf(t, p)(p.AttachDisk(t.Context(), target(req), disk))
+	file := fileOf(found(t, p, req.VMID).dataDisk(disk.ID))
+	const call = "DeleteVirtualDisk_Task"
+	refused := func(want providers.Code) {
+		t.Helper()
+		settleOf(t, p)(p.DetachDisk(t.Context(), target(req), disk.ID))
+		task, err := p.DeleteDisk(t.Context(), target(req), disk.ID)
+		if err == nil {
+			err = outcome(t, p, task)
+		}
+		wantCode(t, call, err, want)
+	}
+	s.Service.AddFaultRule(faultOf(call, &types.NoPermission{}))
+	refused(providers.PermissionDenied)
+	s.Service.ClearFaultRules()
+	settleOf(t, p)(p.AttachDisk(t.Context(), target(req), disk))
+	s.FailTask(call, &types.CannotAccessFile{})
+	refused(providers.FailedPrecondition)
+	s.FailTask(call, nil)
+	settleOf(t, p)(p.AttachDisk(t.Context(), target(req), disk))
+	require.Equal(t, file, fileOf(found(t, p, req.VMID).dataDisk(disk.ID)))
+}
