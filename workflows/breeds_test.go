@@ -39,13 +39,19 @@ func clonesFailAlike() map[string]string {
 // proxmoxBreed is a cluster of two nodes that runs Proxmox VE.
 func proxmoxBreed() breed {
 	return breed{
-		kind: proxmox.Kind, on: "a simulated Proxmox VE cluster", heard: proxmoxSpeech(), open: proxmox.Factory().Open,
+		name: "proxmox", kind: proxmox.Kind, says: proxmoxDialect(), on: "a simulated Proxmox VE cluster", heard: proxmoxSpeech(), open: proxmox.Factory().Open,
 		credentials: models.Credentials{Token: proxmoxsim.DefaultToken},
-		options:     map[string]string{"snippet_storage": "shared"},
+		options:     map[string]string{"snippet_storage": "shared", "credential_cool_down": "1ms"},
 		tiny:        "9000", other: "9001", network: "vmbr0",
 		full: simhv.Fault{
 			Kind: simhv.FaultErrorBefore, Status: http.StatusInternalServerError, Code: "clone failed: unable to create image: not enough free space",
 		},
+		fresh: "image debian-12",
+		fatal: map[string]models.JobErrorCode{
+			"made in part":        models.JobProviderRejected,   // a clone without a disk is one of a template without a disk
+			"session lost midway": models.JobProviderAuthFailed, // a token has no session: it is the token that is refused
+		},
+		dozes: models.PowerPaused, withdraw: unsupported,
 		start: func(t *testing.T) http.Handler {
 			t.Helper()
 			hv, err := proxmoxsim.New(proxmoxsim.Options{

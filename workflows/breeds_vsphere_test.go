@@ -31,6 +31,17 @@ func TestFaultMatrixOnVSphere(t *testing.T) {
 	})
 }
 
+// TestFaultMatrixOnESXi is the same for an ESXi host that stands alone.
+func TestFaultMatrixOnESXi(t *testing.T) {
+	faultMatrix(t, esxiBreed(), "../docs/fault-matrix-esxi.md", func(t *testing.T, tables string) string {
+		t.Helper()
+		return differences(t, tables, "../docs/fault-matrix.md", "the simulated hypervisor", esxiReasons())
+	})
+}
+
+// esxiReasons are as vsphereReasons.
+func esxiReasons() map[string]string { return map[string]string{} }
+
 // vsphereReasons say why a step under a disturbance ends on vSphere as it does on no
 // other hypervisor, by both of their names.
 func vsphereReasons() map[string]string { return clonesFailAlike() }
@@ -38,20 +49,33 @@ func vsphereReasons() map[string]string { return clonesFailAlike() }
 // vsphereBreed is a vCenter with a cluster of two hosts.
 func vsphereBreed() breed {
 	return breed{
-		kind: vsphere.Kind, on: "a simulated vCenter", heard: vsphereSpeech(), open: vsphere.Factory().Open,
+		name: "vsphere", kind: vsphere.Kind, says: vsphereDialect(), on: "a simulated vCenter", heard: vsphereSpeech(), open: vsphere.Factory().Open,
 		credentials: models.Credentials{Username: vspheresim.Username, Password: vspheresim.Password},
 		tiny:        "tiny", other: "debian-12", network: vspheresim.Network,
-		full: simhv.Fault{Kind: simhv.FaultTaskFails, Code: "NoDiskSpace"},
-		start: func(t *testing.T) http.Handler {
-			t.Helper()
-			hv, err := vspheresim.Start(vspheresim.Options{
-				NodeVCPUs: 1000, NodeMemoryMiB: 1 << 20, TaskDelay: 2 * time.Millisecond,
-				Templates: []vspheresim.Image{{Name: "tiny", DiskGiB: 1}, {Name: "debian-12", DiskGiB: 2}},
-			})
-			require.NoError(t, err)
-			t.Cleanup(hv.Close)
-			return hv
-		},
+		full:  simhv.Fault{Kind: simhv.FaultTaskFails, Code: "NoDiskSpace"},
+		start: startVSphere(vspheresim.Options{}), forgets: true, dozes: models.PowerSuspended, withdraw: unsupported,
+	}
+}
+
+// esxiBreed is an ESXi host that stands alone.
+func esxiBreed() breed {
+	b := vsphereBreed()
+	b.name, b.says, b.on = "esxi", esxiDialect(), "a simulated ESXi host that stands alone"
+	b.start = startVSphere(vspheresim.Options{ESXi: true})
+	b.lacks = map[models.OperationKind]string{models.OpVMMigrate: "there is no other host, and no vCenter that would move a VM"}
+	return b
+}
+
+// startVSphere starts a vCenter or an ESXi host, with the images of a world.
+func startVSphere(o vspheresim.Options) func(t *testing.T) http.Handler {
+	return func(t *testing.T) http.Handler {
+		t.Helper()
+		o.NodeVCPUs, o.NodeMemoryMiB, o.TaskDelay = 1000, 1<<20, 2*time.Millisecond
+		o.Templates = []vspheresim.Image{{Name: "tiny", DiskGiB: 1}, {Name: "debian-12", DiskGiB: 2}}
+		hv, err := vspheresim.Start(o)
+		require.NoError(t, err)
+		t.Cleanup(hv.Close)
+		return hv
 	}
 }
 

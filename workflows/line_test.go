@@ -142,15 +142,27 @@ func (l *line) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // dumb is a hypervisor that takes a call of op, whose answer is lost, and from
 // then on says nothing that is understood, to acts as to reads.
-func dumb(op string) func(string) verdict {
+func (w *world) dumb(op string) func(string) verdict {
 	acted := false
 	return func(called string) verdict {
 		switch {
 		case acted:
 			return garbled
-		case called == op:
+		case w.breed.says.begins(op, called):
 			acted = true
 			return lost
+		}
+		return passes
+	}
+}
+
+// blind is a hypervisor that can be read no more once it was asked for op.
+func (w *world) blind(op string) func(string) verdict {
+	asked := false
+	return func(called string) verdict {
+		asked = asked || w.breed.says.begins(op, called)
+		if asked && reads(called) {
+			return refused
 		}
 		return passes
 	}

@@ -142,7 +142,7 @@ func scenarios() map[models.OperationKind]scenario {
 // retryScenario is a create that has failed, and is run again.
 func retryScenario(t *testing.T, w *world) models.Operation {
 	t.Helper()
-	full := w.full
+	full := w.breed.full
 	full.Op = "create_vm"
 	w.faults(t, full)
 	failed := w.acceptCreate(t, true)

@@ -45,6 +45,10 @@ func faultMatrix(t *testing.T, b breed, file string, about func(t *testing.T, ta
 				t.Parallel()
 				scenario, ok := scenarios()[spec.Kind]
 				require.True(t, ok, "the matrix has no scenario of %s", spec.Kind)
+				if why := b.lacks[spec.Kind]; why != "" {
+					parts[i] = "\n## " + string(spec.Kind) + "\n\nNot accepted: " + why + ".\n"
+					return
+				}
 				m := matrix{w: newWorldOf(t, b), spec: spec, scenario: scenario}
 				parts[i] = m.run(t)
 			})

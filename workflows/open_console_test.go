@@ -83,46 +83,49 @@ func (w *world) visit(t *testing.T, op models.Operation, hash []byte) {
 }
 
 func TestOpenConsoleUnderFaults(t *testing.T) {
-	w := newWorld(t)
-	w.offer(t, models.ConsoleWeb, models.ConsoleVNC)
-	vmID := w.existing(t, true)
-	workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
-		op, hash := w.acceptConsole(t, vmID)
-		c := w.caseOf(t, op)
-		c.Register = func(env *testsuite.TestWorkflowEnvironment) {
-			w.register(env)
-			env.SetStartTime(w.Clock.Now())
-			env.RegisterDelayedCallback(func() {
-				if w.session(t, op).State == models.ConsoleReady {
-					w.visit(t, op, hash)
-				}
-				env.SignalWorkflow(workflows.SignalConsole, nil)
-			}, 30*time.Second)
-		}
-		c.CheckDone = func(t *testing.T) {
+		w := newWorldOf(t, b)
+		w.offer(t, models.ConsoleWeb, models.ConsoleVNC)
+		vmID := w.existing(t, true)
+		workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
 			t.Helper()
-			vm := w.unlocked(t, op, models.OutcomeSucceeded)
-			require.Equal(t, models.PowerRunning, vm.PowerState)
-			require.Equal(t, models.ConsoleClosedByClient, w.session(t, op).CloseReason)
-			w.truthful(t, vm)
-		}
-		c.CheckUnwound = func(t *testing.T, cancelled bool) {
-			t.Helper()
-			w.unlocked(t, op, outcomeOf(cancelled))
-			session := w.session(t, op)
-			require.Equal(t, models.ConsoleClosed, session.State, "no ticket is good any more")
-			want := models.ConsoleFailed
-			if session.ConnectedAt != nil {
-				want = models.ConsoleClosedByClient
-			} else if cancelled {
-				want = models.ConsoleClosedByUser
+			op, hash := w.acceptConsole(t, vmID)
+			c := w.caseOf(t, op)
+			c.Register = func(env *testsuite.TestWorkflowEnvironment) {
+				w.register(env)
+				env.SetStartTime(w.Clock.Now())
+				env.RegisterDelayedCallback(func() {
+					if w.session(t, op).State == models.ConsoleReady {
+						w.visit(t, op, hash)
+					}
+					env.SignalWorkflow(workflows.SignalConsole, nil)
+				}, 30*time.Second)
 			}
-			require.Equal(t, want, session.CloseReason)
-			_, err := w.ConnectConsole(t.Context(), hash, "g", "")
-			require.ErrorIs(t, err, models.ErrNotFound)
-		}
-		return c
+			c.CheckDone = func(t *testing.T) {
+				t.Helper()
+				vm := w.unlocked(t, op, models.OutcomeSucceeded)
+				require.Equal(t, models.PowerRunning, vm.PowerState)
+				require.Equal(t, models.ConsoleClosedByClient, w.session(t, op).CloseReason)
+				w.truthful(t, vm)
+			}
+			c.CheckUnwound = func(t *testing.T, cancelled bool) {
+				t.Helper()
+				w.unlocked(t, op, outcomeOf(cancelled))
+				session := w.session(t, op)
+				require.Equal(t, models.ConsoleClosed, session.State, "no ticket is good any more")
+				want := models.ConsoleFailed
+				if session.ConnectedAt != nil {
+					want = models.ConsoleClosedByClient
+				} else if cancelled {
+					want = models.ConsoleClosedByUser
+				}
+				require.Equal(t, want, session.CloseReason)
+				_, err := w.ConnectConsole(t.Context(), hash, "g", "")
+				require.ErrorIs(t, err, models.ErrNotFound)
+			}
+			return c
+		})
 	})
 }
 
@@ -150,104 +153,116 @@ func (w *world) open(t *testing.T, op models.Operation, meanwhile func(env *test
 }
 
 func TestOpenConsoleRecordsTheSession(t *testing.T) {
-	w := newWorld(t)
-	w.offer(t, models.ConsoleVNC)
-	op, hash := w.acceptConsole(t, w.existing(t, true))
-	out, err := w.open(t, op, func(env *testsuite.TestWorkflowEnvironment) {
-		env.RegisterDelayedCallback(func() { w.visit(t, op, hash); env.SignalWorkflow(workflows.SignalConsole, nil) }, 10*time.Second)
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		w.offer(t, models.ConsoleVNC)
+		op, hash := w.acceptConsole(t, w.existing(t, true))
+		out, err := w.open(t, op, func(env *testsuite.TestWorkflowEnvironment) {
+			env.RegisterDelayedCallback(func() { w.visit(t, op, hash); env.SignalWorkflow(workflows.SignalConsole, nil) }, 10*time.Second)
+		})
+		require.NoError(t, err)
+		session := w.session(t, op)
+		require.Equal(t, workflows.OpenConsoleResult{
+			Type: models.ConsoleVNC, ConnectedAt: session.ConnectedAt, ClosedAt: session.ClosedAt, Reason: models.ConsoleClosedByClient,
+			ClientAddress: "192.0.2.1", BytesIn: 3, BytesOut: 4,
+		}, out)
 	})
-	require.NoError(t, err)
-	session := w.session(t, op)
-	require.Equal(t, workflows.OpenConsoleResult{
-		Type: models.ConsoleVNC, ConnectedAt: session.ConnectedAt, ClosedAt: session.ClosedAt, Reason: models.ConsoleClosedByClient,
-		ClientAddress: "192.0.2.1", BytesIn: 3, BytesOut: 4,
-	}, out)
 }
 
 func TestOpenConsoleEndsWithoutSignals(t *testing.T) {
-	w := newWorld(t)
-	w.offer(t, models.ConsoleVNC)
-	vmID := w.existing(t, true)
-	op, _ := w.acceptConsole(t, vmID)
-	out, err := w.open(t, op, func(env *testsuite.TestWorkflowEnvironment) {
-		env.RegisterDelayedCallback(func() { w.Clock.Advance(61 * time.Second) }, 61*time.Second)
-	})
-	require.NoError(t, err)
-	require.Equal(t, models.ConsoleNotUsed, out.Reason)
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		w.offer(t, models.ConsoleVNC)
+		vmID := w.existing(t, true)
+		op, _ := w.acceptConsole(t, vmID)
+		out, err := w.open(t, op, func(env *testsuite.TestWorkflowEnvironment) {
+			env.RegisterDelayedCallback(func() { w.Clock.Advance(61 * time.Second) }, 61*time.Second)
+		})
+		require.NoError(t, err)
+		require.Equal(t, models.ConsoleNotUsed, out.Reason)
 
-	op, hash := w.acceptConsole(t, vmID)
-	out, err = w.open(t, op, func(env *testsuite.TestWorkflowEnvironment) {
-		env.RegisterDelayedCallback(func() {
-			_, err := w.ConnectConsole(t.Context(), hash, "g", "")
-			require.NoError(t, err)
-			w.Clock.Advance(time.Minute) // and the gateway is gone
-		}, 10*time.Second)
+		op, hash := w.acceptConsole(t, vmID)
+		out, err = w.open(t, op, func(env *testsuite.TestWorkflowEnvironment) {
+			env.RegisterDelayedCallback(func() {
+				_, err := w.ConnectConsole(t.Context(), hash, "g", "")
+				require.NoError(t, err)
+				w.Clock.Advance(time.Minute) // and the gateway is gone
+			}, 10*time.Second)
+		})
+		require.NoError(t, err)
+		require.Equal(t, models.ConsoleGatewayLost, out.Reason)
 	})
-	require.NoError(t, err)
-	require.Equal(t, models.ConsoleGatewayLost, out.Reason)
 }
 
 func TestOpenConsoleRefusals(t *testing.T) {
-	w := newWorld(t)
-	plain := w.adapter
-	w.offer(t, models.ConsoleWeb)
-	vmID := w.existing(t, true)
-	nothing := func(*testsuite.TestWorkflowEnvironment) {}
-	refused := func(code models.JobErrorCode) {
+	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
-		op, _ := w.acceptConsole(t, vmID)
-		_, err := w.open(t, op, nothing)
-		require.Error(t, err)
-		require.Equal(t, code, w.Job(t, op.ID).ErrorCode)
-		require.Equal(t, models.ConsoleFailed, w.session(t, op).CloseReason)
-		w.unlocked(t, op, models.OutcomeFailed)
+		w := newWorldOf(t, b)
+		plain := w.adapter
+		w.offer(t, models.ConsoleWeb)
+		vmID := w.existing(t, true)
+		nothing := func(*testsuite.TestWorkflowEnvironment) {}
+		refused := func(code models.JobErrorCode) {
+			t.Helper()
+			op, _ := w.acceptConsole(t, vmID)
+			_, err := w.open(t, op, nothing)
+			require.Error(t, err)
+			require.Equal(t, code, w.Job(t, op.ID).ErrorCode)
+			require.Equal(t, models.ConsoleFailed, w.session(t, op).CloseReason)
+			w.unlocked(t, op, models.OutcomeFailed)
 
-		_, err = w.open(t, op, nothing) // an operator resets the workflow
-		require.Error(t, err, "a session that has ended does not come back")
-		require.Equal(t, models.ConsoleFailed, w.session(t, op).CloseReason)
-	}
-	refused(models.JobFeatureNotSupported) // no screen
-	w.adapter = struct{ providers.Provider }{plain}
-	refused(models.JobFeatureNotSupported) // no consoles at all
-	w.adapter = screens{Provider: plain, err: &providers.Error{Code: providers.FailedPrecondition, Message: "it does not run"}}
-	refused(models.JobProviderConflict)
+			_, err = w.open(t, op, nothing) // an operator resets the workflow
+			require.Error(t, err, "a session that has ended does not come back")
+			require.Equal(t, models.ConsoleFailed, w.session(t, op).CloseReason)
+		}
+		refused(models.JobFeatureNotSupported) // no screen
+		w.adapter = struct{ providers.Provider }{plain}
+		refused(models.JobFeatureNotSupported) // no consoles at all
+		w.adapter = screens{Provider: plain, err: &providers.Error{Code: providers.FailedPrecondition, Message: "it does not run"}}
+		refused(models.JobProviderConflict)
 
-	w.adapter = screens{Provider: plain, types: []models.ConsoleType{models.ConsoleVNC}}
-	_, err := plain.StopVM(t.Context(), providers.Target{VMID: vmID}, models.ModeForce) // behind our back
-	require.NoError(t, err)
-	require.Eventually(t, func() bool { return w.onHypervisor(t, vmID).Power == "stopped" }, 30*time.Second, time.Millisecond)
-	refused(models.JobProviderConflict)
+		w.adapter = screens{Provider: plain, types: []models.ConsoleType{models.ConsoleVNC}}
+		_, err := plain.StopVM(t.Context(), providers.Target{VMID: vmID}, models.ModeForce) // behind our back
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return w.onHypervisor(t, vmID).Power == "stopped" }, 30*time.Second, time.Millisecond)
+		refused(models.JobProviderConflict)
+	})
 }
 
 // TestALongConsoleStaysSmall counts what eight hours add to a history: a look
 // each two minutes, of six events (timer started and fired, workflow task
 // scheduled, started and completed, marker), beside some thirty of the steps.
 func TestALongConsoleStaysSmall(t *testing.T) {
-	w := newWorld(t)
-	w.offer(t, models.ConsoleVNC)
-	op, hash := w.acceptConsole(t, w.existing(t, true))
-	reviews := 0
-	out, err := w.open(t, op, func(env *testsuite.TestWorkflowEnvironment) {
-		env.SetOnLocalActivityCompletedListener(func(_ *activity.Info, _ converter.EncodedValue, _ error) {
-			if w.session(t, op).State != models.ConsoleOpen {
-				return
-			}
-			reviews++
-			w.Clock.Advance(2 * time.Minute) // as the workflow's clock goes on by then
-			if err := w.RenewConsoles(t.Context(), "g", []string{op.Params.SessionID}); err != nil {
-				t.Error(err)
-			}
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		w.offer(t, models.ConsoleVNC)
+		op, hash := w.acceptConsole(t, w.existing(t, true))
+		reviews := 0
+		out, err := w.open(t, op, func(env *testsuite.TestWorkflowEnvironment) {
+			env.SetOnLocalActivityCompletedListener(func(_ *activity.Info, _ converter.EncodedValue, _ error) {
+				if w.session(t, op).State != models.ConsoleOpen {
+					return
+				}
+				reviews++
+				w.Clock.Advance(2 * time.Minute) // as the workflow's clock goes on by then
+				if err := w.RenewConsoles(t.Context(), "g", []string{op.Params.SessionID}); err != nil {
+					t.Error(err)
+				}
+			})
+			env.RegisterDelayedCallback(func() {
+				_, err := w.ConnectConsole(t.Context(), hash, "g", "")
+				require.NoError(t, err)
+				env.SignalWorkflow(workflows.SignalConsole, nil)
+			}, time.Second)
 		})
-		env.RegisterDelayedCallback(func() {
-			_, err := w.ConnectConsole(t.Context(), hash, "g", "")
-			require.NoError(t, err)
-			env.SignalWorkflow(workflows.SignalConsole, nil)
-		}, time.Second)
+		require.NoError(t, err)
+		require.Equal(t, models.ConsoleExpired, out.Reason)
+		require.Greater(t, reviews, 230)
+		require.Less(t, 30+6*reviews, 2000)
 	})
-	require.NoError(t, err)
-	require.Equal(t, models.ConsoleExpired, out.Reason)
-	require.Greater(t, reviews, 230)
-	require.Less(t, 30+6*reviews, 2000)
 }
 
 // What goes into a history has nothing that the ticket could be found by.

@@ -151,23 +151,26 @@ func (w *world) partCase(t *testing.T, op models.Operation, done, unwound func(t
 }
 
 func TestCreateSnapshotUnderFaults(t *testing.T) {
-	for name, memory := range map[string]bool{"memory": true, "disks": false} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
-				t.Helper()
-				op := w.acceptSnapshot(t, w.existing(t, true), &memory)
-				return w.partCase(t, op, func(t *testing.T, there *simhv.VM) {
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		for name, memory := range map[string]bool{"memory": true, "disks": false} {
+			t.Run(name, func(t *testing.T) {
+				w := newWorldOf(t, b)
+				workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
 					t.Helper()
-					require.Len(t, there.Snapshots, 1)
-					require.Equal(t, memory, there.Snapshots[0].Memory)
-				}, func(t *testing.T, there *simhv.VM) {
-					t.Helper()
-					require.Empty(t, there.Snapshots)
+					op := w.acceptSnapshot(t, w.existing(t, true), &memory)
+					return w.partCase(t, op, func(t *testing.T, there *simhv.VM) {
+						t.Helper()
+						require.Len(t, there.Snapshots, 1)
+						require.Equal(t, memory, there.Snapshots[0].Memory)
+					}, func(t *testing.T, there *simhv.VM) {
+						t.Helper()
+						require.Empty(t, there.Snapshots)
+					})
 				})
 			})
-		})
-	}
+		}
+	})
 }
 
 // snapshotted makes a snapshot and returns its ID.
@@ -180,58 +183,64 @@ func (w *world) snapshotted(t *testing.T, vmID string, memory *bool) string {
 
 // TestDeleteSnapshotUnderFaults: there is no undoing, so the record says what is.
 func TestDeleteSnapshotUnderFaults(t *testing.T) {
-	w := newWorld(t)
-	workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
-		vmID := w.existing(t, false)
-		kept, id := w.snapshotted(t, vmID, nil), w.snapshotted(t, vmID, nil)
-		op := w.acceptOnSnapshot(t, vmID, id, models.OpSnapshotDelete)
-		return w.partCase(t, op, func(t *testing.T, there *simhv.VM) {
+		w := newWorldOf(t, b)
+		workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
 			t.Helper()
-			require.Len(t, there.Snapshots, 1)
-			require.Equal(t, kept, there.Snapshots[0].ID)
-		}, func(*testing.T, *simhv.VM) {}) // either end: what the record says was compared
+			vmID := w.existing(t, false)
+			kept, id := w.snapshotted(t, vmID, nil), w.snapshotted(t, vmID, nil)
+			op := w.acceptOnSnapshot(t, vmID, id, models.OpSnapshotDelete)
+			return w.partCase(t, op, func(t *testing.T, there *simhv.VM) {
+				t.Helper()
+				require.Len(t, there.Snapshots, 1)
+				require.Equal(t, kept, there.Snapshots[0].ID)
+			}, func(*testing.T, *simhv.VM) {}) // either end: what the record says was compared
+		})
 	})
 }
 
 // TestRevertSnapshotUnderFaults: a VM that ran runs again; where the job failed
 // the record has the power that is.
 func TestRevertSnapshotUnderFaults(t *testing.T) {
-	for name, c := range map[string]struct{ memory, ranBefore bool }{
-		"memory": {memory: true}, "off": {}, "running": {ranBefore: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
-				t.Helper()
-				vmID := w.existing(t, c.memory || c.ranBefore)
-				w.write(t, vmID, "before")
-				id := w.snapshotted(t, vmID, &c.memory)
-				w.write(t, vmID, "after")
-				op := w.acceptOnSnapshot(t, vmID, id, models.OpSnapshotRevert)
-				want := w.caseOf(t, op)
-				want.CheckDone = func(t *testing.T) {
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		for name, c := range map[string]struct{ memory, ranBefore bool }{
+			"memory": {memory: true}, "off": {}, "running": {ranBefore: true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				w := newWorldOf(t, b)
+				workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
 					t.Helper()
-					vm := w.unlocked(t, op, models.OutcomeSucceeded)
-					power := models.PowerStopped
-					if c.memory || c.ranBefore {
-						power = models.PowerRunning
+					vmID := w.existing(t, c.memory || c.ranBefore)
+					w.write(t, vmID, "before")
+					id := w.snapshotted(t, vmID, &c.memory)
+					w.write(t, vmID, "after")
+					op := w.acceptOnSnapshot(t, vmID, id, models.OpSnapshotRevert)
+					want := w.caseOf(t, op)
+					want.CheckDone = func(t *testing.T) {
+						t.Helper()
+						vm := w.unlocked(t, op, models.OutcomeSucceeded)
+						power := models.PowerStopped
+						if c.memory || c.ranBefore {
+							power = models.PowerRunning
+						}
+						require.Equal(t, power, vm.PowerState)
+						require.Equal(t, power, vm.DesiredPowerState)
+						require.Equal(t, w.remembered("before", "after"), w.onHypervisor(t, vm.ID).RootData)
+						w.truthful(t, vm)
+						w.whole(t)
 					}
-					require.Equal(t, power, vm.PowerState)
-					require.Equal(t, power, vm.DesiredPowerState)
-					require.Equal(t, "before", w.onHypervisor(t, vm.ID).RootData)
-					w.truthful(t, vm)
-					w.whole(t)
-				}
-				want.CheckUnwound = func(t *testing.T, cancelled bool) {
-					t.Helper()
-					w.truthful(t, w.unlocked(t, op, outcomeOf(cancelled)))
-					w.whole(t)
-				}
-				return want
+					want.CheckUnwound = func(t *testing.T, cancelled bool) {
+						t.Helper()
+						w.truthful(t, w.unlocked(t, op, outcomeOf(cancelled)))
+						w.whole(t)
+					}
+					return want
+				})
 			})
-		})
-	}
+		}
+	})
 }
 
 // write makes the guest write something on its root disk.
@@ -241,46 +250,58 @@ func (w *world) write(t *testing.T, vmID, text string) {
 	require.NoError(t, err)
 }
 
+// remembered is what is on a disk that is brought back, or copied: that is, where
+// simulated hypervisors have contents of disks.
+func (w *world) remembered(is, otherwise string) string {
+	if w.breed.forgets {
+		return otherwise
+	}
+	return is
+}
+
 func TestCloneVMUnderFaults(t *testing.T) {
-	w := newWorld(t)
-	workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
-		source := w.existing(t, false)
-		w.write(t, source, "of the source")
-		op := w.acceptClone(t, source, true)
-		unharmed := func(t *testing.T) {
+		w := newWorldOf(t, b)
+		workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
 			t.Helper()
-			vm := w.VM(t, source)
-			require.Empty(t, vm.CurrentJobID, "the source's lock is given back")
-			require.Equal(t, vm.Generation, vm.ObservedGeneration)
-			require.Equal(t, "of the source", w.onHypervisor(t, source).RootData)
-			w.truthful(t, vm)
-			w.whole(t)
-		}
-		c := w.caseOf(t, op)
-		c.CheckDone = func(t *testing.T) {
-			t.Helper()
-			vm := w.unlocked(t, op, models.OutcomeSucceeded)
-			require.Equal(t, models.VMActive, vm.Status)
-			require.Equal(t, models.PowerRunning, vm.PowerState)
-			require.Equal(t, w.VM(t, source).NodeID, vm.NodeID)
-			there := w.onHypervisor(t, vm.ID)
-			require.Equal(t, "of the source", there.RootData)
-			require.Equal(t, vm.Name, there.CloudInit.Hostname)
-			require.Equal(t, w.onHypervisor(t, source).CloudInit.UserDataSHA256, there.CloudInit.UserDataSHA256)
-			require.NotEqual(t, w.VM(t, source).NICs[0].MAC, vm.NICs[0].MAC)
-			w.told(t, vm)
-			unharmed(t)
-		}
-		c.CheckUnwound = func(t *testing.T, cancelled bool) {
-			t.Helper()
-			vm := w.unlocked(t, op, outcomeOf(cancelled))
-			require.Equal(t, models.VMError, vm.Status)
-			require.Zero(t, w.reserved(t, vm.ID))
-			require.Nil(t, w.onHypervisor(t, vm.ID))
-			unharmed(t)
-		}
-		return c
+			source := w.existing(t, false)
+			w.write(t, source, "of the source")
+			op := w.acceptClone(t, source, true)
+			unharmed := func(t *testing.T) {
+				t.Helper()
+				vm := w.VM(t, source)
+				require.Empty(t, vm.CurrentJobID, "the source's lock is given back")
+				require.Equal(t, vm.Generation, vm.ObservedGeneration)
+				require.Equal(t, "of the source", w.onHypervisor(t, source).RootData)
+				w.truthful(t, vm)
+				w.whole(t)
+			}
+			c := w.caseOf(t, op)
+			c.CheckDone = func(t *testing.T) {
+				t.Helper()
+				vm := w.unlocked(t, op, models.OutcomeSucceeded)
+				require.Equal(t, models.VMActive, vm.Status)
+				require.Equal(t, models.PowerRunning, vm.PowerState)
+				require.Equal(t, w.VM(t, source).NodeID, vm.NodeID)
+				there := w.onHypervisor(t, vm.ID)
+				require.Equal(t, w.remembered("of the source", ""), there.RootData)
+				require.Equal(t, vm.Name, there.CloudInit.Hostname)
+				require.Equal(t, w.onHypervisor(t, source).CloudInit.UserDataSHA256, there.CloudInit.UserDataSHA256)
+				require.NotEqual(t, w.VM(t, source).NICs[0].MAC, vm.NICs[0].MAC)
+				w.told(t, vm)
+				unharmed(t)
+			}
+			c.CheckUnwound = func(t *testing.T, cancelled bool) {
+				t.Helper()
+				vm := w.unlocked(t, op, outcomeOf(cancelled))
+				require.Equal(t, models.VMError, vm.Status)
+				require.Zero(t, w.reserved(t, vm.ID))
+				require.Nil(t, w.onHypervisor(t, vm.ID))
+				unharmed(t)
+			}
+			return c
+		})
 	})
 }
 
@@ -292,63 +313,75 @@ func (w *world) acceptClone(t *testing.T, source string, start bool) models.Oper
 }
 
 func TestAttachDiskUnderFaults(t *testing.T) {
-	w := newWorld(t)
-	workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
-		return w.partCase(t, w.acceptDisk(t, w.existing(t, true)),
-			func(t *testing.T, there *simhv.VM) { t.Helper(); require.Len(t, there.DataDisks, 1) },
-			func(t *testing.T, there *simhv.VM) { t.Helper(); require.Empty(t, there.DataDisks) })
+		w := newWorldOf(t, b)
+		workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+			t.Helper()
+			return w.partCase(t, w.acceptDisk(t, w.existing(t, true)),
+				func(t *testing.T, there *simhv.VM) { t.Helper(); require.Len(t, there.DataDisks, 1) },
+				func(t *testing.T, there *simhv.VM) { t.Helper(); require.Empty(t, there.DataDisks) })
+		})
 	})
 }
 
 // TestDetachDiskUnderFaults: a disk that could not be deleted is attached again
 // with what is on it, and one that is gone is never made anew.
 func TestDetachDiskUnderFaults(t *testing.T) {
-	w := newWorld(t)
-	workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
-		vmID := w.existing(t, true)
-		made := w.acceptDisk(t, vmID)
-		require.NoError(t, w.run(t, made))
-		id := made.Params.DiskID
-		_, err := w.hv.PatchVM(t.Context(), w.onHypervisor(t, vmID).NativeID, simhv.VMChange{DiskData: map[string]string{id: "precious"}})
-		require.NoError(t, err)
-		return w.partCase(t, w.acceptDetachDisk(t, vmID, id),
-			func(t *testing.T, there *simhv.VM) { t.Helper(); require.Empty(t, there.DataDisks) },
-			func(t *testing.T, there *simhv.VM) {
-				t.Helper()
-				for _, d := range there.DataDisks {
-					require.Equal(t, "precious", d.Data)
-				}
-			})
+		w := newWorldOf(t, b)
+		workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+			t.Helper()
+			vmID := w.existing(t, true)
+			made := w.acceptDisk(t, vmID)
+			require.NoError(t, w.run(t, made))
+			id := made.Params.DiskID
+			_, err := w.hv.PatchVM(t.Context(), w.onHypervisor(t, vmID).NativeID, simhv.VMChange{DiskData: map[string]string{id: "precious"}})
+			require.NoError(t, err)
+			return w.partCase(t, w.acceptDetachDisk(t, vmID, id),
+				func(t *testing.T, there *simhv.VM) { t.Helper(); require.Empty(t, there.DataDisks) },
+				func(t *testing.T, there *simhv.VM) {
+					t.Helper()
+					for _, d := range there.DataDisks {
+						require.Equal(t, "precious", d.Data)
+					}
+				})
+		})
 	})
 }
 
 func TestAttachNICUnderFaults(t *testing.T) {
-	w := newWorld(t)
-	workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
-		return w.partCase(t, w.acceptNIC(t, w.existing(t, true)),
-			func(t *testing.T, there *simhv.VM) {
-				t.Helper()
-				require.Len(t, there.NICs, 2)
-				require.Equal(t, "10.50.0.1", there.NICs[1].Gateway)
-			},
-			func(t *testing.T, there *simhv.VM) { t.Helper(); require.Len(t, there.NICs, 1) })
+		w := newWorldOf(t, b)
+		workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+			t.Helper()
+			return w.partCase(t, w.acceptNIC(t, w.existing(t, true)),
+				func(t *testing.T, there *simhv.VM) {
+					t.Helper()
+					require.Len(t, there.NICs, 2)
+					require.Equal(t, "10.50.0.1", there.NICs[1].Gateway)
+				},
+				func(t *testing.T, there *simhv.VM) { t.Helper(); require.Len(t, there.NICs, 1) })
+		})
 	})
 }
 
 func TestDetachNICUnderFaults(t *testing.T) {
-	w := newWorld(t)
-	workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
-		vmID := w.existing(t, true)
-		nic := w.VM(t, vmID).NICs[0]
-		attached := func(there *simhv.VM) bool {
-			return slices.ContainsFunc(there.NICs, func(n simhv.NIC) bool { return n.MAC == nic.MAC && n.IP == nic.IPAddress })
-		}
-		return w.partCase(t, w.acceptDetachNIC(t, vmID, nic),
-			func(t *testing.T, there *simhv.VM) { t.Helper(); require.Empty(t, there.NICs) },
-			func(t *testing.T, there *simhv.VM) { t.Helper(); require.True(t, attached(there)) })
+		w := newWorldOf(t, b)
+		workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+			t.Helper()
+			vmID := w.existing(t, true)
+			nic := w.VM(t, vmID).NICs[0]
+			attached := func(there *simhv.VM) bool {
+				return slices.ContainsFunc(there.NICs, func(n simhv.NIC) bool { return n.MAC == nic.MAC && n.IP == nic.IPAddress })
+			}
+			return w.partCase(t, w.acceptDetachNIC(t, vmID, nic),
+				func(t *testing.T, there *simhv.VM) { t.Helper(); require.Empty(t, there.NICs) },
+				func(t *testing.T, there *simhv.VM) { t.Helper(); require.True(t, attached(there)) })
+		})
 	})
 }

@@ -28,8 +28,10 @@ func (w *world) rebuilt(t *testing.T, vmID string, clean bool) {
 	t.Helper()
 	vm, there := w.VM(t, vmID), w.onHypervisor(t, vmID)
 	require.Equal(t, "other", vm.ImageID)
-	require.Equal(t, "debian-12", there.Image)
-	require.Empty(t, there.RootData)
+	if w.breed.catalog {
+		require.Equal(t, "debian-12", there.Image)
+	}
+	require.Equal(t, w.breed.fresh, there.RootData)
 	require.NotEmpty(t, there.Disks)
 	require.Equal(t, clean, there.AsideToken == "")
 	w.truthful(t, vm)
@@ -41,7 +43,9 @@ func (w *world) asBefore(t *testing.T, vmID string) {
 	vm, there := w.VM(t, vmID), w.onHypervisor(t, vmID)
 	require.Equal(t, models.VMActive, vm.Status)
 	require.Equal(t, "tiny", vm.ImageID)
-	require.Equal(t, "tiny", there.Image)
+	if w.breed.catalog {
+		require.Equal(t, "tiny", there.Image)
+	}
 	require.Equal(t, written, there.RootData)
 	require.NotEmpty(t, there.Disks)
 	require.Empty(t, there.AsideToken)
@@ -49,96 +53,115 @@ func (w *world) asBefore(t *testing.T, vmID string) {
 }
 
 func TestRebuildVMUnderFaults(t *testing.T) {
-	w := newWorld(t)
-	workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
+	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
-		op := w.acceptRebuild(t)
-		c := w.caseOf(t, op)
-		c.Forward = []string{"FinishRebuild"}
-		c.CheckDone = func(t *testing.T) {
+		w := newWorldOf(t, b)
+		workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
 			t.Helper()
-			vm := w.unlocked(t, op, models.OutcomeSucceeded)
-			residue := w.Job(t, op.ID).Residue
-			clean := w.onHypervisor(t, vm.ID).AsideToken == ""
-			require.True(t, clean || len(residue) == 1, "what is left is listed")
-			w.rebuilt(t, vm.ID, clean)
-		}
-		c.CheckUnwound = func(t *testing.T, cancelled bool) {
-			t.Helper()
-			w.asBefore(t, w.unlocked(t, op, outcomeOf(cancelled)).ID)
-		}
-		return c
+			op := w.acceptRebuild(t)
+			c := w.caseOf(t, op)
+			c.Forward = []string{"FinishRebuild"}
+			c.CheckDone = func(t *testing.T) {
+				t.Helper()
+				vm := w.unlocked(t, op, models.OutcomeSucceeded)
+				residue := w.Job(t, op.ID).Residue
+				clean := w.onHypervisor(t, vm.ID).AsideToken == ""
+				require.True(t, clean || len(residue) == 1, "what is left is listed")
+				w.rebuilt(t, vm.ID, clean)
+			}
+			c.CheckUnwound = func(t *testing.T, cancelled bool) {
+				t.Helper()
+				w.asBefore(t, w.unlocked(t, op, outcomeOf(cancelled)).ID)
+			}
+			return c
+		})
 	})
 }
 
 // TestRebuildSurvivesEachKindOfFault: faults of the hypervisor that pass.
 func TestRebuildSurvivesEachKindOfFault(t *testing.T) {
-	w := newWorld(t)
-	for _, at := range []string{"rebuild_vm", "finish_rebuild"} {
-		for name, f := range map[string]simhv.Fault{
-			"refused":            {Kind: simhv.FaultErrorBefore},
-			"answer lost":        {Kind: simhv.FaultErrorAfter},
-			"connection dropped": {Kind: simhv.FaultDropConnection},
-			"task fails":         {Kind: simhv.FaultTaskFails},
-			"task forgotten":     {Kind: simhv.FaultForgetTask},
-			"locked":             {Kind: simhv.FaultLocked, Count: 3},
-		} {
-			t.Run(at+"/"+name, func(t *testing.T) {
-				op := w.acceptRebuild(t)
-				f.Op = at
-				w.faults(t, f)
-				require.NoError(t, w.run(t, op))
-				w.fired(t)
-				vm := w.unlocked(t, op, models.OutcomeSucceeded)
-				w.rebuilt(t, vm.ID, true)
-				require.Empty(t, w.Job(t, op.ID).Residue)
-			})
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		for _, at := range []string{"rebuild_vm", "finish_rebuild"} {
+			for name, f := range map[string]simhv.Fault{
+				"refused":            {Kind: simhv.FaultErrorBefore},
+				"answer lost":        {Kind: simhv.FaultErrorAfter},
+				"connection dropped": {Kind: simhv.FaultDropConnection},
+				"task fails":         {Kind: simhv.FaultTaskFails},
+				"task forgotten":     {Kind: simhv.FaultForgetTask},
+				"locked":             {Kind: simhv.FaultLocked, Count: 3},
+			} {
+				t.Run(at+"/"+name, func(t *testing.T) {
+					op := w.acceptRebuild(t)
+					f.Op = at
+					w.faults(t, f)
+					require.NoError(t, w.run(t, op))
+					w.fired(t)
+					vm := w.unlocked(t, op, models.OutcomeSucceeded)
+					w.rebuilt(t, vm.ID, true)
+					require.Empty(t, w.Job(t, op.ID).Residue)
+				})
+			}
 		}
-	}
+	})
 }
 
 // TestRebuildThatFailsKeepsTheOldDisk.
 func TestRebuildThatFailsKeepsTheOldDisk(t *testing.T) {
-	w := newWorld(t)
-	for name, c := range map[string]struct {
-		fault simhv.Fault
-		want  models.JobErrorCode
-	}{
-		"no image":          {simhv.Fault{Kind: simhv.FaultErrorBefore, Status: 404, Code: "no_image"}, models.JobImageNotReady},
-		"denied":            {simhv.Fault{Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied"}, models.JobProviderAuthFailed},
-		"denied, but done":  {simhv.Fault{Kind: simhv.FaultErrorAfter, Status: 403, Code: "denied"}, models.JobProviderAuthFailed},
-		"work always fails": {simhv.Fault{Kind: simhv.FaultTaskFails, Count: simhv.Always}, models.JobUnknownOutcome},
-	} {
-		t.Run(name, func(t *testing.T) {
-			op := w.acceptRebuild(t)
-			c.fault.Op = "rebuild_vm"
-			w.faults(t, c.fault)
-			require.Equal(t, string(c.want), failureType(t, w.run(t, op)))
-			w.fired(t)
-			w.asBefore(t, w.unlocked(t, op, models.OutcomeFailed).ID)
-		})
-	}
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		for name, c := range map[string]struct {
+			fault simhv.Fault
+			want  models.JobErrorCode
+		}{
+			"no image":          {simhv.Fault{}, models.JobImageNotReady},
+			"denied":            {simhv.Fault{Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied"}, models.JobProviderAuthFailed},
+			"denied, but done":  {simhv.Fault{Kind: simhv.FaultErrorAfter, Status: 403, Code: "denied"}, models.JobProviderAuthFailed},
+			"work always fails": {simhv.Fault{Kind: simhv.FaultTaskFails, Count: simhv.Always}, models.JobUnknownOutcome},
+		} {
+			t.Run(name, func(t *testing.T) {
+				op := w.acceptRebuild(t)
+				if c.fault.Kind == "" {
+					w.withoutImage(t, "other")
+				} else {
+					c.fault.Op = "rebuild_vm"
+					w.faults(t, c.fault)
+				}
+				require.Equal(t, string(c.want), failureType(t, w.run(t, op)))
+				w.fired(t)
+				w.asBefore(t, w.unlocked(t, op, models.OutcomeFailed).ID)
+			})
+		}
+	})
 }
 
 // TestRebuildOfAnImageThatIsNotThere: it exists, but not where the VM is.
 func TestRebuildOfAnImageThatIsNotThere(t *testing.T) {
-	w := newWorld(t)
-	op := w.acceptRebuild(t)
-	require.NoError(t, w.DB.Exec("DELETE FROM image_bindings WHERE image_id = 'other'").Error)
-	require.Equal(t, string(models.JobImageNotReady), failureType(t, w.run(t, op)))
-	w.asBefore(t, w.unlocked(t, op, models.OutcomeFailed).ID)
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		op := w.acceptRebuild(t)
+		require.NoError(t, w.DB.Exec("DELETE FROM image_bindings WHERE image_id = 'other'").Error)
+		require.Equal(t, string(models.JobImageNotReady), failureType(t, w.run(t, op)))
+		w.asBefore(t, w.unlocked(t, op, models.OutcomeFailed).ID)
+	})
 }
 
 // TestRebuildWhoseOldDiskStays: the new disk stands, and the old one is named.
 func TestRebuildWhoseOldDiskStays(t *testing.T) {
-	w := newWorld(t)
-	op := w.acceptRebuild(t)
-	w.faults(t, simhv.Fault{Op: "finish_rebuild", Kind: simhv.FaultErrorBefore, Status: 400, Code: "invalid"})
-	require.NoError(t, w.run(t, op))
-	w.fired(t)
-	vm := w.unlocked(t, op, models.OutcomeSucceeded)
-	w.rebuilt(t, vm.ID, false)
-	require.Equal(t, []models.Residue{{Type: "disk", Step: "FinishRebuild"}}, w.Job(t, op.ID).Residue)
-	require.NoError(t, w.run(t, w.accept(t, vm.ID, models.OpVMDelete, models.OperationParams{})))
-	require.Nil(t, w.onHypervisor(t, vm.ID), "a delete removes it")
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		op := w.acceptRebuild(t)
+		w.faults(t, simhv.Fault{Op: "finish_rebuild", Kind: simhv.FaultErrorBefore, Status: 400, Code: "invalid"})
+		require.NoError(t, w.run(t, op))
+		w.fired(t)
+		vm := w.unlocked(t, op, models.OutcomeSucceeded)
+		w.rebuilt(t, vm.ID, false)
+		require.Equal(t, []models.Residue{{Type: "disk", Step: "FinishRebuild"}}, w.Job(t, op.ID).Residue)
+		require.NoError(t, w.run(t, w.accept(t, vm.ID, models.OpVMDelete, models.OperationParams{})))
+		require.Nil(t, w.onHypervisor(t, vm.ID), "a delete removes it")
+	})
 }

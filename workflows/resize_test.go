@@ -42,153 +42,174 @@ func (w *world) acceptResize(t *testing.T, vmID, flavor string) models.Operation
 }
 
 func TestResizeVMUnderFaults(t *testing.T) {
-	for name, running := range map[string]bool{"stopped": false, "running": true} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
-				t.Helper()
-				vmID := w.existing(t, running)
-				op := w.acceptResize(t, vmID, "large")
-				require.Equal(t, large(), w.held(t, vmID), "the larger of both is held while the job is at work")
-				c := w.caseOf(t, op)
-				c.CheckDone = func(t *testing.T) {
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		for name, running := range map[string]bool{"stopped": false, "running": true} {
+			t.Run(name, func(t *testing.T) {
+				w := newWorldOf(t, b)
+				workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
 					t.Helper()
-					vm := w.unlocked(t, op, models.OutcomeSucceeded)
-					require.Equal(t, "large", vm.FlavorID)
-					require.Equal(t, large(), w.sized(t, vmID))
-					w.truthful(t, vm)
-				}
-				c.CheckUnwound = func(t *testing.T, cancelled bool) {
-					t.Helper()
-					vm := w.unlocked(t, op, outcomeOf(cancelled))
-					require.Equal(t, models.VMActive, vm.Status)
-					require.Equal(t, "small", vm.FlavorID)
-					w.truthful(t, vm)
-					got := w.sized(t, vmID)
-					if running && got == large() {
-						return // what a running VM has grown by stays, and the record says so
+					vmID := w.existing(t, running)
+					op := w.acceptResize(t, vmID, "large")
+					require.Equal(t, large(), w.held(t, vmID), "the larger of both is held while the job is at work")
+					c := w.caseOf(t, op)
+					c.CheckDone = func(t *testing.T) {
+						t.Helper()
+						vm := w.unlocked(t, op, models.OutcomeSucceeded)
+						require.Equal(t, "large", vm.FlavorID)
+						require.Equal(t, large(), w.sized(t, vmID))
+						w.truthful(t, vm)
 					}
-					require.Equal(t, models.Size{VCPUs: 1, MemoryMiB: 128, DiskGiB: got.DiskGiB}, got, "CPUs and memory are given back")
-				}
-				return c
+					c.CheckUnwound = func(t *testing.T, cancelled bool) {
+						t.Helper()
+						vm := w.unlocked(t, op, outcomeOf(cancelled))
+						require.Equal(t, models.VMActive, vm.Status)
+						require.Equal(t, "small", vm.FlavorID)
+						w.truthful(t, vm)
+						got := w.sized(t, vmID)
+						if running && got == large() {
+							return // what a running VM has grown by stays, and the record says so
+						}
+						require.Equal(t, models.Size{VCPUs: 1, MemoryMiB: 128, DiskGiB: got.DiskGiB}, got, "CPUs and memory are given back")
+					}
+					return c
+				})
 			})
-		})
-	}
+		}
+	})
 }
 
 // TestResizeSurvivesEachKindOfFault: faults of the hypervisor that pass.
 func TestResizeSurvivesEachKindOfFault(t *testing.T) {
-	w := newWorld(t)
-	for name, f := range map[string]simhv.Fault{
-		"refused":            {Kind: simhv.FaultErrorBefore},
-		"answer lost":        {Kind: simhv.FaultErrorAfter},
-		"connection dropped": {Kind: simhv.FaultDropConnection},
-		"task fails":         {Kind: simhv.FaultTaskFails},
-		"task forgotten":     {Kind: simhv.FaultForgetTask},
-		"throttled":          {Kind: simhv.FaultThrottle},
-		"locked":             {Kind: simhv.FaultLocked, Count: 3},
-	} {
-		t.Run(name, func(t *testing.T) {
-			vmID := w.existing(t, false)
-			f.Op = "resize_vm"
-			w.faults(t, f)
-			op := w.acceptResize(t, vmID, "large")
-			require.NoError(t, w.run(t, op))
-			w.fired(t)
-			w.unlocked(t, op, models.OutcomeSucceeded)
-			require.Equal(t, large(), w.sized(t, vmID))
-		})
-	}
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		for name, f := range map[string]simhv.Fault{
+			"refused":            {Kind: simhv.FaultErrorBefore},
+			"answer lost":        {Kind: simhv.FaultErrorAfter},
+			"connection dropped": {Kind: simhv.FaultDropConnection},
+			"task fails":         {Kind: simhv.FaultTaskFails},
+			"task forgotten":     {Kind: simhv.FaultForgetTask},
+			"throttled":          {Kind: simhv.FaultThrottle},
+			"locked":             {Kind: simhv.FaultLocked, Count: 3},
+		} {
+			t.Run(name, func(t *testing.T) {
+				vmID := w.existing(t, false)
+				f.Op = "resize_vm"
+				w.faults(t, f)
+				op := w.acceptResize(t, vmID, "large")
+				require.NoError(t, w.run(t, op))
+				w.fired(t)
+				w.unlocked(t, op, models.OutcomeSucceeded)
+				require.Equal(t, large(), w.sized(t, vmID))
+			})
+		}
+	})
 }
 
 // TestResizeThatFailsGivesBack: what was reserved in vain, and nothing else.
 func TestResizeThatFailsGivesBack(t *testing.T) {
-	w := newWorld(t)
-	vmID := w.existing(t, false)
-	w.faults(t, simhv.Fault{Op: "resize_vm", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity"})
-	op := w.acceptResize(t, vmID, "large")
-	require.Equal(t, string(models.JobNoCapacity), failureType(t, w.run(t, op)))
-	w.fired(t)
-	w.unlocked(t, op, models.OutcomeFailed)
-	require.Equal(t, small(), w.sized(t, vmID))
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		vmID := w.existing(t, false)
+		w.faults(t, simhv.Fault{Op: "resize_vm", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity"})
+		op := w.acceptResize(t, vmID, "large")
+		require.Equal(t, string(models.JobNoCapacity), failureType(t, w.run(t, op)))
+		w.fired(t)
+		w.unlocked(t, op, models.OutcomeFailed)
+		require.Equal(t, small(), w.sized(t, vmID))
+	})
 }
 
 // TestResizeKeepsTheGrownDisk: of a resize that is undone the disk stays grown,
 // in the record and in the quota.
 func TestResizeKeepsTheGrownDisk(t *testing.T) {
-	w := newWorld(t)
-	vmID := w.existing(t, false)
-	// The resize takes effect, though its answer says that it did not.
-	w.faults(t, simhv.Fault{Op: "resize_vm", Kind: simhv.FaultErrorAfter, Status: 403, Code: "denied"})
-	op := w.acceptResize(t, vmID, "large")
-	require.Equal(t, string(models.JobProviderAuthFailed), failureType(t, w.run(t, op)))
-	w.fired(t)
-	w.unlocked(t, op, models.OutcomeFailed)
-	require.Equal(t, models.Size{VCPUs: 1, MemoryMiB: 128, DiskGiB: 8}, w.sized(t, vmID))
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		vmID := w.existing(t, false)
+		// The resize takes effect, though its answer says that it did not.
+		w.faults(t, simhv.Fault{Op: "grow_disk", Kind: simhv.FaultErrorAfter, Status: 403, Code: "denied"})
+		op := w.acceptResize(t, vmID, "large")
+		require.Equal(t, string(models.JobProviderAuthFailed), failureType(t, w.run(t, op)))
+		w.fired(t)
+		w.unlocked(t, op, models.OutcomeFailed)
+		require.Equal(t, models.Size{VCPUs: 1, MemoryMiB: 128, DiskGiB: 8}, w.sized(t, vmID))
+	})
 }
 
 // TestResizeWhoseSizeIsNotKnown: the reservation stays as large as the VM may be,
 // and the next resize makes it true.
 func TestResizeWhoseSizeIsNotKnown(t *testing.T) {
-	w := newWorld(t)
-	vmID := w.existing(t, false)
-	w.faults(t,
-		simhv.Fault{Op: "resize_vm", Kind: simhv.FaultErrorAfter, Status: 403, Code: "denied"},
-		simhv.Fault{Op: "resize_vm", Kind: simhv.FaultErrorBefore, Status: 400, Code: "invalid"},
-		simhv.Fault{Op: "find_vm", Kind: simhv.FaultErrorBefore, Nth: 4, Count: simhv.Always})
-	op := w.acceptResize(t, vmID, "large")
-	require.Equal(t, string(models.JobCompensationIncomplete), failureType(t, w.run(t, op)))
-	require.NoError(t, w.hv.ClearFaults(t.Context()))
-	vm := w.unlocked(t, op, models.OutcomeFailed)
-	require.Equal(t, 1, vm.VCPUs)
-	require.Equal(t, large(), w.held(t, vmID))
-	require.Equal(t, models.PowerUnknown, vm.PowerState)
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		vmID := w.existing(t, false)
+		w.faults(t,
+			simhv.Fault{Op: "resize_vm", Kind: simhv.FaultErrorAfter, Status: 403, Code: "denied"},
+			simhv.Fault{Op: "resize_vm", Kind: simhv.FaultErrorBefore, Status: 400, Code: "invalid"},
+			simhv.Fault{Op: "find_vm", Kind: simhv.FaultErrorBefore, Nth: 4, Count: simhv.Always})
+		op := w.acceptResize(t, vmID, "large")
+		require.Equal(t, string(models.JobCompensationIncomplete), failureType(t, w.run(t, op)))
+		require.NoError(t, w.hv.ClearFaults(t.Context()))
+		vm := w.unlocked(t, op, models.OutcomeFailed)
+		require.Equal(t, 1, vm.VCPUs)
+		require.Equal(t, large(), w.held(t, vmID))
+		require.Equal(t, models.PowerUnknown, vm.PowerState)
 
-	start := w.accept(t, vmID, models.OpVMStop, models.OperationParams{Mode: models.ModeForce}) // a read
-	require.NoError(t, w.run(t, start))
-	again := w.acceptResize(t, vmID, "large")
-	require.NoError(t, w.run(t, again))
-	require.Equal(t, large(), w.sized(t, vmID))
+		start := w.accept(t, vmID, models.OpVMStop, models.OperationParams{Mode: models.ModeForce}) // a read
+		require.NoError(t, w.run(t, start))
+		again := w.acceptResize(t, vmID, "large")
+		require.NoError(t, w.run(t, again))
+		require.Equal(t, large(), w.sized(t, vmID))
+	})
 }
 
 // TestResizeNeedsRoomOnTheNode.
 func TestResizeNeedsRoomOnTheNode(t *testing.T) {
-	w := newWorld(t)
-	vmID := w.existing(t, false)
-	require.NoError(t, w.DB.Exec("UPDATE nodes SET vcpus = 3").Error)
-	op := w.acceptResize(t, vmID, "large")
-	require.Equal(t, string(models.JobNoCapacity), failureType(t, w.run(t, op)))
-	w.unlocked(t, op, models.OutcomeFailed)
-	require.Equal(t, small(), w.sized(t, vmID), "nothing was asked of the hypervisor")
-	require.NoError(t, w.DB.Exec("UPDATE nodes SET vcpus = 1000").Error)
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		vmID := w.existing(t, false)
+		require.NoError(t, w.DB.Exec("UPDATE nodes SET vcpus = 3").Error)
+		op := w.acceptResize(t, vmID, "large")
+		require.Equal(t, string(models.JobNoCapacity), failureType(t, w.run(t, op)))
+		w.unlocked(t, op, models.OutcomeFailed)
+		require.Equal(t, small(), w.sized(t, vmID), "nothing was asked of the hypervisor")
+		require.NoError(t, w.DB.Exec("UPDATE nodes SET vcpus = 1000").Error)
 
-	// Another run takes the room anew, from the size that the VM has by then.
-	disk := w.accept(t, vmID, models.OpVMResize, models.OperationParams{To: models.Size{DiskGiB: 20}})
-	require.NoError(t, w.run(t, disk))
-	_, err := w.AcceptJobRetry(t.Context(), caller(), store.JobRequest{
-		JobID: op.ID, ResourceID: vmID, Refuse: func(models.Operation) error { return nil },
-	}, nil, storetest.Respond)
-	require.NoError(t, err)
-	retried := w.Job(t, op.ID)
-	require.Equal(t, models.Size{VCPUs: 1, MemoryMiB: 128, DiskGiB: 20}, retried.Params.From)
-	require.Equal(t, models.Size{VCPUs: 4, MemoryMiB: 512, DiskGiB: 20}, w.held(t, vmID))
-	require.NotEmpty(t, w.VM(t, vmID).DesiredPowerState, "a run anew wants no other power")
-	require.NoError(t, w.run(t, retried))
-	require.Equal(t, models.Size{VCPUs: 4, MemoryMiB: 512, DiskGiB: 20}, w.sized(t, vmID))
+		// Another run takes the room anew, from the size that the VM has by then.
+		disk := w.accept(t, vmID, models.OpVMResize, models.OperationParams{To: models.Size{DiskGiB: 20}})
+		require.NoError(t, w.run(t, disk))
+		_, err := w.AcceptJobRetry(t.Context(), caller(), store.JobRequest{
+			JobID: op.ID, ResourceID: vmID, Refuse: func(models.Operation) error { return nil },
+		}, nil, storetest.Respond)
+		require.NoError(t, err)
+		retried := w.Job(t, op.ID)
+		require.Equal(t, models.Size{VCPUs: 1, MemoryMiB: 128, DiskGiB: 20}, retried.Params.From)
+		require.Equal(t, models.Size{VCPUs: 4, MemoryMiB: 512, DiskGiB: 20}, w.held(t, vmID))
+		require.NotEmpty(t, w.VM(t, vmID).DesiredPowerState, "a run anew wants no other power")
+		require.NoError(t, w.run(t, retried))
+		require.Equal(t, models.Size{VCPUs: 4, MemoryMiB: 512, DiskGiB: 20}, w.sized(t, vmID))
+	})
 }
 
 // TestResizeToWhatHolds touches nothing.
 func TestResizeToWhatHolds(t *testing.T) {
-	w := newWorld(t)
-	vmID := w.existing(t, false)
-	op := w.acceptResize(t, vmID, "small")
-	before, err := w.hv.Calls(t.Context(), 0)
-	require.NoError(t, err)
-	require.NoError(t, w.run(t, op))
-	after, err := w.hv.Calls(t.Context(), 0)
-	require.NoError(t, err)
-	require.Equal(t, before, after)
-	w.unlocked(t, op, models.OutcomeSucceeded)
-	require.True(t, w.Job(t, op.ID).NoOp)
-	require.Equal(t, small(), w.sized(t, vmID))
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		vmID := w.existing(t, false)
+		op := w.acceptResize(t, vmID, "small")
+		before, err := w.hv.Calls(t.Context(), 0)
+		require.NoError(t, err)
+		require.NoError(t, w.run(t, op))
+		after, err := w.hv.Calls(t.Context(), 0)
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+		w.unlocked(t, op, models.OutcomeSucceeded)
+		require.True(t, w.Job(t, op.ID).NoOp)
+		require.Equal(t, small(), w.sized(t, vmID))
+	})
 }

@@ -48,134 +48,149 @@ func (w *world) boots(t *testing.T, vmID string) int {
 // TestUnknownOutcomeIsRetried: the step is run anew, as often as an operator
 // asks, and finds what it had done.
 func TestUnknownOutcomeIsRetried(t *testing.T) {
-	w := newWorld(t)
-	op := w.accept(t, w.existing(t, false), models.OpVMStart, models.OperationParams{})
-	w.line.disturb(dumb("set_power"))
-	open := func(*testsuite.TestWorkflowEnvironment) { require.Empty(t, w.Job(t, op.ID).Outcome, "it waits") }
-	err := w.runWhile(t, op,
-		open,
-		func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow(workflows.SignalRetryStep, nil) }, // in vain
-		open,
-		func(env *testsuite.TestWorkflowEnvironment) {
-			w.line.disturb(nil)
-			env.SignalWorkflow(workflows.SignalRetryStep, nil)
-		},
-	)
-	require.NoError(t, err)
-	vm := w.unlocked(t, op, models.OutcomeSucceeded)
-	require.Equal(t, models.PowerRunning, vm.PowerState)
-	require.Equal(t, 1, w.boots(t, vm.ID), "it was found, and not started again")
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		op := w.accept(t, w.existing(t, false), models.OpVMStart, models.OperationParams{})
+		w.line.disturb(w.dumb("set_power"))
+		open := func(*testsuite.TestWorkflowEnvironment) { require.Empty(t, w.Job(t, op.ID).Outcome, "it waits") }
+		err := w.runWhile(t, op,
+			open,
+			func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow(workflows.SignalRetryStep, nil) }, // in vain
+			open,
+			func(env *testsuite.TestWorkflowEnvironment) {
+				w.line.disturb(nil)
+				env.SignalWorkflow(workflows.SignalRetryStep, nil)
+			},
+		)
+		require.NoError(t, err)
+		vm := w.unlocked(t, op, models.OutcomeSucceeded)
+		require.Equal(t, models.PowerRunning, vm.PowerState)
+		require.Equal(t, 1, w.boots(t, vm.ID), "it was found, and not started again")
+	})
 }
 
 // TestARequestOfBeforeIsNotForThisWait: a request to run a step anew that came
 // while none waited is not taken for one by who has looked.
 func TestARequestOfBeforeIsNotForThisWait(t *testing.T) {
-	w := newWorld(t)
-	op := w.accept(t, w.existing(t, false), models.OpVMStart, models.OperationParams{})
-	w.line.disturb(dumb("set_power"))
-	early := true
-	err := w.runWhile(t, op, func(env *testsuite.TestWorkflowEnvironment) {
-		require.Empty(t, w.Job(t, op.ID).Outcome)
-		env.SignalWorkflow(workflows.SignalRetryStep, nil)
-		env.SignalWorkflow(workflows.SignalRetryStep, nil) // delivered twice: the second is of before the next wait
-	}, func(env *testsuite.TestWorkflowEnvironment) {
-		early = false
-		require.Empty(t, w.Job(t, op.ID).Outcome, "it waits again")
-		w.line.disturb(nil)
-		env.SignalWorkflow(workflows.SignalRetryStep, nil)
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		op := w.accept(t, w.existing(t, false), models.OpVMStart, models.OperationParams{})
+		w.line.disturb(w.dumb("set_power"))
+		early := true
+		err := w.runWhile(t, op, func(env *testsuite.TestWorkflowEnvironment) {
+			require.Empty(t, w.Job(t, op.ID).Outcome)
+			env.SignalWorkflow(workflows.SignalRetryStep, nil)
+			env.SignalWorkflow(workflows.SignalRetryStep, nil) // delivered twice: the second is of before the next wait
+		}, func(env *testsuite.TestWorkflowEnvironment) {
+			early = false
+			require.Empty(t, w.Job(t, op.ID).Outcome, "it waits again")
+			w.line.disturb(nil)
+			env.SignalWorkflow(workflows.SignalRetryStep, nil)
+		})
+		require.NoError(t, err)
+		require.False(t, early)
+		w.unlocked(t, op, models.OutcomeSucceeded)
 	})
-	require.NoError(t, err)
-	require.False(t, early)
-	w.unlocked(t, op, models.OutcomeSucceeded)
 }
 
 // TestUnknownOutcomeIsCancelled: what was done is undone, also what it is not
 // known of whether it was.
 func TestUnknownOutcomeIsCancelled(t *testing.T) {
-	w := newWorld(t)
-	for _, step := range []string{"create_vm", "set_power"} {
-		t.Run(step, func(t *testing.T) {
-			op := w.acceptCreate(t, true)
-			w.line.disturb(dumb(step))
-			err := w.runWhile(t, op, func(env *testsuite.TestWorkflowEnvironment) {
-				require.NotNil(t, w.onHypervisor(t, op.ResourceID))
-				w.line.disturb(nil)
-				env.CancelWorkflow()
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		for _, step := range []string{"create_vm", "set_power"} {
+			t.Run(step, func(t *testing.T) {
+				op := w.acceptCreate(t, true)
+				w.line.disturb(w.dumb(step))
+				err := w.runWhile(t, op, func(env *testsuite.TestWorkflowEnvironment) {
+					require.NotNil(t, w.onHypervisor(t, op.ResourceID))
+					w.line.disturb(nil)
+					env.CancelWorkflow()
+				})
+				require.True(t, temporal.IsCanceledError(err), "%v", err)
+				vm := w.unlocked(t, op, models.OutcomeCancelled)
+				require.Equal(t, models.VMError, vm.Status)
+				require.Zero(t, w.reserved(t, vm.ID))
+				require.Nil(t, w.onHypervisor(t, vm.ID))
+				require.Empty(t, w.Job(t, op.ID).Residue)
 			})
-			require.True(t, temporal.IsCanceledError(err), "%v", err)
-			vm := w.unlocked(t, op, models.OutcomeCancelled)
-			require.Equal(t, models.VMError, vm.Status)
-			require.Zero(t, w.reserved(t, vm.ID))
-			require.Nil(t, w.onHypervisor(t, vm.ID))
-			require.Empty(t, w.Job(t, op.ID).Residue)
-		})
-	}
+		}
+	})
 }
 
 // TestUnknownOutcomeIsGivenUp: nothing is undone, what stands is listed, and a
 // delete cleans up.
 func TestUnknownOutcomeIsGivenUp(t *testing.T) {
-	w := newWorld(t)
-	giveUp := func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow(saga.SignalAbandon, nil) }
-	t.Run("create", func(t *testing.T) {
-		op := w.acceptCreate(t, true)
-		w.line.disturb(dumb("set_power"))
-		err := w.runWhile(t, op, func(env *testsuite.TestWorkflowEnvironment) {
-			w.line.disturb(nil)
-			giveUp(env)
-		})
-		require.Equal(t, string(models.JobUnknownOutcome), failureType(t, err))
-		vm := w.unlocked(t, op, models.OutcomeFailed)
-		require.Equal(t, models.VMError, vm.Status)
-		require.Equal(t, models.PowerUnknown, vm.PowerState)
-		require.Equal(t, provider, vm.ProviderID, "a delete must know where to look")
-		require.Equal(t, 1, w.reserved(t, vm.ID))
-		job := w.Job(t, op.ID)
-		require.Equal(t, models.JobUnknownOutcome, job.ErrorCode)
-		require.Equal(t, []models.Residue{
-			{Type: "step", Step: "PowerOnVM"}, {Type: "step", Step: "CreateVM"}, {Type: "step", Step: "ReserveCapacity"},
-		}, job.Residue[:3])
-		require.Contains(t, job.Residue[3:], models.Residue{Type: "vm", Ref: w.onHypervisor(t, vm.ID).NativeID})
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		giveUp := func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow(saga.SignalAbandon, nil) }
+		t.Run("create", func(t *testing.T) {
+			op := w.acceptCreate(t, true)
+			w.line.disturb(w.dumb("set_power"))
+			err := w.runWhile(t, op, func(env *testsuite.TestWorkflowEnvironment) {
+				w.line.disturb(nil)
+				giveUp(env)
+			})
+			require.Equal(t, string(models.JobUnknownOutcome), failureType(t, err))
+			vm := w.unlocked(t, op, models.OutcomeFailed)
+			require.Equal(t, models.VMError, vm.Status)
+			require.Equal(t, models.PowerUnknown, vm.PowerState)
+			require.Equal(t, provider, vm.ProviderID, "a delete must know where to look")
+			require.Equal(t, 1, w.reserved(t, vm.ID))
+			job := w.Job(t, op.ID)
+			require.Equal(t, models.JobUnknownOutcome, job.ErrorCode)
+			require.Equal(t, []models.Residue{
+				{Type: "step", Step: "PowerOnVM"}, {Type: "step", Step: "CreateVM"}, {Type: "step", Step: "ReserveCapacity"},
+			}, job.Residue[:3])
+			require.Contains(t, job.Residue[3:], models.Residue{Type: "vm", Ref: w.onHypervisor(t, vm.ID).NativeID})
 
-		del := w.accept(t, vm.ID, models.OpVMDelete, models.OperationParams{})
-		require.NoError(t, w.run(t, del))
-		require.Nil(t, w.onHypervisor(t, vm.ID))
-		require.Zero(t, w.reserved(t, vm.ID))
-	})
-	t.Run("start", func(t *testing.T) {
-		op := w.accept(t, w.existing(t, false), models.OpVMStart, models.OperationParams{})
-		w.line.disturb(dumb("set_power"))
-		err := w.runWhile(t, op, giveUp)
-		w.line.disturb(nil)
-		require.Equal(t, string(models.JobUnknownOutcome), failureType(t, err))
-		vm := w.unlocked(t, op, models.OutcomeFailed)
-		require.Equal(t, models.VMActive, vm.Status)
-		require.Equal(t, models.PowerUnknown, vm.PowerState)
-		require.Equal(t, []models.Residue{{Type: "step", Step: "PowerOnVM"}}, w.Job(t, op.ID).Residue, "the VM itself is there by right")
-	})
-	t.Run("delete", func(t *testing.T) {
-		op := w.accept(t, w.existing(t, false), models.OpVMDelete, models.OperationParams{})
-		w.line.disturb(dumb("delete_vm"))
-		err := w.runWhile(t, op, giveUp)
-		w.line.disturb(nil)
-		require.Equal(t, string(models.JobUnknownOutcome), failureType(t, err))
-		vm := w.unlocked(t, op, models.OutcomeFailed)
-		require.Equal(t, models.VMError, vm.Status)
-		require.Equal(t, 1, w.reserved(t, vm.ID))
-		again := w.accept(t, vm.ID, models.OpVMDelete, models.OperationParams{})
-		require.NoError(t, w.run(t, again))
-		require.Nil(t, w.onHypervisor(t, vm.ID))
+			del := w.accept(t, vm.ID, models.OpVMDelete, models.OperationParams{})
+			require.NoError(t, w.run(t, del))
+			require.Nil(t, w.onHypervisor(t, vm.ID))
+			require.Zero(t, w.reserved(t, vm.ID))
+		})
+		t.Run("start", func(t *testing.T) {
+			op := w.accept(t, w.existing(t, false), models.OpVMStart, models.OperationParams{})
+			w.line.disturb(w.dumb("set_power"))
+			err := w.runWhile(t, op, giveUp)
+			w.line.disturb(nil)
+			require.Equal(t, string(models.JobUnknownOutcome), failureType(t, err))
+			vm := w.unlocked(t, op, models.OutcomeFailed)
+			require.Equal(t, models.VMActive, vm.Status)
+			require.Equal(t, models.PowerUnknown, vm.PowerState)
+			require.Equal(t, []models.Residue{{Type: "step", Step: "PowerOnVM"}}, w.Job(t, op.ID).Residue, "the VM itself is there by right")
+		})
+		t.Run("delete", func(t *testing.T) {
+			op := w.accept(t, w.existing(t, false), models.OpVMDelete, models.OperationParams{})
+			w.line.disturb(w.dumb("delete_vm"))
+			err := w.runWhile(t, op, giveUp)
+			w.line.disturb(nil)
+			require.Equal(t, string(models.JobUnknownOutcome), failureType(t, err))
+			vm := w.unlocked(t, op, models.OutcomeFailed)
+			require.Equal(t, models.VMError, vm.Status)
+			require.Equal(t, 1, w.reserved(t, vm.ID))
+			again := w.accept(t, vm.ID, models.OpVMDelete, models.OperationParams{})
+			require.NoError(t, w.run(t, again))
+			require.Nil(t, w.onHypervisor(t, vm.ID))
+		})
 	})
 }
 
 // TestALostAnswerIsAFactWhereTheVMCanBeRead: nobody is asked.
 func TestALostAnswerIsAFactWhereTheVMCanBeRead(t *testing.T) {
-	w := newWorld(t)
-	op := w.accept(t, w.existing(t, false), models.OpVMStart, models.OperationParams{})
-	w.faults(t, simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorBefore, Status: 418, Code: "garbled", Count: simhv.Always})
-	require.Equal(t, string(models.JobUnknownOutcome), failureType(t, w.run(t, op)))
-	w.fired(t)
-	vm := w.unlocked(t, op, models.OutcomeFailed)
-	require.Equal(t, models.PowerStopped, vm.PowerState)
-	require.Empty(t, w.Job(t, op.ID).Residue)
+	onEach(t, func(t *testing.T, b breed) {
+		t.Helper()
+		w := newWorldOf(t, b)
+		op := w.accept(t, w.existing(t, false), models.OpVMStart, models.OperationParams{})
+		w.faults(t, simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorBefore, Status: 418, Code: "garbled", Count: simhv.Always})
+		require.Equal(t, string(models.JobUnknownOutcome), failureType(t, w.run(t, op)))
+		w.fired(t)
+		vm := w.unlocked(t, op, models.OutcomeFailed)
+		require.Equal(t, models.PowerStopped, vm.PowerState)
+		require.Empty(t, w.Job(t, op.ID).Residue)
+	})
 }

@@ -45,7 +45,7 @@ type world struct {
 	line    *line
 	adapter providers.Provider
 	runner  *fakeRunner
-	full    simhv.Fault
+	breed   breed
 	names   atomic.Int64
 }
 
@@ -56,6 +56,7 @@ func newWorld(t *testing.T) *world {
 
 // breed is a kind of simulated hypervisor, with an admin side like simhv's.
 type breed struct {
+	name        string
 	kind        providers.Kind
 	on          string // what it is called in a sentence
 	start       func(t *testing.T) http.Handler
@@ -67,15 +68,55 @@ type breed struct {
 	tiny, other, network string
 	// full refuses what there is no room for.
 	full simhv.Fault
+	says dialect
+	// lacks are the operations that it does not have, with the reason.
+	lacks map[models.OperationKind]string
+	// guests are run: they report their addresses.
+	guests bool
+	// catalog is shown by the admin side: of which image a VM is.
+	catalog bool
+	// forgets says that what guests write does not follow a VM that goes back to a
+	// snapshot, nor its clone: the simulated hypervisor has no contents of disks.
+	forgets bool
+	// fresh is what is on a disk that was made from the image "other".
+	fresh string
+	// fatal are the faults, by their names in TestCreateSurvivesEachKindOfFault, that a
+	// create does not survive here. It leaves nothing.
+	fatal map[string]models.JobErrorCode
+	// dozes is the power of a VM that the admin side puts to sleep.
+	dozes models.PowerState
+	// aborts says that an end of a move is asked for whether one is at work or not.
+	aborts bool
+	// withdraw takes the capability for snapshots away.
+	withdraw func(t *testing.T, w *world)
+}
+
+// breeds are all kinds of hypervisor that the workflows are shown on.
+func breeds() []breed { return []breed{simBreed(), proxmoxBreed(), vsphereBreed(), esxiBreed()} }
+
+// onEach runs a test on each kind of hypervisor.
+func onEach(t *testing.T, test func(t *testing.T, b breed)) {
+	t.Helper()
+	for _, b := range breeds() {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, b)
+		})
+	}
 }
 
 // simBreed is the reference.
 func simBreed() breed {
 	return breed{
-		kind: sim.Kind, on: "the simulated hypervisor", heard: simSpeech(), open: sim.Factory().Open,
+		name: "sim", kind: sim.Kind, on: "the simulated hypervisor", heard: simSpeech(), open: sim.Factory().Open,
 		credentials: models.Credentials{Username: "hcp", Password: "secret"},
 		tiny:        "tiny", other: "debian-12", network: "net0",
 		full: simhv.Fault{Kind: simhv.FaultErrorBefore, Status: http.StatusConflict, Code: "no_capacity"},
+		says: simDialect(), guests: true, catalog: true, dozes: models.PowerSuspended, aborts: true,
+		withdraw: func(t *testing.T, w *world) {
+			t.Helper()
+			require.NoError(t, w.hv.SetCapabilities(t.Context(), simhv.Capabilities{Withdraw: []string{"snapshot"}}))
+		},
 		start: func(t *testing.T) http.Handler {
 			t.Helper()
 			hv, err := simhv.New(simhv.Options{Nodes: 2, NodeVCPUs: 1000, NodeMemoryMiB: 1 << 20, TaskDelay: 2 * time.Millisecond})
@@ -84,6 +125,13 @@ func simBreed() breed {
 			return hv
 		},
 	}
+}
+
+// unsupported takes the capability for snapshots away from a hypervisor that has it by
+// its nature: it refuses one.
+func unsupported(t *testing.T, w *world) {
+	t.Helper()
+	w.faults(t, simhv.Fault{Op: "snapshot_create", Kind: simhv.FaultErrorBefore, Code: "unsupported"})
 }
 
 // newWorldOf is a world whose hypervisor is of the breed.
@@ -100,7 +148,7 @@ func newWorldOf(t *testing.T, b breed) *world {
 	t.Cleanup(func() { require.NoError(t, adapter.Close()) })
 	w := &world{
 		Env: storetest.NewEmpty(t, storetest.SQLite), hv: simhv.Admin{URL: srv.URL, Client: srv.Client()}, line: wire,
-		adapter: adapter, runner: &fakeRunner{}, full: b.full,
+		adapter: adapter, runner: &fakeRunner{}, breed: b,
 	}
 	w.seed(t, b, srv.URL)
 	return w
@@ -242,8 +290,12 @@ func (w *world) told(t *testing.T, vm models.VM) {
 	require.NotNil(t, there)
 	require.NotEmpty(t, vm.NICs[0].IPAddress)
 	require.Equal(t, []simhv.NIC{{
-		Network: "net0", MAC: vm.NICs[0].MAC, IP: vm.NICs[0].IPAddress, PrefixLength: 16, Gateway: "10.50.0.1", DNSServers: []string{"10.50.0.53"},
+		Network: w.breed.network, MAC: vm.NICs[0].MAC, IP: vm.NICs[0].IPAddress, PrefixLength: 16, Gateway: "10.50.0.1", DNSServers: []string{"10.50.0.53"},
 	}}, there.NICs)
+	if !w.breed.guests {
+		require.Empty(t, vm.Addresses, "there is no guest that reports one")
+		return
+	}
 	require.Equal(t, []models.Address{{MAC: vm.NICs[0].MAC, IP: vm.NICs[0].IPAddress}}, vm.Addresses)
 }
 
