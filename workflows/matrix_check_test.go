@@ -19,11 +19,15 @@ import (
 // noCell is where a disturbance cannot happen.
 const noCell = "-"
 
+// elsewhereCell is where a disturbance is left to another test.
+const elsewhereCell = "*"
+
 // matrix is one operation under every disturbance at every step.
 type matrix struct {
-	w        *world
-	spec     models.OperationSpec
-	scenario scenario
+	w         *world
+	spec      models.OperationSpec
+	scenario  scenario
+	elsewhere []disturbance // by another test
 }
 
 // scenario accepts an operation in a world where all is well.
@@ -43,7 +47,11 @@ func (m matrix) run(t *testing.T) string {
 		var cells []string
 		for d := range disturbance(disturbances) {
 			cell := noCell
-			if m.applies(d, plan, i) {
+			switch {
+			case !m.applies(d, plan, i):
+			case slices.Contains(m.elsewhere, d):
+				cell = elsewhereCell
+			default:
 				ran := false
 				t.Run(step.Name+"/"+columns()[d], func(t *testing.T) {
 					ran = true

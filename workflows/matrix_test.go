@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"flag"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -50,6 +51,9 @@ func faultMatrix(t *testing.T, b breed, file string, about func(t *testing.T, ta
 					return
 				}
 				m := matrix{w: newWorldOf(t, b), spec: spec, scenario: scenario}
+				if hasSuite(spec.Kind) {
+					m.elsewhere = b.elsewhere
+				}
 				parts[i] = m.run(t)
 			})
 		}
@@ -65,6 +69,30 @@ func faultMatrix(t *testing.T, b breed, file string, about func(t *testing.T, ta
 	written, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, string(written), doc, `if this is meant, run: go test ./workflows -run TestFaultMatrix -update`)
+}
+
+// hasSuite reports whether an operation has a suite of its own, Test...UnderFaults, which
+// disturbs each of its steps by itself.
+func hasSuite(kind models.OperationKind) bool {
+	return kind != models.OpVMRetry && kind != models.OpProviderSync
+}
+
+// TestEachOperationHasItsSuite, which runs on every kind of hypervisor: what a matrix
+// leaves to it is tried.
+func TestEachOperationHasItsSuite(t *testing.T) {
+	files, err := filepath.Glob("*_test.go")
+	require.NoError(t, err)
+	var all strings.Builder
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		require.NoError(t, err)
+		all.Write(raw)
+	}
+	for _, spec := range models.Operations() {
+		if hasSuite(spec.Kind) {
+			require.Regexp(t, "func Test"+spec.Workflow+`UnderFaults\(t \*testing.T\) {\s+on(Each|Movers)\(`, all.String())
+		}
+	}
 }
 
 // disturbance is something that happens at a step of a workflow.

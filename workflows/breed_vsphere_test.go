@@ -35,12 +35,21 @@ func TestFaultMatrixOnVSphere(t *testing.T) {
 func TestFaultMatrixOnESXi(t *testing.T) {
 	faultMatrix(t, esxiBreed(), "../docs/fault-matrix-esxi.md", func(t *testing.T, tables string) string {
 		t.Helper()
-		return differences(t, tables, "../docs/fault-matrix.md", "the simulated hypervisor", esxiReasons())
+		return esxiSubset + differences(t, tables, "../docs/fault-matrix.md", "the simulated hypervisor", esxiReasons())
 	})
 }
 
+// esxiSubset says which cells are not run on an ESXi host.
+const esxiSubset = `
+A cell with * is not run here: that a step fails, that a worker dies and that a cancel comes before a step is tried on this host at each step by the
+test of the operation (` + "`go test ./workflows -run UnderFaults/esxi`" + `).
+`
+
 // esxiReasons are as vsphereReasons.
-func esxiReasons() map[string]string { return map[string]string{} }
+func esxiReasons() map[string]string {
+	const first = "what fails is the making of the VM itself, three times, which leaves nothing; there one failure meets the removal of what another one left"
+	return map[string]string{"CreateVM, work fails": first, "CloneVM, work fails": first}
+}
 
 // vsphereReasons say why a step under a disturbance ends on vSphere as it does on no
 // other hypervisor, by both of their names.
@@ -62,6 +71,7 @@ func esxiBreed() breed {
 	b := vsphereBreed()
 	b.name, b.says, b.on = "esxi", esxiDialect(), "a simulated ESXi host that stands alone"
 	b.start = startVSphere(vspheresim.Options{ESXi: true})
+	b.elsewhere = []disturbance{failsBefore, failsAfter, diesBefore, diesAfter, cancelBefore}
 	b.lacks = map[models.OperationKind]string{models.OpVMMigrate: "there is no other host, and no vCenter that would move a VM"}
 	return b
 }
@@ -82,6 +92,7 @@ func startVSphere(o vspheresim.Options) func(t *testing.T) http.Handler {
 // vsphereSpeech names what is asked of vSphere by the method of the API.
 func vsphereSpeech() speech {
 	task := regexp.MustCompile(`<returnval[^>]* type="Task"[^>]*>([^<]+)</returnval>`)
+	reading := regexp.MustCompile(`<RetrieveProperties(Ex)?[ >]`)
 	return speech{
 		operation: func(r *http.Request) (string, bool) {
 			if r.Method != http.MethodPost || !strings.HasPrefix(r.URL.Path, "/sdk") {
@@ -91,6 +102,9 @@ func vsphereSpeech() speech {
 			r.Body = io.NopCloser(bytes.NewReader(raw))
 			if err != nil {
 				return "", false
+			}
+			if reading.Match(raw) { // most calls are: to parse them all takes its time
+				return "find_properties", true
 			}
 			call, err := simulator.UnmarshalBody(types.TypeFunc(), raw)
 			if err != nil {
