@@ -35,6 +35,9 @@ type breed struct {
 	elsewhere []disturbance
 	// guests are run: they report their addresses.
 	guests bool
+	// gateways are kept of all interfaces. Else the guest is told the first's alone: it has
+	// one default route.
+	gateways bool
 	// catalog is shown by the admin side: of which image a VM is.
 	catalog bool
 	// forgets says that what guests write does not follow a VM that goes back to a
@@ -74,7 +77,7 @@ func simBreed() breed {
 		credentials: models.Credentials{Username: "hcp", Password: "secret"},
 		tiny:        "tiny", other: "debian-12", network: "net0",
 		full: simhv.Fault{Kind: simhv.FaultErrorBefore, Status: http.StatusConflict, Code: "no_capacity"},
-		says: simDialect(), guests: true, catalog: true, dozes: models.PowerSuspended, aborts: true,
+		says: simDialect(), guests: true, gateways: true, catalog: true, dozes: models.PowerSuspended, aborts: true,
 		withdraw: func(t *testing.T, w *world) {
 			t.Helper()
 			require.NoError(t, w.hv.SetCapabilities(t.Context(), simhv.Capabilities{Withdraw: []string{"snapshot"}}))
