@@ -1,32 +1,26 @@
 package proxmoxsim
 
 import (
-	"bytes"
-	"encoding/json"
-	"net/http"
+	"context"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
-// adminPatchVM changes a guest behind the control plane's back.
-func (s *Server) adminPatchVM(r *http.Request, body []byte) (int, any, error) {
-	var set simhv.VMChange
-	if err := strict(body, &set); err != nil {
-		return 0, nil, err
-	}
+// PatchVM changes a guest behind the control plane's back.
+func (s admin) PatchVM(_ context.Context, nativeID string, set simadmin.VMChange) (simadmin.VM, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old, err := s.adminFind(r)
+	old, err := s.adminFind(nativeID)
 	if err != nil {
-		return 0, nil, err
+		return simadmin.VM{}, err
 	}
 	g := *old
 	g.Config = old.Config.clone()
-	assign(&g.Node, set.Node)
+	simadmin.Assign(&g.Node, set.Node)
 	if set.Name != nil {
 		g.Config["name"] = *set.Name
 	}
@@ -38,37 +32,27 @@ func (s *Server) adminPatchVM(r *http.Request, body []byte) (int, any, error) {
 	}
 	if set.Power != nil {
 		if err := setPower(&g, *set.Power); err != nil {
-			return 0, nil, err
+			return simadmin.VM{}, err
 		}
 	}
-	if err := patchMark(&g, set.Mark); err != nil {
-		return 0, nil, err
+	mark, changed, err := set.NewMark()
+	if err == nil && changed {
+		err = g.mark(mark)
+	}
+	if err != nil {
+		return simadmin.VM{}, err
 	}
 	if err := s.plausible(&g); err != nil {
-		return 0, nil, err
+		return simadmin.VM{}, err
 	}
 	if err := s.reidentify(&g, set.NativeID); err != nil {
-		return 0, nil, err
+		return simadmin.VM{}, err
 	}
 	if err := s.patchContents(old, &g, set); err != nil {
-		return 0, nil, err
+		return simadmin.VM{}, err
 	}
 	s.relocate(old, &g)
-	return http.StatusOK, s.adminView(&g), nil
-}
-
-func patchMark(g *guest, raw json.RawMessage) error {
-	switch {
-	case raw == nil:
-		return nil
-	case bytes.Equal(raw, []byte("null")):
-		return g.mark(nil)
-	}
-	var m simhv.Mark
-	if err := strict(raw, &m); err != nil {
-		return err
-	}
-	return g.mark(&m)
+	return s.adminView(&g), nil
 }
 
 // reidentify gives a guest another VMID, as a restore does.
@@ -78,10 +62,10 @@ func (s *Server) reidentify(g *guest, native *string) error {
 	}
 	vmid, err := strconv.Atoi(*native)
 	if err != nil || vmid < 100 {
-		return invalid("native_id is a VMID, from 100")
+		return simadmin.Invalid("native_id is a VMID, from 100")
 	}
 	if other := s.state.guests[vmid]; other != nil && vmid != g.VMID {
-		return &adminFailure{status: http.StatusConflict, Code: "exists", Message: "this native ID is taken"}
+		return simadmin.Taken("this native ID is taken")
 	}
 	g.VMID = vmid
 	return nil
@@ -108,18 +92,18 @@ func (s *Server) relocate(old, g *guest) {
 
 // patchContents changes what is on a guest's disks, and takes a snapshot of it.
 // The volumes are where they were, old; g is what becomes of it.
-func (s *Server) patchContents(old, g *guest, set simhv.VMChange) error {
+func (s *Server) patchContents(old, g *guest, set simadmin.VMChange) error {
 	if set.RootData != nil {
 		v := s.state.rootVolume(old)
-		if v == nil || len(*set.RootData) > maxData {
-			return invalid("there is no root disk, or root_data is too long")
+		if v == nil || len(*set.RootData) > simadmin.MaxData {
+			return simadmin.Invalid("there is no root disk, or root_data is too long")
 		}
 		v.Data = *set.RootData
 	}
 	for id, text := range set.DiskData {
 		v := s.dataVolume(old, id)
-		if v == nil || len(text) > maxData {
-			return invalid("disk_data names a disk that is not there, or is too long")
+		if v == nil || len(text) > simadmin.MaxData {
+			return simadmin.Invalid("disk_data names a disk that is not there, or is too long")
 		}
 		v.Data = text
 	}

@@ -1,62 +1,38 @@
 package proxmoxsim
 
 import (
+	"context"
 	"net/http"
-	"slices"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
-const (
-	nodeUp          = "up"
-	nodeDown        = "down"
-	nodeMaintenance = "maintenance"
-)
-
-func assign[T any](to, from *T) {
-	if from != nil {
-		*to = *from
-	}
-}
-
-// adminNode changes a node. One that is down answers nothing for its guests,
-// which go on.
-func (s *Server) adminNode(r *http.Request, body []byte) (int, any, error) {
-	var set simhv.NodeChange
-	if err := strict(body, &set); err != nil {
-		return 0, nil, err
-	}
+// SetNode changes a node. One that is down answers nothing for its guests, which go on.
+func (s admin) SetNode(_ context.Context, name string, set simadmin.NodeChange) (simadmin.Node, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.state.node(r.PathValue("node"))
+	n := s.state.node(name)
 	if n == nil {
-		return 0, nil, &adminFailure{status: http.StatusNotFound, Code: "no_node", Message: "no such node"}
+		return simadmin.Node{}, simadmin.NoNode()
 	}
-	after := *n
-	if set.State != nil {
-		if !slices.Contains([]string{nodeUp, nodeDown, nodeMaintenance}, *set.State) {
-			return 0, nil, invalid(`state must be "up", "down" or "maintenance"`)
-		}
-		after.Online, after.Maintenance = *set.State != nodeDown, *set.State == nodeMaintenance
+	after, err := set.Apply(n.view())
+	if err != nil {
+		return simadmin.Node{}, err
 	}
-	assign(&after.VCPUs, set.VCPUs)
-	assign(&after.MemoryMiB, set.MemoryMiB)
-	if after.VCPUs < 1 || after.MemoryMiB < 1 {
-		return 0, nil, invalid("vcpus and memory_mib must be positive")
-	}
-	*n = after
-	return http.StatusOK, nodeView(n), nil
+	n.Online, n.Maintenance = after.State != simadmin.NodeDown, after.State == simadmin.NodeMaintenance
+	n.VCPUs, n.MemoryMiB = after.VCPUs, after.MemoryMiB
+	return after, nil
 }
 
-func nodeView(n *node) map[string]any {
-	state := nodeUp
+func (n *node) view() simadmin.Node {
+	state := simadmin.NodeUp
 	switch {
 	case !n.Online:
-		state = nodeDown
+		state = simadmin.NodeDown
 	case n.Maintenance:
-		state = nodeMaintenance
+		state = simadmin.NodeMaintenance
 	}
-	return map[string]any{"name": n.Name, "state": state, "vcpus": n.VCPUs, "memory_mib": n.MemoryMiB}
+	return simadmin.Node{Name: n.Name, State: state, VCPUs: n.VCPUs, MemoryMiB: n.MemoryMiB}
 }
 
 // clusterChange is what PUT /_admin/cluster changes.
@@ -66,12 +42,12 @@ type clusterChange struct {
 
 func (s *Server) adminCluster(_ *http.Request, body []byte) (int, any, error) {
 	var set clusterChange
-	if err := strict(body, &set); err != nil {
+	if err := simadmin.Decode(body, &set); err != nil {
 		return 0, nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	assign(&s.state.quorate, set.Quorate)
+	simadmin.Assign(&s.state.quorate, set.Quorate)
 	return http.StatusOK, clusterChange{Quorate: &s.state.quorate}, nil
 }
 
@@ -83,37 +59,37 @@ type storageChange struct {
 
 func (s *Server) adminStorage(r *http.Request, body []byte) (int, any, error) {
 	var set storageChange
-	if err := strict(body, &set); err != nil {
+	if err := simadmin.Decode(body, &set); err != nil {
 		return 0, nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	store := s.state.storages[r.PathValue("storage")]
 	if store == nil {
-		return 0, nil, &adminFailure{status: http.StatusNotFound, Code: "no_storage", Message: "no such storage"}
+		return 0, nil, &simadmin.Refusal{Status: http.StatusNotFound, Code: "no_storage", Message: "no such storage"}
 	}
 	if set.GiB != nil {
 		store.Total = int64(*set.GiB) * gib
 	}
-	assign(&store.Disabled, set.Disabled)
+	simadmin.Assign(&store.Disabled, set.Disabled)
 	return http.StatusOK, set, nil
 }
 
-func (s *Server) adminStats(*http.Request, []byte) (int, any, error) {
-	out := simhv.Stats{VMs: map[string]int{powerRunning: 0, powerStopped: 0, powerSuspended: 0}}
-	out.Calls, out.LoginsRefused = s.calls.counts()
-	out.Logins = out.Calls[opLogin]
+// Stats counts the tasks that are at work and the guests.
+func (s admin) Stats(context.Context) (simadmin.Stats, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var powers []string
+	for _, g := range s.state.guests {
+		if !g.template() {
+			powers = append(powers, adminPower(g))
+		}
+	}
+	out := simadmin.CountVMs(powers)
 	for _, t := range s.state.tasks {
 		if t.Running {
 			out.TasksRunning++
 		}
 	}
-	for _, g := range s.state.guests {
-		if !g.template() {
-			out.VMs[adminPower(g)]++
-		}
-	}
-	return http.StatusOK, out, nil
+	return out, nil
 }

@@ -10,38 +10,32 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
-)
-
-const (
-	powerRunning   = "running"
-	powerStopped   = "stopped"
-	powerSuspended = "suspended"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // adminPower is a guest's power as all simulated hypervisors call it: asleep is
 // a guest that is paused, or that was written to disk.
 func adminPower(g *guest) string {
 	switch {
-	case g.QMP == qmpPaused, g.lock() == powerSuspended:
-		return powerSuspended
+	case g.QMP == qmpPaused, g.lock() == "suspended":
+		return simadmin.PowerSuspended
 	case g.isRunning():
-		return powerRunning
+		return simadmin.PowerRunning
 	}
-	return powerStopped
+	return simadmin.PowerStopped
 }
 
 // adminView shows a guest as the admin side of every simulated hypervisor does.
 // The caller holds Server.mu.
-func (s *Server) adminView(g *guest) simhv.VM {
-	out := simhv.VM{
+func (s *Server) adminView(g *guest) simadmin.VM {
+	out := simadmin.VM{
 		NativeID: strconv.Itoa(g.VMID), Name: g.Config["name"], Power: adminPower(g), VCPUs: g.vcpus(), MemoryMiB: g.memoryMiB(),
-		DiskGiB: int(s.state.rootSize(g) / gib), Node: g.Node, Disks: []string{}, DataDisks: []simhv.Disk{},
-		Snapshots: []simhv.Snapshot{}, CreatedAt: g.Created, UUID: property(g.Config["smbios1"], "uuid"), Addresses: []string{},
-		NICs: []simhv.NIC{}, Boots: g.Boots,
+		DiskGiB: int(s.state.rootSize(g) / gib), Node: g.Node, Disks: []string{}, DataDisks: []simadmin.Disk{},
+		Snapshots: []simadmin.Snapshot{}, CreatedAt: g.Created, UUID: property(g.Config["smbios1"], "uuid"), Addresses: []string{},
+		NICs: []simadmin.NIC{}, Boots: g.Boots,
 	}
 	if m := markOf(g.Config["description"]); m != nil {
-		out.Mark = &simhv.Mark{VMID: m.VMID, InstallationID: m.InstallationID}
+		out.Mark = &simadmin.Mark{VMID: m.VMID, InstallationID: m.InstallationID}
 	}
 	if g.isRunning() {
 		started := g.Started
@@ -49,7 +43,7 @@ func (s *Server) adminView(g *guest) simhv.VM {
 	}
 	s.viewDisks(g, &out)
 	for _, snapshot := range g.Snapshots {
-		view := simhv.Snapshot{
+		view := simadmin.Snapshot{
 			ID: snapshotID(snapshot.Name), NativeName: snapshot.Name, Name: snapshot.Description, Memory: snapshot.VMState,
 			CreatedAt: snapshot.Taken,
 		}
@@ -65,7 +59,7 @@ func (s *Server) adminView(g *guest) simhv.VM {
 
 // viewDisks shows the disks: the one that it boots from, and the others by the
 // names of diskName.
-func (s *Server) viewDisks(g *guest, out *simhv.VM) {
+func (s *Server) viewDisks(g *guest, out *simadmin.VM) {
 	root, m := g.rootKey(), markOf(g.Config["description"])
 	aside := ""
 	if m != nil {
@@ -84,7 +78,7 @@ func (s *Server) viewDisks(g *guest, out *simhv.VM) {
 		case volid == aside:
 			out.AsideData = v.Data
 		default:
-			out.DataDisks = append(out.DataDisks, simhv.Disk{
+			out.DataDisks = append(out.DataDisks, simadmin.Disk{
 				ID: diskName(m, key, value), Name: volid, SizeGiB: int(v.Size / gib), Attached: attached, Data: v.Data,
 			})
 		}
@@ -130,13 +124,13 @@ func snapshotID(name string) string {
 	return strings.Join([]string{id[:8], id[8:12], id[12:16], id[16:20], id[20:]}, "-")
 }
 
-func viewNICs(g *guest, out *simhv.VM) {
+func viewNICs(g *guest, out *simadmin.VM) {
 	for i := range 32 {
 		value := g.Config["net"+strconv.Itoa(i)]
 		if value == "" {
 			continue
 		}
-		nic := simhv.NIC{Network: property(value, "bridge")}
+		nic := simadmin.NIC{Network: property(value, "bridge")}
 		if tag := property(value, "tag"); tag != "" {
 			nic.Network += "." + tag
 		}
@@ -155,7 +149,7 @@ func viewNICs(g *guest, out *simhv.VM) {
 
 // viewAddress shows the address that an interface is told, which the guest has
 // once it has started with it.
-func viewAddress(g *guest, key string, nic *simhv.NIC, out *simhv.VM) {
+func viewAddress(g *guest, key string, nic *simadmin.NIC, out *simadmin.VM) {
 	told := cmp.Or(g.Pending[key], g.Config[key])
 	for _, keys := range [][2]string{{"ip", "gw"}, {"ip6", "gw6"}} {
 		ip, length, static := strings.Cut(property(told, keys[0]), "/")
@@ -170,17 +164,17 @@ func viewAddress(g *guest, key string, nic *simhv.NIC, out *simhv.VM) {
 }
 
 // viewCloudInit shows what the guest's first boot is told.
-func (s *Server) viewCloudInit(g *guest, out *simhv.VM) {
+func (s *Server) viewCloudInit(g *guest, out *simadmin.VM) {
 	if seed := s.seedOf(g); seed != nil {
 		sum := sha256.Sum256(seed)
-		out.CloudInit = &simhv.CloudInit{Hostname: g.Config["name"], UserDataSHA256: hex.EncodeToString(sum[:])}
+		out.CloudInit = &simadmin.CloudInit{Hostname: g.Config["name"], UserDataSHA256: hex.EncodeToString(sum[:])}
 		return
 	}
 	has := slices.ContainsFunc(slices.Collect(maps.Values(g.Config)), func(v string) bool { return strings.Contains(v, "cloudinit") })
 	if !has {
 		return
 	}
-	out.CloudInit = &simhv.CloudInit{Hostname: g.Config["name"]}
+	out.CloudInit = &simadmin.CloudInit{Hostname: g.Config["name"]}
 	keys, err := url.PathUnescape(g.Config["sshkeys"])
 	if err == nil {
 		out.CloudInit.SSHKeys = len(strings.FieldsFunc(keys, func(r rune) bool { return r == '\n' }))

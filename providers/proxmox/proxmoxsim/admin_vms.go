@@ -2,10 +2,10 @@ package proxmoxsim
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,16 +13,12 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
-type vmList struct {
-	VMs []simhv.VM `json:"vms"`
-}
-
-// adminListVMs shows the guests in the order in which they were made. A
-// template is what VMs are made from, and not one of them.
-func (s *Server) adminListVMs(*http.Request, []byte) (int, any, error) {
+// VMs shows the guests in the order in which they were made. A template is what VMs
+// are made from, and not one of them.
+func (s admin) VMs(context.Context) ([]simadmin.VM, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	guests := []*guest{}
@@ -32,49 +28,46 @@ func (s *Server) adminListVMs(*http.Request, []byte) (int, any, error) {
 		}
 	}
 	slices.SortStableFunc(guests, func(a, b *guest) int { return a.Created.Compare(b.Created) })
-	out := vmList{VMs: []simhv.VM{}}
+	var out []simadmin.VM
 	for _, g := range guests {
-		out.VMs = append(out.VMs, s.adminView(g))
+		out = append(out, s.adminView(g))
 	}
-	return http.StatusOK, out, nil
+	return out, nil
 }
 
-// adminCreateVM makes a guest as an operator does, on the first free VMID.
-func (s *Server) adminCreateVM(_ *http.Request, body []byte) (int, any, error) {
-	var n simhv.NewVM
-	if err := strict(body, &n); err != nil {
-		return 0, nil, err
-	}
-	if n.Name == "" {
-		return 0, nil, invalid("name is required")
+// CreateVM makes a guest as an operator does, on the first free VMID.
+func (s admin) CreateVM(_ context.Context, n simadmin.NewVM) (simadmin.VM, error) {
+	n, err := n.WithDefaults()
+	if err != nil {
+		return simadmin.VM{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := &guest{
 		VMID: s.state.free(), Node: cmp.Or(n.Node, s.state.nodes[0].Name), QMP: qmpStopped, Created: time.Now(),
 		Config: config{
-			"name": n.Name, "cores": strconv.Itoa(cmp.Or(n.VCPUs, 1)), "memory": strconv.Itoa(cmp.Or(n.MemoryMiB, 512)),
+			"name": n.Name, "cores": strconv.Itoa(n.VCPUs), "memory": strconv.Itoa(n.MemoryMiB),
 			"smbios1": "uuid=" + cmp.Or(n.UUID, uuid.NewString()), "net0": "virtio=" + s.state.mac() + ",bridge=vmbr0",
 			"boot": "order=scsi0", "vmgenid": uuid.NewString(), "ostype": "l26",
 		},
 	}
 	if n.Mark != nil {
 		if err := g.mark(n.Mark); err != nil {
-			return 0, nil, err
+			return simadmin.VM{}, err
 		}
 	}
-	if err := setPower(g, cmp.Or(n.Power, powerRunning)); err != nil {
-		return 0, nil, err
+	if err := setPower(g, n.Power); err != nil {
+		return simadmin.VM{}, err
 	}
 	if err := s.plausible(g); err != nil {
-		return 0, nil, err
+		return simadmin.VM{}, err
 	}
 	if store := s.imageStorage(g.Node); store != nil {
-		v := s.state.allocate(store, g.Node, g.VMID, int64(cmp.Or(n.DiskGiB, 1))*gib, "disk")
+		v := s.state.allocate(store, g.Node, g.VMID, int64(n.DiskGiB)*gib, "disk")
 		g.Config["scsi0"] = fmt.Sprintf("%s,size=%dG", v.id(), v.Size/gib)
 	}
 	s.state.guests[g.VMID] = g
-	return http.StatusCreated, s.adminView(g), nil
+	return s.adminView(g), nil
 }
 
 // imageStorage is the first storage on a node that holds disks.
@@ -90,25 +83,22 @@ func (s *Server) imageStorage(node string) *storage {
 func (s *Server) plausible(g *guest) error {
 	switch {
 	case s.state.node(g.Node) == nil:
-		return invalid("no such node")
+		return simadmin.Invalid("no such node")
 	case atoi(g.Config["cores"]) < 1 || atoi(g.Config["memory"]) < 1:
-		return invalid("vcpus and memory_mib must be positive")
+		return simadmin.Invalid("vcpus and memory_mib must be positive")
 	case g.Config["name"] == "":
-		return invalid("name must not be empty")
+		return simadmin.Invalid("name must not be empty")
 	}
 	return nil
 }
 
 // mark makes a guest look like a control plane's own.
-func (g *guest) mark(m *simhv.Mark) error {
+func (g *guest) mark(m *simadmin.Mark) error {
 	kept := slices.DeleteFunc(strings.Split(g.Config["tags"], ";"), func(tag string) bool {
 		return tag == "" || tag == "hcp" || strings.HasPrefix(tag, "hcp-i-") || strings.HasPrefix(tag, "hcp-vm-")
 	})
 	var record *mark
 	if m != nil {
-		if m.VMID == "" || m.InstallationID == "" {
-			return invalid("a mark has a vm_id and an installation_id")
-		}
 		sum := sha256.Sum256([]byte(m.InstallationID))
 		kept = append(kept, "hcp", "hcp-i-"+hex.EncodeToString(sum[:])[:12], "hcp-vm-"+m.VMID)
 		record = &mark{VMID: m.VMID, InstallationID: m.InstallationID}
@@ -135,18 +125,18 @@ func (g *guest) put(name, value string) {
 // setPower changes the power as if the guest or somebody at the node did it.
 func setPower(g *guest, power string) error {
 	was := g.isRunning()
-	if g.lock() == powerSuspended {
+	if g.lock() == "suspended" {
 		delete(g.Config, "lock")
 	}
 	switch power {
-	case powerRunning:
+	case simadmin.PowerRunning:
 		g.QMP = qmpRunning
-	case powerSuspended:
+	case simadmin.PowerSuspended:
 		g.QMP = qmpPaused
-	case powerStopped:
+	case simadmin.PowerStopped:
 		g.QMP = qmpStopped
 	default:
-		return invalid(`power must be "running", "stopped" or "suspended"`)
+		return simadmin.NoPower()
 	}
 	if g.isRunning() && !was {
 		g.Boots++
@@ -155,24 +145,21 @@ func setPower(g *guest, power string) error {
 	return nil
 }
 
-func (s *Server) adminFind(r *http.Request) (*guest, error) {
-	g := s.state.guests[atoi(r.PathValue("native_id"))]
+func (s *Server) adminFind(nativeID string) (*guest, error) {
+	g := s.state.guests[atoi(nativeID)]
 	if g == nil || g.template() {
-		return nil, &adminFailure{status: http.StatusNotFound, Code: "no_vm", Message: "no such VM"}
+		return nil, simadmin.NoVM()
 	}
 	return g, nil
 }
 
-// maxData is how much the admin side writes on a disk, in bytes.
-const maxData = 64
-
-// adminDeleteVM loses a guest with its volumes.
-func (s *Server) adminDeleteVM(r *http.Request, _ []byte) (int, any, error) {
+// DeleteVM loses a guest with its volumes.
+func (s admin) DeleteVM(_ context.Context, nativeID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g, err := s.adminFind(r)
+	g, err := s.adminFind(nativeID)
 	if err != nil {
-		return 0, nil, err
+		return err
 	}
 	for _, v := range s.state.volumes {
 		if v.VMID == g.VMID {
@@ -180,5 +167,5 @@ func (s *Server) adminDeleteVM(r *http.Request, _ []byte) (int, any, error) {
 		}
 	}
 	delete(s.state.guests, g.VMID)
-	return http.StatusNoContent, nil, nil
+	return nil
 }

@@ -157,7 +157,7 @@ func (s *Server) fresh(stamp string) bool {
 }
 
 // delayRefusal makes a refused caller wait.
-func (s *Server) delayRefusal(ctx context.Context) { s.pause(ctx, s.opts.RefusalDelay) }
+func (s *Server) delayRefusal(ctx context.Context) { s.side.Pause(ctx, s.opts.RefusalDelay) }
 
 func (s *Server) accessRoutes() []endpoint {
 	return []endpoint{

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // Faults, latency and the list of calls speak of the operations of all
@@ -186,34 +186,25 @@ func isIndexed(name, kind string) bool {
 	return ok && rest != "" && strings.Trim(rest, "0123456789") == ""
 }
 
-// target is what a call is about.
-type target struct {
-	op, endpoint, vmID, nativeID, name, node string
-}
-
 // target finds out what a call is about.
-func (s *Server) target(c *call) target {
-	t := target{op: c.op, endpoint: c.method + " " + c.template, nativeID: c.vars["vmid"], node: c.node}
+func (s *Server) target(c *call) simadmin.Target {
+	t := simadmin.Target{Op: c.op, Call: c.method + " " + c.template, NativeID: c.vars["vmid"], Node: c.node}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if g := s.state.guests[c.vmid]; g != nil {
-		t.name = g.Config["name"]
+		t.Name = g.Config["name"]
 		if m := markOf(g.Config["description"]); m != nil {
-			t.vmID = m.VMID
+			t.VMID = m.VMID
 		}
 	}
 	if strings.HasSuffix(c.template, "/clone") {
-		t.name, t.nativeID, t.vmID = c.text("name"), c.text("newid"), ""
+		t.Name, t.NativeID, t.VMID = c.text("name"), c.text("newid"), ""
 		if to := c.text("target"); to != "" {
-			t.node = to
+			t.Node = to
 		}
 	}
 	if m := markOf(c.text("description")); m != nil {
-		t.vmID = m.VMID
+		t.VMID = m.VMID
 	}
 	return t
-}
-
-func narrows(m simhv.FaultMatch, t target) bool {
-	return (m.VMID == "" || m.VMID == t.vmID) && (m.Name == "" || m.Name == t.name) && (m.Node == "" || m.Node == t.node)
 }

@@ -2,8 +2,7 @@
 // for tests, demos and load, not a mock. It has accounts, tokens and
 // privileges, tasks with UPIDs, configuration locks, quorum, nodes that fail,
 // shared and local storage and other people's guests, and it refuses what the
-// real daemons refuse, in their words. An admin side, the same as simhv's,
-// injects faults and shows what is there.
+// real daemons refuse, in their words. The admin side is simadmin's.
 package proxmoxsim
 
 import (
@@ -19,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -74,7 +74,7 @@ type Options struct {
 	StatusLag time.Duration
 	// SnippetUpload lets the upload take snippets, as releases after Version do.
 	SnippetUpload bool
-	// CallLog is how many calls are remembered; 0 means simhv.DefaultCallLog.
+	// CallLog is how many calls are remembered; 0 means simadmin.DefaultCallLog.
 	CallLog int
 }
 
@@ -134,7 +134,6 @@ func (o Options) withDefaults() Options {
 	o.NodeMemoryMiB = cmp.Or(o.NodeMemoryMiB, DefaultNodeMemoryMiB)
 	o.LockTimeout = cmp.Or(o.LockTimeout, DefaultLockTimeout)
 	o.TicketTTL = cmp.Or(o.TicketTTL, DefaultTicketTTL)
-	o.CallLog = cmp.Or(o.CallLog, simhv.DefaultCallLog)
 	if o.Bridges == nil {
 		o.Bridges = []string{"vmbr0", "vmbr1"}
 	}
@@ -174,11 +173,8 @@ type Server struct {
 	endpoints map[string]endpoint // by "METHOD /path/{template}"
 	// operations are the common names of calls, by "METHOD /path/{template}".
 	operations map[string]string
-	admin      http.Handler
+	side       *simadmin.Side
 	key        []byte // signs tickets
-	faults     faults
-	latency    latency
-	calls      callLog
 
 	life    context.Context //nolint:containedctx // ends with Close, and with it every worker
 	end     context.CancelFunc
@@ -216,7 +212,6 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		opts: opts, facts: facts, state: st, locks: map[int]chan struct{}{},
 		consoles: map[int]*console{}, displays: map[int]*simhv.Display{}, key: []byte(rand.Text()), accepting: true,
-		faults: faults{cleared: make(chan struct{})}, calls: callLog{limit: opts.CallLog, byOp: map[string]uint64{}},
 		endpoints: map[string]endpoint{}, operations: operations(),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
@@ -227,12 +222,13 @@ func New(opts Options) (*Server, error) {
 		}
 		s.endpoints[key] = e
 	}
-	s.admin = s.adminRoutes()
+	s.side = s.adminSide()
 	return s, nil
 }
 
 // Close ends the tasks and waits for them.
 func (s *Server) Close() error {
+	s.side.Close()
 	s.end()
 	s.workers.Wait()
 	return nil

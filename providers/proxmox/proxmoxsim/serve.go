@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 const apiPrefix = "/api2/json"
@@ -26,8 +26,8 @@ func (s *Server) Endpoint(node string) http.Handler {
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, at string) {
 	switch {
-	case strings.HasPrefix(r.URL.Path, adminPrefix):
-		s.serveAdmin(w, r)
+	case strings.HasPrefix(r.URL.Path, simadmin.Prefix):
+		s.side.ServeHTTP(w, r)
 	case at != "" && !s.isUp(at):
 		drop(w)
 	case strings.HasPrefix(r.URL.EscapedPath(), apiPrefix+"/"):
@@ -52,10 +52,12 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	seq := s.calls.begin(s.target(c), r.UserAgent())
+	seq := s.side.Begin(s.target(c), r.UserAgent())
 	var once sync.Once
 	end := func(status int) {
-		once.Do(func() { s.calls.end(seq, status, status == http.StatusUnauthorized && c.op == opLogin) })
+		once.Do(func() {
+			s.side.End(seq, simadmin.Outcome{Status: status, RefusedLogin: status == http.StatusUnauthorized && c.op == opLogin})
+		})
 	}
 	c.w = noted{ResponseWriter: w, note: end}
 	end(s.conduct(c))
@@ -94,22 +96,23 @@ func (s *Server) conduct(c *call) int {
 			status: http.StatusNotImplemented, text: "Method '" + c.method + " " + c.path + "' not implemented",
 		})
 	}
-	if !s.pause(c.ctx, s.latency.call(c.op)) {
+	fault, verdict := s.side.Meet(c.ctx, s.target(c))
+	switch verdict {
+	case simadmin.Refused:
+		return refuse(c.w, injected(c, fault))
+	case simadmin.Dropped:
+		return drop(c.w)
+	case simadmin.Abandoned:
 		return 0
+	case simadmin.Served:
 	}
-	fault, cleared := s.faults.take(s.target(c))
-	if fault != nil {
-		if status, done := s.before(c, fault, cleared); done {
-			return status
-		}
-		c.plan = planOf(fault)
-	}
+	c.plan = planOf(fault)
 	out, err := s.act(&e, c)
 	switch {
-	case fault != nil && fault.Kind == simhv.FaultErrorAfter && fault.Status == 0:
+	case fault.LosesAnswer() && fault.Status == 0:
 		return drop(c.w)
-	case fault != nil && fault.Kind == simhv.FaultErrorAfter:
-		return refuse(c.w, injected(fault))
+	case fault.LosesAnswer():
+		return refuse(c.w, injected(c, fault))
 	case errors.Is(err, errAnswered):
 		return http.StatusSwitchingProtocols
 	case err != nil:

@@ -93,7 +93,7 @@ func (w *worker) run(work func(w *worker) error) error {
 // pause waits as long as the work takes: Options.TaskDelay, or what the admin
 // side has set, and a fault's delay. It fails when the task was stopped.
 func (w *worker) pause() error {
-	return w.wait(w.server.latency.task(w.op, w.server.opts.TaskDelay) + w.plan.delay)
+	return w.wait(w.server.side.TaskDelay(w.op, w.server.opts.TaskDelay) + w.plan.delay)
 }
 
 func (w *worker) wait(d time.Duration) error {

@@ -1,162 +1,124 @@
 package simhv
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
-	"net/http"
+	"context"
 	"slices"
 	"strconv"
 
 	"github.com/google/uuid"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
-type vmList struct {
-	VMs []VM `json:"vms"`
-}
-
-func (s *Server) adminListVMs(*http.Request, []byte) (int, any, error) {
+// VMs shows them all, whoever's they are.
+func (s admin) VMs(context.Context) ([]simadmin.VM, error) {
 	s.mu.Lock()
 	order := slices.Clone(s.state.order)
 	s.mu.Unlock()
-	out := vmList{VMs: make([]VM, 0, len(order))}
+	out := make([]simadmin.VM, 0, len(order))
 	for _, v := range order {
-		out.VMs = append(out.VMs, adminView(v))
+		out = append(out, adminView(v))
 	}
-	return http.StatusOK, out, nil
+	return out, nil
 }
 
-// NewVM is a VM that somebody else makes. Zero values are chosen for it: the
-// first node, 1 vCPU, 512 MiB, 1 GiB, running, a UUID of its own, no mark.
-type NewVM struct {
-	Name      string `json:"name"`
-	Node      string `json:"node,omitempty"`
-	VCPUs     int    `json:"vcpus,omitempty"`
-	MemoryMiB int    `json:"memory_mib,omitempty"`
-	DiskGiB   int    `json:"disk_gib,omitempty"`
-	Power     string `json:"power,omitempty"`
-	UUID      string `json:"uuid,omitempty"`
-	Mark      *Mark  `json:"mark,omitempty"`
-}
-
-// adminCreateVM does not look at capacity: that others take it is the point.
-func (s *Server) adminCreateVM(_ *http.Request, body []byte) (int, any, error) {
-	var n NewVM
-	if err := strict(body, &n); err != nil {
-		return 0, nil, err
-	}
-	if n.Name == "" {
-		return 0, nil, invalid("name is required")
+// CreateVM does not look at capacity: that others take it is the point.
+func (s admin) CreateVM(_ context.Context, n simadmin.NewVM) (simadmin.VM, error) {
+	n, err := n.WithDefaults()
+	if err != nil {
+		return simadmin.VM{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := &vmRecord{
-		Name: n.Name, Node: cmp.Or(n.Node, s.state.nodeList[0]), VCPUs: cmp.Or(n.VCPUs, 1), MemoryMiB: cmp.Or(n.MemoryMiB, 512),
-		rootRecord: rootRecord{DiskGiB: cmp.Or(n.DiskGiB, 1)}, Power: wire.PowerStopped, UUID: cmp.Or(n.UUID, uuid.NewString()),
+		Name: n.Name, Node: cmp.Or(n.Node, s.state.nodeList[0]), VCPUs: n.VCPUs, MemoryMiB: n.MemoryMiB,
+		rootRecord: rootRecord{DiskGiB: n.DiskGiB}, Power: wire.PowerStopped, UUID: cmp.Or(n.UUID, uuid.NewString()),
 		Mark: (*wire.Mark)(n.Mark), CreatedAt: now(),
 	}
 	if n.Power != wire.PowerStopped {
 		v.setPower(wire.PowerRunning)
 	}
-	v.setPower(cmp.Or(n.Power, wire.PowerRunning))
+	v.setPower(n.Power)
 	if err := s.plausible(v); err != nil {
-		return 0, nil, err
+		return simadmin.VM{}, err
 	}
 	if s.state.byUUID[v.UUID] != nil {
-		return 0, nil, &apiError{status: http.StatusConflict, Code: wire.CodeExists, Message: "this UUID is taken"}
+		return simadmin.VM{}, simadmin.Taken("this UUID is taken")
 	}
 	var c change
 	s.identify(&c, v)
 	v.Disks = []string{"disk-" + strconv.FormatUint(v.Seq, 10)}
 	c.VMs = append(c.VMs, v)
-	return http.StatusCreated, adminView(v), s.commit(c)
+	return adminView(v), s.commit(c)
 }
 
 // plausible refuses what no hypervisor could hold.
-func (s *Server) plausible(v *vmRecord) error {
+func (s admin) plausible(v *vmRecord) error {
 	switch {
 	case s.state.nodes[v.Node] == nil:
-		return invalid("no such node")
-	case v.VCPUs < 1 || v.MemoryMiB < 1 || v.DiskGiB < 1:
-		return invalid("vcpus, memory_mib and disk_gib must be positive")
-	case v.Power != wire.PowerRunning && v.Power != wire.PowerStopped && v.Power != wire.PowerSuspended:
-		return invalid(`power must be "running", "stopped" or "suspended"`)
-	case v.Mark != nil && (v.Mark.VMID == "" || v.Mark.InstallationID == ""):
-		return invalid("a mark has a vm_id and an installation_id")
+		return simadmin.Invalid("no such node")
+	case v.VCPUs < 1 || v.MemoryMiB < 1:
+		return simadmin.Invalid("vcpus and memory_mib must be positive")
+	case !simadmin.IsPower(v.Power):
+		return simadmin.NoPower()
 	}
 	return nil
 }
 
-// VMChange is a change behind the control plane's back; nil keeps.
-type VMChange struct {
-	Power     *string `json:"power,omitempty"`
-	Name      *string `json:"name,omitempty"`
-	Node      *string `json:"node,omitempty"`
-	VCPUs     *int    `json:"vcpus,omitempty"`
-	MemoryMiB *int    `json:"memory_mib,omitempty"`
-	NativeID  *string `json:"native_id,omitempty"`
-	// Mark is a Mark, or null to take it away.
-	Mark json.RawMessage `json:"mark,omitempty"`
-	// RootData and DiskData (by a data disk's ID) are what the guest wrote.
-	RootData *string           `json:"root_data,omitempty"`
-	DiskData map[string]string `json:"disk_data,omitempty"`
-	// Snapshot is the name of a snapshot that somebody else makes.
-	Snapshot *string `json:"snapshot,omitempty"`
-}
-
-func (s *Server) adminPatchVM(r *http.Request, body []byte) (int, any, error) {
-	var set VMChange
-	if err := strict(body, &set); err != nil {
-		return 0, nil, err
-	}
+// PatchVM changes a VM behind the control plane's back.
+func (s admin) PatchVM(_ context.Context, nativeID string, set simadmin.VMChange) (simadmin.VM, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old, err := s.adminFind(r)
+	old, err := s.adminFind(nativeID)
 	if err != nil {
-		return 0, nil, err
+		return simadmin.VM{}, err
 	}
 	v := old.clone()
-	assign(&v.Name, set.Name)
-	if assign(&v.Node, set.Node); v.Node != old.Node {
+	simadmin.Assign(&v.Name, set.Name)
+	if simadmin.Assign(&v.Node, set.Node); v.Node != old.Node {
 		v.Process++
 	}
-	assign(&v.VCPUs, set.VCPUs)
-	assign(&v.MemoryMiB, set.MemoryMiB)
-	assign(&v.NativeID, set.NativeID)
-	if err := patchMark(v, set.Mark); err != nil {
-		return 0, nil, err
+	simadmin.Assign(&v.VCPUs, set.VCPUs)
+	simadmin.Assign(&v.MemoryMiB, set.MemoryMiB)
+	simadmin.Assign(&v.NativeID, set.NativeID)
+	mark, changed, err := set.NewMark()
+	if err != nil {
+		return simadmin.VM{}, err
+	}
+	if changed {
+		v.Mark = (*wire.Mark)(mark)
 	}
 	if err := patchContents(v, set); err != nil {
-		return 0, nil, err
+		return simadmin.VM{}, err
 	}
 	if v.Name == "" || v.NativeID == "" {
-		return 0, nil, invalid("name and native_id must not be empty")
+		return simadmin.VM{}, simadmin.Invalid("name and native_id must not be empty")
 	}
 	if other := s.state.byNative[v.NativeID]; other != nil && other.Seq != v.Seq {
-		return 0, nil, &apiError{status: http.StatusConflict, Code: wire.CodeExists, Message: "this native ID is taken"}
+		return simadmin.VM{}, simadmin.Taken("this native ID is taken")
 	}
 	if err := s.plausible(v); err != nil {
-		return 0, nil, err
+		return simadmin.VM{}, err
 	}
-	return http.StatusOK, adminView(v), s.commit(change{VMs: []*vmRecord{v}})
+	return adminView(v), s.commit(change{VMs: []*vmRecord{v}})
 }
 
 // patchContents changes what is on the VM's disks, its snapshots and its power.
-func patchContents(v *vmRecord, set VMChange) error {
+func patchContents(v *vmRecord, set simadmin.VMChange) error {
 	if set.Power != nil {
 		v.setPower(*set.Power)
 	}
 	for id, text := range set.DiskData {
 		i := v.disk(id)
-		if i < 0 || len(text) > maxData {
-			return invalid("disk_data names a disk that is not there, or is too long")
+		if i < 0 || len(text) > simadmin.MaxData {
+			return simadmin.Invalid("disk_data names a disk that is not there, or is too long")
 		}
 		v.DataDisks[i].Data = text
 	}
-	if assign(&v.RootData, set.RootData); len(v.RootData) > maxData {
-		return invalid("root_data is too long")
+	if simadmin.Assign(&v.RootData, set.RootData); len(v.RootData) > simadmin.MaxData {
+		return simadmin.Invalid("root_data is too long")
 	}
 	if set.Snapshot != nil {
 		name := "foreign-" + strconv.FormatUint(v.Revision, 10)
@@ -165,25 +127,13 @@ func patchContents(v *vmRecord, set VMChange) error {
 	return nil
 }
 
-func patchMark(v *vmRecord, raw json.RawMessage) error {
-	switch {
-	case raw == nil:
-		return nil
-	case bytes.Equal(raw, []byte("null")):
-		v.Mark = nil
-		return nil
-	}
-	v.Mark = new(wire.Mark)
-	return strict(raw, v.Mark)
-}
-
-// adminDeleteVM loses a VM; a task at work on it fails.
-func (s *Server) adminDeleteVM(r *http.Request, _ []byte) (int, any, error) {
+// DeleteVM loses a VM; a task at work on it fails.
+func (s admin) DeleteVM(_ context.Context, nativeID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v, err := s.adminFind(r)
+	v, err := s.adminFind(nativeID)
 	if err != nil {
-		return 0, nil, err
+		return err
 	}
 	c := change{Gone: []uint64{v.Seq}}
 	if t := s.state.tasks[v.Task]; t != nil && !t.Done {
@@ -191,13 +141,13 @@ func (s *Server) adminDeleteVM(r *http.Request, _ []byte) (int, any, error) {
 		failed.Done, failed.Code, failed.Ends = true, wire.CodeNoVM, now()
 		c.Tasks = append(c.Tasks, &failed)
 	}
-	return http.StatusNoContent, nil, s.commit(c)
+	return s.commit(c)
 }
 
-func (s *Server) adminFind(r *http.Request) (*vmRecord, error) {
-	v := s.state.byNative[r.PathValue("native_id")]
+func (s *Server) adminFind(nativeID string) (*vmRecord, error) {
+	v := s.state.byNative[nativeID]
 	if v == nil {
-		return nil, &apiError{status: http.StatusNotFound, Code: wire.CodeNoVM, Message: "no such VM"}
+		return nil, simadmin.NoVM()
 	}
 	return v, nil
 }

@@ -1,8 +1,6 @@
 package simhv
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // apiError is a refusal.
@@ -25,13 +24,22 @@ type apiError struct {
 
 func (e *apiError) Error() string { return e.Code + ": " + e.Message }
 
+// As makes it a refusal of the admin side.
+func (e *apiError) As(target any) bool {
+	r, ok := target.(**simadmin.Refusal)
+	if ok {
+		*r = &simadmin.Refusal{Status: e.status, Code: e.Code, Message: e.Message}
+	}
+	return ok
+}
+
 // operation is one operation of the adapter's side.
 type operation func(body []byte) (request, error)
 
 // request is a call that was read.
 type request interface {
 	// target says what the call is about. The caller holds Server.mu.
-	target(st *state) target
+	target(st *state) simadmin.Target
 	// run carries it out.
 	run(s *Server, p plan) (response any, err error)
 }
@@ -42,15 +50,20 @@ func decoded[T any, P interface {
 	request
 }](body []byte) (request, error) {
 	req := P(new(T))
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(req); err != nil {
+	if err := strictly(body, req); err != nil {
 		return nil, err
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("data after the request")
-	}
 	return req, nil
+}
+
+// strictly reads a JSON body without unknown fields.
+func strictly(body []byte, into any) error {
+	err := simadmin.Decode(body, into)
+	var refused *simadmin.Refusal
+	if errors.As(err, &refused) {
+		return errors.New(refused.Message)
+	}
+	return err
 }
 
 func operations() map[string]operation {
@@ -85,50 +98,52 @@ func (s *Server) serveOp(w http.ResponseWriter, r *http.Request, op string) {
 		refuse(w, &apiError{status: http.StatusBadRequest, Code: wire.CodeInvalid, Message: "the body cannot be read, or is too large"})
 		return
 	}
-	t := target{op: op}
+	t := simadmin.Target{Op: op}
 	req, err := decode(body)
 	if err == nil {
 		s.mu.Lock()
 		t = req.target(s.state)
 		s.mu.Unlock()
-		t.op = op
+		t.Op = op
 	}
-	seq := s.calls.begin(t, r.UserAgent(), now())
+	seq := s.side.Begin(t, r.UserAgent())
 	status, nativeID := s.conduct(w, r, t, req, err)
-	s.calls.end(seq, status, nativeID)
+	s.side.End(seq, simadmin.Outcome{
+		Status: status, NativeID: nativeID, RefusedLogin: op == wire.OpLogin && status == http.StatusUnauthorized,
+	})
 }
 
 // conduct takes a call from authentication to its answer, and returns what was
 // answered: 0 for nothing.
-func (s *Server) conduct(w http.ResponseWriter, r *http.Request, t target, req request, badRequest error) (status int, nativeID string) {
-	if t.op != wire.OpLogin && !s.sessions.holds(bearer(r), time.Now()) {
+func (s *Server) conduct(w http.ResponseWriter, r *http.Request, t simadmin.Target, req request, badRequest error) (status int, nativeID string) {
+	if t.Op != wire.OpLogin && !s.sessions.holds(bearer(r), time.Now()) {
 		return refuse(w, unauthenticated()), ""
 	}
 	if badRequest != nil {
 		return refuse(w, invalid(badRequest.Error())), ""
 	}
-	if !s.pause(r.Context(), s.latency.call(t.op)) {
+	fault, verdict := s.side.Meet(r.Context(), t)
+	switch verdict {
+	case simadmin.Refused:
+		return refuse(w, refusal(fault)), ""
+	case simadmin.Dropped:
+		return drop(w), ""
+	case simadmin.Abandoned:
 		return 0, ""
+	case simadmin.Served:
 	}
-	fault, cleared := s.faults.take(t)
-	p := plan{}
-	if fault != nil {
-		if status, done := s.before(w, r, fault, cleared); done {
-			return status, ""
-		}
-		p = fault.plan()
-	}
+	p := planOf(fault)
 	response, err := req.run(s, p)
 	nativeID = nativeIDOf(response)
 	stream, isStream := response.(*console)
-	if isStream && fault != nil && fault.Kind == FaultErrorAfter {
+	if isStream && fault.LosesAnswer() {
 		s.dropConsole(stream)
 	}
 	switch {
-	case fault != nil && fault.Kind == FaultErrorAfter && fault.Status == 0:
+	case fault.LosesAnswer() && fault.Status == 0:
 		return drop(w), nativeID
-	case fault != nil && fault.Kind == FaultErrorAfter:
-		return refuse(w, fault.refusal()), nativeID
+	case fault.LosesAnswer():
+		return refuse(w, refusal(fault)), nativeID
 	case err != nil:
 		return refuse(w, err), nativeID
 	case isStream:
@@ -150,67 +165,6 @@ func nativeIDOf(response any) string {
 		return r.nativeID
 	}
 	return ""
-}
-
-// before lets the part of a fault happen that comes before the effect. done
-// says that the call ends here.
-func (s *Server) before(w http.ResponseWriter, r *http.Request, f *Fault, cleared <-chan struct{}) (status int, done bool) {
-	switch f.Kind {
-	case FaultHang:
-		return 0, !s.hang(r.Context(), time.Duration(f.Delay), cleared)
-	case FaultThrottle, FaultLocked:
-		return refuse(w, f.refusal()), true
-	case FaultSlowTask:
-		return 0, false
-	case FaultErrorBefore, FaultDropConnection, FaultErrorAfter, FaultTaskFails, FaultForgetTask, FaultPartial:
-	}
-	if !s.pause(r.Context(), time.Duration(f.Delay)) {
-		return 0, true
-	}
-	if f.Kind == FaultErrorBefore {
-		return refuse(w, f.refusal()), true
-	}
-	if f.Kind == FaultDropConnection {
-		return drop(w), true
-	}
-	return 0, false
-}
-
-// hang waits until the fault is cleared or limit has passed, and reports
-// whether somebody still waits for the answer.
-func (s *Server) hang(ctx context.Context, limit time.Duration, cleared <-chan struct{}) bool {
-	var over <-chan time.Time
-	if limit > 0 {
-		timer := time.NewTimer(limit)
-		defer timer.Stop()
-		over = timer.C
-	}
-	select {
-	case <-cleared:
-	case <-over:
-	case <-ctx.Done():
-		return false
-	case <-s.done:
-		return false
-	}
-	return ctx.Err() == nil
-}
-
-// pause waits, and reports whether somebody still waits for the answer.
-func (s *Server) pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	case <-s.done:
-		return false
-	}
 }
 
 func bearer(r *http.Request) string {

@@ -7,18 +7,11 @@ import (
 	"sync"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
-// Capabilities is what PUT /_admin/capabilities sets: how a hypervisor differs
-// from one that can do everything but RDP.
-type Capabilities struct {
-	// Withdraw names what it cannot do.
-	Withdraw []string `json:"withdraw"`
-	// RDPOnly makes RDP its one console: a descriptor, and no stream.
-	RDPOnly bool `json:"rdp_only,omitempty"`
-}
-
-func (c Capabilities) validate() error {
+// known refuses the name of a capability that there is not.
+func known(c simadmin.Capabilities) error {
 	for _, name := range c.Withdraw {
 		if !slices.Contains(wire.Capabilities(), name) {
 			return fmt.Errorf("there is no capability %q", name)
@@ -27,7 +20,8 @@ func (c Capabilities) validate() error {
 	return nil
 }
 
-func (c Capabilities) has(name string) bool {
+// offered reports whether a capability is left.
+func offered(c simadmin.Capabilities, name string) bool {
 	switch name {
 	case wire.CapConsoleRDP:
 		if !c.RDPOnly {
@@ -44,10 +38,10 @@ func (c Capabilities) has(name string) bool {
 // capabilities are those that are set.
 type capabilities struct {
 	mu  sync.RWMutex
-	set Capabilities
+	set simadmin.Capabilities
 }
 
-func (c *capabilities) replace(set Capabilities) {
+func (c *capabilities) replace(set simadmin.Capabilities) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.set = set
@@ -56,7 +50,7 @@ func (c *capabilities) replace(set Capabilities) {
 func (c *capabilities) has(name string) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.set.has(name)
+	return offered(c.set, name)
 }
 
 func (c *capabilities) list() []string {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 type (
@@ -23,7 +24,7 @@ const maxConsoles = 32
 // rdpPort is where hypervisors of the kind that has RDP listen for all their VMs.
 const rdpPort = "2179"
 
-func (r consoleInfo) target(st *state) target { return expectTarget(st, r.VM) }
+func (r consoleInfo) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r consoleInfo) run(s *Server, _ plan) (any, error) {
 	s.mu.Lock()
@@ -66,7 +67,7 @@ func (s *Server) consoleTypes() []string {
 	return out
 }
 
-func (r openConsole) target(st *state) target { return expectTarget(st, r.VM) }
+func (r openConsole) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 // run books the console; serveConsole makes a stream of the call's connection.
 func (r openConsole) run(s *Server, _ plan) (any, error) {
@@ -147,7 +148,7 @@ func (s *Server) consolesEndedBy(c change) []*console {
 		delete(s.displays, seq)
 	}
 	for _, n := range c.Nodes {
-		if n.State != nodeDown {
+		if n.State != simadmin.NodeDown {
 			continue
 		}
 		for seq := range s.consoles {

@@ -1,61 +1,45 @@
 package simhv
 
-import "sync"
+import (
+	"cmp"
+	"net/http"
 
-// target is what a call is about.
-type target struct {
-	op, vmID, nativeID, name, node string
-}
+	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
+)
 
-func (m FaultMatch) matches(t target) bool {
-	return (m.VMID == "" || m.VMID == t.vmID) && (m.Name == "" || m.Name == t.name) && (m.Node == "" || m.Node == t.node)
-}
-
-// faults is the list that is set.
-type faults struct {
-	mu      sync.Mutex
-	list    []FaultReport
-	cleared chan struct{} // closed when the list is replaced
-}
-
-// replace sets the list and releases what hangs.
-func (f *faults) replace(list []Fault) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	close(f.cleared)
-	f.cleared, f.list = make(chan struct{}), nil
-	for _, fault := range list {
-		f.list = append(f.list, FaultReport{Fault: fault, Remaining: fault.Count})
+// refusal is the answer of a fault that refuses the call.
+func refusal(f *simadmin.Fault) *apiError {
+	switch f.Kind {
+	case simadmin.FaultThrottle:
+		return &apiError{status: http.StatusTooManyRequests, Code: wire.CodeThrottled, Message: "too many requests", retryAfter: f.RetryAfter()}
+	case simadmin.FaultLocked:
+		return &apiError{status: http.StatusConflict, Code: wire.CodeLocked, Message: "the VM is locked"}
+	case simadmin.FaultErrorBefore, simadmin.FaultErrorAfter, simadmin.FaultDropConnection, simadmin.FaultHang,
+		simadmin.FaultSlowTask, simadmin.FaultTaskFails, simadmin.FaultForgetTask, simadmin.FaultPartial:
+	}
+	return &apiError{
+		status: cmp.Or(f.Status, http.StatusServiceUnavailable), Code: cmp.Or(f.Code, wire.CodeUnavailable),
+		Message: "an injected fault",
 	}
 }
 
-func (f *faults) report() []FaultReport {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return append([]FaultReport{}, f.list...)
-}
-
-// take returns the fault that fires at this call, if any, and a channel that is
-// closed when it is cleared.
-func (f *faults) take(t target) (*Fault, <-chan struct{}) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var fires *Fault
-	for i := range f.list {
-		r := &f.list[i]
-		if !r.applies(t.op) || !r.Match.matches(t) {
-			continue
-		}
-		r.Matched++
-		if fires != nil || r.Matched < r.Nth || r.Remaining == 0 {
-			continue
-		}
-		r.Fired++
-		if r.Remaining != Always {
-			r.Remaining--
-		}
-		fault := r.Fault
-		fires = &fault
+// planOf is what a fault, or nil for none, makes of the call's task.
+func planOf(f *simadmin.Fault) plan {
+	if f == nil {
+		return plan{}
 	}
-	return fires, f.cleared
+	switch f.Kind {
+	case simadmin.FaultSlowTask:
+		return plan{delay: f.SlowedBy()}
+	case simadmin.FaultTaskFails:
+		return plan{fail: cmp.Or(f.Code, wire.CodeTaskFailed)}
+	case simadmin.FaultForgetTask:
+		return plan{forget: true}
+	case simadmin.FaultPartial:
+		return plan{part: cmp.Or(f.Part, simadmin.PartDisk)}
+	case simadmin.FaultErrorBefore, simadmin.FaultErrorAfter, simadmin.FaultDropConnection, simadmin.FaultHang,
+		simadmin.FaultThrottle, simadmin.FaultLocked:
+	}
+	return plan{}
 }

@@ -27,8 +27,6 @@ const (
 	maxLines = 200
 	// maxClipboard bounds what is remembered of a client's clipboard, in bytes.
 	maxClipboard = 4096
-	// maxData bounds what a guest writes on a disk, in bytes.
-	maxData = 64
 )
 
 // machine is a VM of this hypervisor as its consoles reach it.

@@ -3,7 +3,6 @@ package simhv
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -12,32 +11,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-func FuzzParseFaults(f *testing.F) {
-	f.Add([]byte(`{"faults":[{"op":"create_vm","kind":"error_before","nth":1,"count":1,"delay":"2s","status":503,"code":"busy","match":{"vm_id":"a","name":"b","node":"c"}}]}`))
-	f.Add([]byte(`{"faults":[{"op":"*","kind":"hang","count":-1}]}`))
-	f.Add([]byte(`{"faults":[null,{}]}`))
-	f.Add([]byte(`{"faults":[{"op":"create_vm","kind":"partial","part":"mark"}]}`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		list, err := parseFaults(body)
-		if err != nil {
-			var refused *apiError
-			require.ErrorAs(t, err, &refused)
-			require.Equal(t, 400, refused.status)
-			return
-		}
-		for _, fault := range list {
-			require.NoError(t, fault.Validate())
-			b, err := json.Marshal(fault)
-			require.NoError(t, err)
-			again, err := parseFault(b)
-			require.NoError(t, err, "%s", b)
-			require.Equal(t, fault, again)
-			require.NotPanics(t, func() { _, _ = fault.plan(), fault.refusal() })
-		}
-	})
-}
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
+)
 
 func FuzzPageToken(f *testing.F) {
 	f.Add("installation", pageToken("installation", 42))
@@ -187,7 +163,7 @@ func FuzzConsoles(f *testing.F) {
 		}
 		_, view, ok := s.display(1).see()
 		require.True(t, ok, "the VM runs")
-		require.LessOrEqual(t, len(view.Data), maxData)
+		require.LessOrEqual(t, len(view.Data), simadmin.MaxData)
 		require.NoError(t, s.Close())
 	})
 }

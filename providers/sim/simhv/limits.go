@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // imageFits refuses a disk that cannot be made from the image.
@@ -59,9 +60,9 @@ func full() *apiError {
 // usable refuses work that needs the node.
 func (n *nodeRecord) usable() error {
 	switch n.State {
-	case nodeDown:
+	case simadmin.NodeDown:
 		return &apiError{status: http.StatusServiceUnavailable, Code: wire.CodeNodeDown, Message: "the node is down"}
-	case nodeMaintenance:
+	case simadmin.NodeMaintenance:
 		return &apiError{status: http.StatusConflict, Code: wire.CodeMaintenance, Message: "the node is in maintenance"}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 type (
@@ -19,8 +20,8 @@ type (
 // maxName bounds a VM's name in bytes.
 const maxName = 1024
 
-func (r createVM) target(*state) target {
-	return target{vmID: r.Mark.VMID, name: r.Name, node: r.Node}
+func (r createVM) target(*state) simadmin.Target {
+	return simadmin.Target{VMID: r.Mark.VMID, Name: r.Name, Node: r.Node}
 }
 
 func (r createVM) run(s *Server, p plan) (any, error) {
@@ -41,11 +42,11 @@ func (r createVM) run(s *Server, p plan) (any, error) {
 		}
 	}
 	v := r.record()
-	if p.part == PartMark {
+	if p.part == simadmin.PartMark {
 		v.Mark = nil
 	}
-	t := &taskRecord{Op: wire.OpCreateVM, NoDisk: p.part == PartDisk}
-	p.delay += s.latency.task(t.Op, s.opts.TaskDelay)
+	t := &taskRecord{Op: wire.OpCreateVM, NoDisk: p.part == simadmin.PartDisk}
+	p.delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
 	return s.work(t, v, p)
 }
 
@@ -96,7 +97,7 @@ func (s *Server) expected(e wire.Expect) (*vmRecord, error) {
 	if !same || e.Revision != 0 && e.Revision != v.Revision {
 		return nil, &apiError{status: http.StatusPreconditionFailed, Code: wire.CodeChanged, Message: "this is another VM, or another's"}
 	}
-	if n := s.state.nodes[v.Node]; n == nil || n.State == nodeDown {
+	if n := s.state.nodes[v.Node]; n == nil || n.State == simadmin.NodeDown {
 		return nil, &apiError{status: http.StatusServiceUnavailable, Code: wire.CodeNodeDown, Message: "the VM's node is down"}
 	}
 	return v, nil
@@ -116,18 +117,18 @@ func (s *Server) changeable(e wire.Expect) (*vmRecord, error) {
 	return v, nil
 }
 
-func expectTarget(st *state, e wire.Expect) target {
-	t := target{nativeID: e.NativeID}
+func expectTarget(st *state, e wire.Expect) simadmin.Target {
+	t := simadmin.Target{NativeID: e.NativeID}
 	if v := st.byNative[e.NativeID]; v != nil {
 		t = targetOf(v)
 	}
 	if e.Mark != nil {
-		t.vmID = e.Mark.VMID
+		t.VMID = e.Mark.VMID
 	}
 	return t
 }
 
-func (r setPower) target(st *state) target { return expectTarget(st, r.VM) }
+func (r setPower) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r setPower) run(s *Server, p plan) (any, error) {
 	s.mu.Lock()
@@ -150,7 +151,7 @@ func (r setPower) run(s *Server, p plan) (any, error) {
 		return nil, err
 	}
 	t := &taskRecord{Op: wire.OpSetPower, Power: r.Power}
-	p.delay += s.latency.task(t.Op, s.opts.TaskDelay)
+	p.delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
 	if r.Power == wire.PowerStopped && !r.Force {
 		p.delay += s.opts.GuestShutdown
 	}
@@ -187,7 +188,7 @@ func stopsForPower(op string) bool {
 	}, op)
 }
 
-func (r reboot) target(st *state) target { return expectTarget(st, r.VM) }
+func (r reboot) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r reboot) run(s *Server, p plan) (any, error) {
 	if r.Token == "" || len(r.Token) > 256 {
@@ -214,7 +215,7 @@ func (r reboot) run(s *Server, p plan) (any, error) {
 		return nil, wrongState("the VM is not running")
 	}
 	t := &taskRecord{Op: wire.OpReboot}
-	p.delay += s.latency.task(t.Op, s.opts.TaskDelay)
+	p.delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
 	if !r.Force {
 		p.delay += s.opts.GuestShutdown
 	}
@@ -223,7 +224,7 @@ func (r reboot) run(s *Server, p plan) (any, error) {
 	return s.work(t, v, p)
 }
 
-func (r deleteVM) target(st *state) target { return expectTarget(st, r.VM) }
+func (r deleteVM) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 // run removes a VM, whatever is at work on it: a VM that is being made must not
 // outlive the wish to have it gone.
@@ -238,7 +239,7 @@ func (r deleteVM) run(s *Server, p plan) (any, error) {
 		return wire.WorkResponse{NativeID: v.NativeID, Task: t.ID}, nil
 	}
 	t := &taskRecord{Op: wire.OpDeleteVM}
-	p.delay += s.latency.task(t.Op, s.opts.TaskDelay)
+	p.delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
 	return s.work(t, v.clone(), p)
 }
 
@@ -250,16 +251,8 @@ func wrongState(message string) *apiError {
 	return &apiError{status: http.StatusConflict, Code: wire.CodeWrongState, Message: message}
 }
 
-// CloudInit is what a guest was told, as far as the admin side shows it: the
-// user data itself may hold secrets and is not kept.
-type CloudInit struct {
-	Hostname       string `json:"hostname"`
-	UserDataSHA256 string `json:"user_data_sha256,omitempty"`
-	SSHKeys        int    `json:"ssh_keys"`
-}
-
-func cloudInitOf(c wire.CloudInit) *CloudInit {
-	out := &CloudInit{Hostname: c.Hostname, SSHKeys: len(c.SSHKeys)}
+func cloudInitOf(c wire.CloudInit) *simadmin.CloudInit {
+	out := &simadmin.CloudInit{Hostname: c.Hostname, SSHKeys: len(c.SSHKeys)}
 	if len(c.UserData) > 0 {
 		sum := sha256.Sum256(c.UserData)
 		out.UserDataSHA256 = hex.EncodeToString(sum[:])

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 type (
@@ -29,7 +30,7 @@ func validID(what, id string) error {
 	return nil
 }
 
-func (r rebuildVM) target(st *state) target { return expectTarget(st, r.VM) }
+func (r rebuildVM) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 // run makes a new root disk, and keeps the old one under the token. A rebuild
 // that ended halfway is gone on with.
@@ -71,7 +72,7 @@ func (r rebuildVM) run(s *Server, p plan) (any, error) {
 	}, p)
 }
 
-func (r revertRebuild) target(st *state) target { return expectTarget(st, r.VM) }
+func (r revertRebuild) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 // run puts back what the token's rebuild set aside, also while that is at work.
 func (r revertRebuild) run(s *Server, p plan) (any, error) {
@@ -91,7 +92,7 @@ func (r revertRebuild) run(s *Server, p plan) (any, error) {
 	}, p)
 }
 
-func (r finishRebuild) target(st *state) target { return expectTarget(st, r.VM) }
+func (r finishRebuild) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r finishRebuild) run(s *Server, p plan) (any, error) {
 	return s.change(workOn{
@@ -108,7 +109,7 @@ func (r finishRebuild) run(s *Server, p plan) (any, error) {
 	}, p)
 }
 
-func (r attachDisk) target(st *state) target { return expectTarget(st, r.VM) }
+func (r attachDisk) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r attachDisk) run(s *Server, p plan) (any, error) {
 	if err := validID("a disk's ID", r.ID); err != nil {
@@ -135,7 +136,7 @@ func (r attachDisk) run(s *Server, p plan) (any, error) {
 	}, p)
 }
 
-func (r detachDisk) target(st *state) target { return expectTarget(st, r.VM) }
+func (r detachDisk) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r detachDisk) run(s *Server, p plan) (any, error) {
 	return s.change(workOn{
@@ -149,7 +150,7 @@ func (r detachDisk) run(s *Server, p plan) (any, error) {
 	}, p)
 }
 
-func (r deleteDisk) target(st *state) target { return expectTarget(st, r.VM) }
+func (r deleteDisk) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r deleteDisk) run(s *Server, p plan) (any, error) {
 	return s.change(workOn{
@@ -172,7 +173,7 @@ func (r deleteDisk) run(s *Server, p plan) (any, error) {
 	}, p)
 }
 
-func (r attachNIC) target(st *state) target { return expectTarget(st, r.VM) }
+func (r attachNIC) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r attachNIC) run(s *Server, p plan) (any, error) {
 	if err := validNICs(r.NIC); err != nil {
@@ -190,7 +191,7 @@ func (r attachNIC) run(s *Server, p plan) (any, error) {
 	}, p)
 }
 
-func (r detachNIC) target(st *state) target { return expectTarget(st, r.VM) }
+func (r detachNIC) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r detachNIC) run(s *Server, p plan) (any, error) {
 	return s.change(workOn{

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 type (
@@ -29,11 +30,10 @@ func knownImages() []wire.Image {
 
 func knownNetworks() []string { return []string{"net0", "net1"} }
 
-func (login) target(*state) target { return target{} }
+func (login) target(*state) simadmin.Target { return simadmin.Target{} }
 
 func (r login) run(s *Server, _ plan) (any, error) {
 	if !s.sessions.mayLogin() || !s.opts.accepts(r.Username, r.Password) {
-		s.calls.refuseLogin()
 		return nil, &apiError{status: http.StatusUnauthorized, Code: wire.CodeUnauthenticated, Message: "wrong username or password"}
 	}
 	return wire.LoginResponse{
@@ -50,11 +50,11 @@ type inquiry struct {
 func inquire(about func(st *state) any) operation {
 	return func(body []byte) (request, error) {
 		r := inquiry{about: about}
-		return r, strict(body, &r.Empty)
+		return r, strictly(body, &r.Empty)
 	}
 }
 
-func (inquiry) target(*state) target { return target{} }
+func (inquiry) target(*state) simadmin.Target { return simadmin.Target{} }
 
 func (r inquiry) run(s *Server, _ plan) (any, error) {
 	s.mu.Lock()
@@ -65,7 +65,7 @@ func (r inquiry) run(s *Server, _ plan) (any, error) {
 	return r.about(s.state), nil
 }
 
-func (info) target(*state) target { return target{} }
+func (info) target(*state) simadmin.Target { return simadmin.Target{} }
 
 func (info) run(s *Server, _ plan) (any, error) {
 	s.mu.Lock()
@@ -94,7 +94,7 @@ func networks(*state) any { return wire.NetworksResponse{Networks: knownNetworks
 // maxPage bounds a page of VMs.
 const maxPage = 1000
 
-func (listVMs) target(*state) target { return target{} }
+func (listVMs) target(*state) simadmin.Target { return simadmin.Target{} }
 
 func (r listVMs) run(s *Server, _ plan) (any, error) {
 	after, ok := parsePageToken(r.InstallationID, r.PageToken)
@@ -130,10 +130,10 @@ func (r findVM) find(st *state) *vmRecord {
 	return st.byUUID[r.UUID]
 }
 
-func (r findVM) target(st *state) target {
-	t := target{vmID: r.Mark.VMID}
+func (r findVM) target(st *state) simadmin.Target {
+	t := simadmin.Target{VMID: r.Mark.VMID}
 	if v := r.find(st); v != nil {
-		t.nativeID, t.name, t.node = v.NativeID, v.Name, v.Node
+		t.NativeID, t.Name, t.Node = v.NativeID, v.Name, v.Node
 	}
 	return t
 }
@@ -150,14 +150,14 @@ func (r findVM) run(s *Server, _ plan) (any, error) {
 	return wire.FindVMResponse{Found: &found, VM: &vm}, nil
 }
 
-func (r pollTask) target(st *state) target {
+func (r pollTask) target(st *state) simadmin.Target {
 	t := st.tasks[r.Task]
 	if t == nil {
-		return target{}
+		return simadmin.Target{}
 	}
 	v := st.vms[t.VM]
 	if v == nil {
-		return target{}
+		return simadmin.Target{}
 	}
 	return targetOf(v)
 }
@@ -185,10 +185,10 @@ func (r pollTask) run(s *Server, p plan) (any, error) {
 }
 
 // targetOf says what a call about v is about.
-func targetOf(v *vmRecord) target {
-	t := target{nativeID: v.NativeID, name: v.Name, node: v.Node}
+func targetOf(v *vmRecord) simadmin.Target {
+	t := simadmin.Target{NativeID: v.NativeID, Name: v.Name, Node: v.Node}
 	if v.Mark != nil {
-		t.vmID = v.Mark.VMID
+		t.VMID = v.Mark.VMID
 	}
 	return t
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 type (
@@ -14,7 +15,7 @@ type (
 	deleteSnapshot struct{ wire.SnapshotRefRequest }
 )
 
-func (r createSnapshot) target(st *state) target { return expectTarget(st, r.VM) }
+func (r createSnapshot) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r createSnapshot) run(s *Server, p plan) (any, error) {
 	if err := validID("a snapshot's ID", r.ID); err != nil {
@@ -54,7 +55,7 @@ func (s *Server) maySnapshot(v *vmRecord, memory bool) error {
 	return nil
 }
 
-func (r listSnapshots) target(st *state) target { return expectTarget(st, r.VM) }
+func (r listSnapshots) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r listSnapshots) run(s *Server, _ plan) (any, error) {
 	s.mu.Lock()
@@ -75,7 +76,7 @@ func (r listSnapshots) run(s *Server, _ plan) (any, error) {
 	return out, nil
 }
 
-func (r revertSnapshot) target(st *state) target { return expectTarget(st, r.VM) }
+func (r revertSnapshot) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r revertSnapshot) run(s *Server, p plan) (any, error) {
 	if err := validID("a token", r.Token); err != nil {
@@ -103,7 +104,7 @@ func (r revertSnapshot) run(s *Server, p plan) (any, error) {
 	}, p)
 }
 
-func (r deleteSnapshot) target(st *state) target { return expectTarget(st, r.VM) }
+func (r deleteSnapshot) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r deleteSnapshot) run(s *Server, p plan) (any, error) {
 	return s.change(workOn{

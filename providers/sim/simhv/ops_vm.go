@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 type (
@@ -79,11 +80,11 @@ func (s *Server) change(w workOn, p plan) (any, error) {
 	if t == nil {
 		return wire.WorkResponse{NativeID: v.NativeID}, nil
 	}
-	p.delay += s.latency.task(t.Op, s.opts.TaskDelay)
+	p.delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
 	return s.work(t, v, p)
 }
 
-func (r suspendVM) target(st *state) target { return expectTarget(st, r.VM) }
+func (r suspendVM) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r suspendVM) run(s *Server, p plan) (any, error) {
 	return s.change(workOn{
@@ -100,7 +101,7 @@ func (r suspendVM) run(s *Server, p plan) (any, error) {
 	}, p)
 }
 
-func (r resumeVM) target(st *state) target { return expectTarget(st, r.VM) }
+func (r resumeVM) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r resumeVM) run(s *Server, p plan) (any, error) {
 	return s.change(workOn{
@@ -117,7 +118,7 @@ func (r resumeVM) run(s *Server, p plan) (any, error) {
 	}, p)
 }
 
-func (r resizeVM) target(st *state) target { return expectTarget(st, r.VM) }
+func (r resizeVM) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r resizeVM) run(s *Server, p plan) (any, error) {
 	if r.VCPUs < 1 || r.MemoryMiB < 1 || r.DiskGiB < 1 {
@@ -153,7 +154,7 @@ func (s *Server) mayResize(v *vmRecord, to shape) error {
 	return nil
 }
 
-func (r cloneVM) target(*state) target { return createVM{r.VM}.target(nil) }
+func (r cloneVM) target(*state) simadmin.Target { return createVM{r.VM}.target(nil) }
 
 // run copies the source's root disk to a new VM. The source cannot be changed
 // for as long as that takes.
@@ -185,15 +186,15 @@ func (r cloneVM) run(s *Server, p plan) (any, error) {
 	}
 	v := made.record()
 	v.Image, v.RootData = source.Image, source.RootData
-	if p.part == PartMark {
+	if p.part == simadmin.PartMark {
 		v.Mark = nil
 	}
-	t := &taskRecord{Op: wire.OpCloneVM, Source: source.Seq, NoDisk: p.part == PartDisk}
-	p.delay += s.latency.task(t.Op, s.opts.TaskDelay)
+	t := &taskRecord{Op: wire.OpCloneVM, Source: source.Seq, NoDisk: p.part == simadmin.PartDisk}
+	p.delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
 	return s.work(t, v, p)
 }
 
-func (r migrateVM) target(st *state) target { return expectTarget(st, r.VM) }
+func (r migrateVM) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 func (r migrateVM) run(s *Server, p plan) (any, error) {
 	capability, power := wire.CapColdMigration, wire.PowerStopped
@@ -226,7 +227,7 @@ func (r migrateVM) run(s *Server, p plan) (any, error) {
 	}, p)
 }
 
-func (r abortMigration) target(st *state) target { return expectTarget(st, r.VM) }
+func (r abortMigration) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 // run ends a migration that is at work, or gives back what an interrupted one
 // holds.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // Records are never changed once they are in the state: they are cloned,
@@ -47,11 +48,11 @@ type vmRecord struct {
 
 // rootRecord is a root disk, by its native name, and what it was made from.
 type rootRecord struct {
-	Disks     []string   `json:"disks,omitempty"` // none while it is made, or where that failed
-	DiskGiB   int        `json:"disk_gib"`
-	RootData  string     `json:"root_data,omitempty"` // what the guest wrote
-	Image     string     `json:"image,omitempty"`
-	CloudInit *CloudInit `json:"cloud_init,omitempty"`
+	Disks     []string            `json:"disks,omitempty"` // none while it is made, or where that failed
+	DiskGiB   int                 `json:"disk_gib"`
+	RootData  string              `json:"root_data,omitempty"` // what the guest wrote
+	Image     string              `json:"image,omitempty"`
+	CloudInit *simadmin.CloudInit `json:"cloud_init,omitempty"`
 }
 
 // guestRecord is which boot a guest is in. A guest that is asleep keeps it.
@@ -142,16 +143,4 @@ func leaseOf(mac string) string {
 }
 
 // nodeRecord is one node.
-type nodeRecord struct {
-	Name      string `json:"name"`
-	State     string `json:"state"`
-	VCPUs     int    `json:"vcpus"`
-	MemoryMiB int    `json:"memory_mib"`
-}
-
-// The states of a node.
-const (
-	nodeUp          = "up"
-	nodeDown        = "down"
-	nodeMaintenance = "maintenance"
-)
+type nodeRecord simadmin.Node

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // The serial line has a shell that a test can talk to: `help` lists what it
@@ -98,8 +100,8 @@ func (d *Display) command(view GuestView, line string) string {
 	case "read":
 		return view.Data + "\n"
 	case "write":
-		if len(arg) > maxData {
-			return "write: at most " + strconv.Itoa(maxData) + " bytes\n"
+		if len(arg) > simadmin.MaxData {
+			return "write: at most " + strconv.Itoa(simadmin.MaxData) + " bytes\n"
 		}
 		d.machine.Write(arg)
 		return ""

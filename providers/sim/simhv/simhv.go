@@ -4,8 +4,8 @@
 // injects faults and shows what is there. The adapter sim talks to it over HTTP
 // only.
 //
-// It imports nothing of ours but the wire format: never models, providers or
-// the adapter.
+// It imports nothing of ours but the wire format and the admin side: never models,
+// providers or the adapter.
 package simhv
 
 import (
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // Version is what the hypervisor reports of itself.
@@ -30,7 +31,6 @@ const (
 	DefaultNodeVCPUs     = 64
 	DefaultNodeMemoryMiB = 262144
 	DefaultSessionTTL    = time.Hour
-	DefaultCallLog       = 100_000
 )
 
 // Options configure a Server. The zero value is a hypervisor of
@@ -56,8 +56,8 @@ type Options struct {
 	// SessionTTL is how long a login lasts; 0 means DefaultSessionTTL.
 	SessionTTL time.Duration
 	// Capabilities is what it cannot do from the start.
-	Capabilities Capabilities
-	// CallLog is how many calls are remembered; 0 means DefaultCallLog.
+	Capabilities simadmin.Capabilities
+	// CallLog is how many calls are remembered; 0 means simadmin.DefaultCallLog.
 	CallLog int
 }
 
@@ -67,7 +67,6 @@ func (o Options) withDefaults() Options {
 	o.NodeMemoryMiB = cmp.Or(o.NodeMemoryMiB, DefaultNodeMemoryMiB)
 	o.CPUOvercommit = cmp.Or(o.CPUOvercommit, 1)
 	o.SessionTTL = cmp.Or(o.SessionTTL, DefaultSessionTTL)
-	o.CallLog = cmp.Or(o.CallLog, DefaultCallLog)
 	return o
 }
 
@@ -81,7 +80,7 @@ func (o Options) validate() error {
 	if o.TaskDelay < 0 || o.GuestShutdown < 0 || o.SessionTTL < 0 || o.CallLog < 0 {
 		return errors.New("simhv: a delay, lifetime or size is negative")
 	}
-	if err := o.Capabilities.validate(); err != nil {
+	if err := known(o.Capabilities); err != nil {
 		return fmt.Errorf("simhv: %w", err)
 	}
 	return nil
@@ -90,15 +89,12 @@ func (o Options) validate() error {
 // Server is one simulated hypervisor. It is an http.Handler: the adapter's side
 // under /v1/, the admin side under /_admin/.
 type Server struct {
-	opts  Options
-	admin http.Handler
-	ops   map[string]operation
+	opts Options
+	side *simadmin.Side
+	ops  map[string]operation
 
-	faults       faults
-	latency      latency
 	capabilities capabilities
 	sessions     sessions
-	calls        *callLog
 
 	mu     sync.Mutex // guards what follows
 	state  *state
@@ -108,7 +104,6 @@ type Server struct {
 	consoles map[uint64]map[*console]struct{}
 	displays map[uint64]*Display
 	closed   bool
-	done     chan struct{} // closed by Close: releases waiting calls
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -126,17 +121,14 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		opts:     opts,
-		faults:   faults{cleared: make(chan struct{})},
 		sessions: sessions{ttl: opts.SessionTTL, valid: true, expires: map[string]time.Time{}},
-		calls:    newCallLog(opts.CallLog),
 		state:    st,
 		timers:   map[string]*time.Timer{},
 		consoles: map[uint64]map[*console]struct{}{},
 		displays: map[uint64]*Display{},
-		done:     make(chan struct{}),
 	}
 	s.capabilities.replace(opts.Capabilities)
-	s.admin, s.ops = s.adminRoutes(), operations()
+	s.side, s.ops = s.adminSide(), operations()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range st.tasks {
@@ -156,7 +148,7 @@ func (s *Server) Close() error {
 		return nil
 	}
 	s.closed = true
-	close(s.done)
+	s.side.Close()
 	for _, t := range s.timers {
 		t.Stop()
 	}
@@ -171,8 +163,8 @@ func (s *Server) Close() error {
 // ServeHTTP serves both sides.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case strings.HasPrefix(r.URL.Path, adminPrefix):
-		s.serveAdmin(w, r)
+	case strings.HasPrefix(r.URL.Path, simadmin.Prefix):
+		s.side.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, wire.Prefix):
 		s.serveOp(w, r, strings.TrimPrefix(r.URL.Path, wire.Prefix))
 	default:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // keepTasks is how many ended tasks are remembered; older ones are forgotten.
@@ -53,7 +54,7 @@ func openState(opts Options) (*state, error) {
 	}
 	for i := range opts.Nodes {
 		st.applyNode(&nodeRecord{
-			Name: "node-" + strconv.Itoa(i+1), State: nodeUp, VCPUs: opts.NodeVCPUs, MemoryMiB: opts.NodeMemoryMiB,
+			Name: "node-" + strconv.Itoa(i+1), State: simadmin.NodeUp, VCPUs: opts.NodeVCPUs, MemoryMiB: opts.NodeMemoryMiB,
 		})
 	}
 	if opts.StateFile == "" {
@@ -247,7 +248,7 @@ func (st *state) onWire(v *vmRecord) wire.VM {
 	if v.Aside != nil {
 		out.Aside = &wire.Aside{Token: v.Aside.Token, Disks: v.Aside.Disks}
 	}
-	if n := st.nodes[v.Node]; n == nil || n.State == nodeDown {
+	if n := st.nodes[v.Node]; n == nil || n.State == simadmin.NodeDown {
 		out.Power = wire.PowerUnknown
 	}
 	if t := st.visibleTask(v); t != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // plan is what a fault and the latencies make of a call's task.
@@ -13,7 +14,7 @@ type plan struct {
 	delay  time.Duration
 	fail   string // code to fail with
 	forget bool
-	part   Part // what create_vm withholds; of other work, any part
+	part   simadmin.Part // what create_vm withholds; of other work, any part
 }
 
 // begin puts a new task to work on v, which the caller has cloned, and commits

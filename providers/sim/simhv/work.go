@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // taskRecord is one piece of work.
@@ -113,7 +114,7 @@ func (t *taskRecord) hindered(st *state, v *vmRecord) string {
 	switch t.Op {
 	case wire.OpMigrateVM:
 		for _, name := range []string{v.Node, v.MovingTo} {
-			if n := st.nodes[name]; n == nil || n.State == nodeDown {
+			if n := st.nodes[name]; n == nil || n.State == simadmin.NodeDown {
 				return wire.CodeNodeDown
 			}
 		}

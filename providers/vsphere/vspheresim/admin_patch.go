@@ -4,80 +4,74 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"net/http"
 	"strings"
 
 	"github.com/vmware/govmomi/vim25"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/types"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
-// adminPatchVM changes a VM behind the control plane's back.
-func (s *Server) adminPatchVM(r *http.Request, body []byte) (int, any, error) {
-	var set simhv.VMChange
-	if err := strict(body, &set); err != nil {
-		return 0, nil, err
-	}
-	vm, err := s.adminFind(r)
+// PatchVM changes a VM behind the control plane's back.
+func (s admin) PatchVM(ctx context.Context, nativeID string, set simadmin.VMChange) (simadmin.VM, error) {
+	vm, err := s.adminFind(nativeID)
 	switch {
 	case err != nil:
-		return 0, nil, err
 	case set.NativeID != nil:
-		return 0, nil, invalid("the server gives references itself")
-	case set.Power != nil && !isPower(*set.Power):
-		return 0, nil, invalid(`power must be "running", "stopped" or "suspended"`)
+		err = simadmin.Invalid("the server gives references itself")
+	case set.Power != nil && !simadmin.IsPower(*set.Power):
+		err = simadmin.NoPower()
 	case set.Node != nil && s.host(*set.Node) == nil:
-		return 0, nil, invalid("no such node")
+		err = simadmin.Invalid("no such node")
+	}
+	if err != nil {
+		return simadmin.VM{}, err
 	}
 	spec, err := changeSpec(set)
 	if err != nil {
-		return 0, nil, err
+		return simadmin.VM{}, err
 	}
-	c, err := s.Client(r.Context())
+	c, err := s.Client(ctx)
 	if err != nil {
-		return 0, nil, err
+		return simadmin.VM{}, err
 	}
-	if err := s.patch(r.Context(), c, vm.Self, spec, set); err != nil {
-		return 0, nil, err
+	if err := s.patch(ctx, c, vm.Self, spec, set); err != nil {
+		return simadmin.VM{}, err
 	}
 	if err := s.write(s.view(vm), set); err != nil {
-		return 0, nil, err
+		return simadmin.VM{}, err
 	}
 	if set.Power != nil {
 		s.setPower(vm, *set.Power)
 	}
-	return http.StatusOK, s.view(vm), nil
+	return s.view(vm), nil
 }
 
-// maxData is how much the admin side writes on a disk, in bytes.
-const maxData = 64
-
 // write has a guest write on its disks.
-func (s *Server) write(vm simhv.VM, set simhv.VMChange) error {
+func (s *Server) write(vm simadmin.VM, set simadmin.VMChange) error {
 	files := map[string]string{} // by the disk's ID
 	for _, d := range vm.DataDisks {
 		files[d.ID] = d.Name
 	}
 	for id, text := range set.DiskData {
-		if files[id] == "" || len(text) > maxData {
-			return invalid("disk_data names a disk that is not there, or is too long")
+		if files[id] == "" || len(text) > simadmin.MaxData {
+			return simadmin.Invalid("disk_data names a disk that is not there, or is too long")
 		}
 		s.guests.write(files[id], text)
 	}
 	if set.RootData == nil {
 		return nil
 	}
-	if len(vm.Disks) == 0 || len(*set.RootData) > maxData {
-		return invalid("there is no root disk, or root_data is too long")
+	if len(vm.Disks) == 0 || len(*set.RootData) > simadmin.MaxData {
+		return simadmin.Invalid("there is no root disk, or root_data is too long")
 	}
 	s.guests.write(vm.Disks[0], *set.RootData)
 	return nil
 }
 
 // changeSpec is what of a change the configuration holds.
-func changeSpec(set simhv.VMChange) (types.VirtualMachineConfigSpec, error) {
+func changeSpec(set simadmin.VMChange) (types.VirtualMachineConfigSpec, error) {
 	var spec types.VirtualMachineConfigSpec
 	if set.Name != nil {
 		spec.Name = *set.Name
@@ -88,31 +82,23 @@ func changeSpec(set simhv.VMChange) (types.VirtualMachineConfigSpec, error) {
 	if set.MemoryMiB != nil {
 		spec.MemoryMB = int64(*set.MemoryMiB)
 	}
+	mark, changed, err := set.NewMark()
 	switch {
-	case set.Mark == nil:
-	case bytes.Equal(set.Mark, []byte("null")):
-		spec.ExtraConfig = []types.BaseOptionValue{
-			&types.OptionValue{Key: keyVMID, Value: ""}, &types.OptionValue{Key: keyInstallation, Value: ""},
-		}
-	default:
-		var m simhv.Mark
-		if err := strict(set.Mark, &m); err != nil {
-			return spec, err
-		}
-		options, err := markOptions(&m)
-		if err != nil {
-			return spec, err
-		}
-		spec.ExtraConfig, spec.InstanceUuid = options, m.VMID
+	case err != nil:
+		return spec, err
+	case mark != nil:
+		spec.ExtraConfig, spec.InstanceUuid = markOptions(*mark), mark.VMID
+	case changed:
+		spec.ExtraConfig = markOptions(simadmin.Mark{})
 	}
 	if spec.NumCPUs < 0 || spec.MemoryMB < 0 || set.Name != nil && strings.TrimSpace(*set.Name) == "" {
-		return spec, invalid("name, vcpus and memory_mib must be those of a VM")
+		return spec, simadmin.Invalid("name, vcpus and memory_mib must be those of a VM")
 	}
 	return spec, nil
 }
 
 // patch makes a change past the API.
-func (s *Server) patch(ctx context.Context, c *vim25.Client, vm types.ManagedObjectReference, spec types.VirtualMachineConfigSpec, set simhv.VMChange) error {
+func (s *Server) patch(ctx context.Context, c *vim25.Client, vm types.ManagedObjectReference, spec types.VirtualMachineConfigSpec, set simadmin.VMChange) error {
 	var tasks []types.ManagedObjectReference
 	raw, err := json.Marshal(spec)
 	if err != nil {

@@ -1,57 +1,44 @@
 package vspheresim
 
 import (
-	"net/http"
-	"slices"
+	"context"
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
-const (
-	nodeUp          = "up"
-	nodeDown        = "down"
-	nodeMaintenance = "maintenance"
-)
-
-// adminNode changes a node. vCenter does not reach one that is down, nor its VMs,
-// which go on.
-func (s *Server) adminNode(r *http.Request, body []byte) (int, any, error) {
-	var set simhv.NodeChange
-	if err := strict(body, &set); err != nil {
-		return 0, nil, err
-	}
-	h := s.host(r.PathValue("node"))
-	switch {
-	case h == nil:
-		return 0, nil, &adminFailure{status: http.StatusNotFound, Code: "no_node", Message: "no such node"}
-	case set.State != nil && !slices.Contains([]string{nodeUp, nodeDown, nodeMaintenance}, *set.State):
-		return 0, nil, invalid(`state must be "up", "down" or "maintenance"`)
-	case set.VCPUs != nil && *set.VCPUs < 1, set.MemoryMiB != nil && *set.MemoryMiB < 1:
-		return 0, nil, invalid("vcpus and memory_mib must be positive")
+// SetNode changes a node. vCenter does not reach one that is down, nor its VMs, which
+// go on.
+func (s admin) SetNode(_ context.Context, name string, set simadmin.NodeChange) (simadmin.Node, error) {
+	h := s.host(name)
+	if h == nil {
+		return simadmin.Node{}, simadmin.NoNode()
 	}
 	ctx := s.context()
-	var view map[string]any
+	var after simadmin.Node
+	var err error
 	ctx.WithLock(h, func() {
+		if after, err = set.Apply(nodeView(h)); err != nil {
+			return
+		}
 		if set.State != nil {
 			state := types.HostSystemConnectionStateConnected
-			if *set.State == nodeDown {
+			if after.State == simadmin.NodeDown {
 				state = types.HostSystemConnectionStateNotResponding
 			}
 			ctx.Update(h, []types.PropertyChange{
 				{Name: "runtime.connectionState", Val: state},
-				{Name: "runtime.inMaintenanceMode", Val: *set.State == nodeMaintenance},
+				{Name: "runtime.inMaintenanceMode", Val: after.State == simadmin.NodeMaintenance},
 			})
 		}
 		resize(h, set.VCPUs, set.MemoryMiB)
-		view = nodeView(h)
 	})
-	if set.State != nil {
-		s.reach(h.Self, *set.State != nodeDown)
+	if err == nil && set.State != nil {
+		s.reach(h.Self, after.State != simadmin.NodeDown)
 	}
-	return http.StatusOK, view, nil
+	return after, err
 }
 
 func (s *Server) host(name string) *simulator.HostSystem {
@@ -79,27 +66,26 @@ func (s *Server) reach(host types.ManagedObjectReference, yes bool) {
 	}
 }
 
-func nodeView(h *simulator.HostSystem) map[string]any {
-	state := nodeUp
+func nodeView(h *simulator.HostSystem) simadmin.Node {
+	state := simadmin.NodeUp
 	switch {
 	case h.Runtime.ConnectionState != types.HostSystemConnectionStateConnected:
-		state = nodeDown
+		state = simadmin.NodeDown
 	case h.Runtime.InMaintenanceMode:
-		state = nodeMaintenance
+		state = simadmin.NodeMaintenance
 	}
 	hardware := h.Summary.Hardware
-	return map[string]any{
-		"name": h.Name, "state": state, "vcpus": int(hardware.NumCpuThreads), "memory_mib": int(hardware.MemorySize >> 20),
-	}
+	return simadmin.Node{Name: h.Name, State: state, VCPUs: int(hardware.NumCpuThreads), MemoryMiB: int(hardware.MemorySize >> 20)}
 }
 
-func (s *Server) adminStats(*http.Request, []byte) (int, any, error) {
-	out := simhv.Stats{VMs: map[string]int{powerRunning: 0, powerStopped: 0, powerSuspended: 0}, TasksRunning: s.guests.atWork()}
-	out.Calls, out.LoginsRefused = s.log.counts()
-	out.Logins = out.Calls[opLogin]
+// Stats counts the tasks that are at work and the VMs.
+func (s admin) Stats(context.Context) (simadmin.Stats, error) {
+	var powers []string
 	ctx := s.context()
 	for _, vm := range s.machines() {
-		ctx.WithLock(vm, func() { out.VMs[adminPower(vm)]++ })
+		ctx.WithLock(vm, func() { powers = append(powers, adminPower(vm)) })
 	}
-	return http.StatusOK, out, nil
+	out := simadmin.CountVMs(powers)
+	out.TasksRunning = s.guests.atWork()
+	return out, nil
 }

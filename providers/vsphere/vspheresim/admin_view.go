@@ -15,25 +15,19 @@ import (
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
-)
-
-const (
-	powerRunning   = "running"
-	powerStopped   = "stopped"
-	powerSuspended = "suspended"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // adminPower is a VM's power as all simulated hypervisors call it.
 func adminPower(vm *simulator.VirtualMachine) string {
 	switch vm.Runtime.PowerState {
 	case types.VirtualMachinePowerStatePoweredOn:
-		return powerRunning
+		return simadmin.PowerRunning
 	case types.VirtualMachinePowerStateSuspended:
-		return powerSuspended
+		return simadmin.PowerSuspended
 	case types.VirtualMachinePowerStatePoweredOff:
 	}
-	return powerStopped
+	return simadmin.PowerStopped
 }
 
 // memo is what the control plane remembers of its work on a VM.
@@ -53,23 +47,23 @@ type memo struct {
 
 // adminView shows a VM as the admin side of every simulated hypervisor does. Its lock
 // is held.
-func (s *Server) adminView(vm *simulator.VirtualMachine) simhv.VM {
+func (s *Server) adminView(vm *simulator.VirtualMachine) simadmin.VM {
 	text := textOf(vm.Config.ExtraConfig)
-	out := simhv.VM{
+	out := simadmin.VM{
 		NativeID: vm.Self.Value, Name: vm.Name, Power: adminPower(vm), VCPUs: int(vm.Config.Hardware.NumCPU),
-		MemoryMiB: int(vm.Config.Hardware.MemoryMB), Disks: []string{}, DataDisks: []simhv.Disk{}, Snapshots: []simhv.Snapshot{},
-		UUID: vm.Config.InstanceUuid, Addresses: []string{}, NICs: []simhv.NIC{}, Boots: s.guests.bootsOf(vm.Self.Value),
+		MemoryMiB: int(vm.Config.Hardware.MemoryMB), Disks: []string{}, DataDisks: []simadmin.Disk{}, Snapshots: []simadmin.Snapshot{},
+		UUID: vm.Config.InstanceUuid, Addresses: []string{}, NICs: []simadmin.NIC{}, Boots: s.guests.bootsOf(vm.Self.Value),
 	}
 	if vm.Config.CreateDate != nil {
 		out.CreatedAt = *vm.Config.CreateDate
 	}
 	if text[keyVMID] != "" {
-		out.Mark = &simhv.Mark{VMID: text[keyVMID], InstallationID: text[keyInstallation]}
+		out.Mark = &simadmin.Mark{VMID: text[keyVMID], InstallationID: text[keyInstallation]}
 	}
 	if vm.Runtime.Host != nil {
 		out.Node = s.hostName(*vm.Runtime.Host)
 	}
-	if out.Power != powerStopped {
+	if out.Power != simadmin.PowerStopped {
 		out.Boot, out.UptimeSince = out.Boots, vm.Summary.Runtime.BootTime
 	}
 	var m memo
@@ -83,13 +77,13 @@ func (s *Server) adminView(vm *simulator.VirtualMachine) simhv.VM {
 }
 
 // viewDisks shows the disks: the one that it boots from, and those that the notes know.
-func (s *Server) viewDisks(vm *simulator.VirtualMachine, m memo, out *simhv.VM) {
+func (s *Server) viewDisks(vm *simulator.VirtualMachine, m memo, out *simadmin.VM) {
 	if m.Rebuild.Swapped {
 		out.AsideToken, out.AsideData = m.Rebuild.Token, s.guests.written(m.Rebuild.Old)
 	}
 	known := map[int32]bool{}
 	for id, note := range m.Disks {
-		disk := simhv.Disk{ID: id, Name: note.File, SizeGiB: note.SizeGiB}
+		disk := simadmin.Disk{ID: id, Name: note.File, SizeGiB: note.SizeGiB}
 		for _, d := range disksOf(vm) {
 			if note.File == "" && d.ControllerKey == note.Controller && d.UnitNumber != nil && *d.UnitNumber == note.Unit {
 				known[d.Key] = true
@@ -100,14 +94,14 @@ func (s *Server) viewDisks(vm *simulator.VirtualMachine, m memo, out *simhv.VM) 
 			out.DataDisks = append(out.DataDisks, disk)
 		}
 	}
-	slices.SortFunc(out.DataDisks, func(a, b simhv.Disk) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(out.DataDisks, func(a, b simadmin.Disk) int { return cmp.Compare(a.ID, b.ID) })
 	for _, d := range disksOf(vm) {
 		switch {
 		case known[d.Key]:
 		case len(out.Disks) == 0:
 			out.Disks, out.DiskGiB, out.RootData = []string{fileOf(d)}, sizeOf(d), s.guests.written(fileOf(d))
 		default:
-			out.DataDisks = append(out.DataDisks, simhv.Disk{ID: fileOf(d), Name: fileOf(d), SizeGiB: sizeOf(d), Attached: true, Data: s.guests.written(fileOf(d))})
+			out.DataDisks = append(out.DataDisks, simadmin.Disk{ID: fileOf(d), Name: fileOf(d), SizeGiB: sizeOf(d), Attached: true, Data: s.guests.written(fileOf(d))})
 		}
 	}
 }
@@ -143,10 +137,10 @@ func fileOf(d *types.VirtualDisk) string {
 
 // viewSnapshots shows the snapshots of a tree, parents first. Those of the control
 // plane have their ID in the name.
-func viewSnapshots(tree []types.VirtualMachineSnapshotTree, out *simhv.VM) {
+func viewSnapshots(tree []types.VirtualMachineSnapshotTree, out *simadmin.VM) {
 	for _, node := range tree {
 		id, ours := strings.CutPrefix(node.Name, "hcp-")
-		view := simhv.Snapshot{
+		view := simadmin.Snapshot{
 			NativeName: node.Name, Name: node.Name, CreatedAt: node.CreateTime,
 			Memory: node.State == types.VirtualMachinePowerStatePoweredOn,
 		}
@@ -179,11 +173,11 @@ type told struct {
 }
 
 // viewGuest shows the interfaces, and what the guest's first boot is told.
-func (s *Server) viewGuest(vm *simulator.VirtualMachine, text map[string]string, out *simhv.VM) {
+func (s *Server) viewGuest(vm *simulator.VirtualMachine, text map[string]string, out *simadmin.VM) {
 	var meta told
 	raw := unpacked(text[keyMetadata])
 	if json.Unmarshal(raw, &meta) == nil {
-		out.CloudInit = &simhv.CloudInit{Hostname: meta.Hostname, SSHKeys: strings.Count(meta.Keys, "\n")}
+		out.CloudInit = &simadmin.CloudInit{Hostname: meta.Hostname, SSHKeys: strings.Count(meta.Keys, "\n")}
 		if user := unpacked(text[keyUserdata]); len(user) > 0 {
 			sum := sha256.Sum256(user)
 			out.CloudInit.UserDataSHA256 = hex.EncodeToString(sum[:])
@@ -194,7 +188,7 @@ func (s *Server) viewGuest(vm *simulator.VirtualMachine, text map[string]string,
 		if !ok {
 			continue
 		}
-		nic := simhv.NIC{MAC: strings.ToLower(card.GetVirtualEthernetCard().MacAddress), Network: s.networkOf(card)}
+		nic := simadmin.NIC{MAC: strings.ToLower(card.GetVirtualEthernetCard().MacAddress), Network: s.networkOf(card)}
 		for _, e := range meta.Network.Ethernets {
 			if !strings.EqualFold(e.Match.MAC, nic.MAC) || len(e.Addresses) == 0 {
 				continue

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 
 	"github.com/google/uuid"
@@ -13,12 +12,8 @@ import (
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
-
-type vmList struct {
-	VMs []simhv.VM `json:"vms"`
-}
 
 // machines are the VMs in the order in which they were made. A template is what VMs are
 // made from, and not one of them.
@@ -35,29 +30,30 @@ func (s *Server) machines() []*simulator.VirtualMachine {
 	return out
 }
 
-func (s *Server) adminListVMs(*http.Request, []byte) (int, any, error) {
+// VMs shows them all, whoever's they are.
+func (s admin) VMs(context.Context) ([]simadmin.VM, error) {
 	ctx := s.context()
-	out := vmList{VMs: []simhv.VM{}}
+	var out []simadmin.VM
 	for _, vm := range s.machines() {
 		ctx.WithLock(vm, func() {
 			if ctx.Map.Get(vm.Self) != nil && !vm.Config.Template {
-				out.VMs = append(out.VMs, s.adminView(vm))
+				out = append(out, s.adminView(vm))
 			}
 		})
 	}
-	return http.StatusOK, out, nil
+	return out, nil
 }
 
-func (s *Server) adminFind(r *http.Request) (*simulator.VirtualMachine, error) {
-	ref := types.ManagedObjectReference{Type: "VirtualMachine", Value: r.PathValue("native_id")}
+func (s *Server) adminFind(nativeID string) (*simulator.VirtualMachine, error) {
+	ref := types.ManagedObjectReference{Type: "VirtualMachine", Value: nativeID}
 	vm, ok := s.Model.Map().Get(ref).(*simulator.VirtualMachine)
 	if !ok || s.guests.images[ref] {
-		return nil, &adminFailure{status: http.StatusNotFound, Code: "no_vm", Message: "no such VM"}
+		return nil, simadmin.NoVM()
 	}
 	return vm, nil
 }
 
-func (s *Server) view(vm *simulator.VirtualMachine) (out simhv.VM) {
+func (s *Server) view(vm *simulator.VirtualMachine) (out simadmin.VM) {
 	ctx := s.context()
 	ctx.WithLock(vm, func() { out = s.adminView(vm) })
 	return out
@@ -74,50 +70,38 @@ func (s *Server) ended(ref types.ManagedObjectReference) error {
 	var err error
 	ctx.WithLock(t, func() {
 		if t.Info.Error != nil {
-			err = invalid(fmt.Sprintf("the hypervisor refuses: %T", t.Info.Error.Fault))
+			err = simadmin.Invalid(fmt.Sprintf("the hypervisor refuses: %T", t.Info.Error.Fault))
 		}
 	})
 	return err
 }
 
-// adminCreateVM makes a VM as an operator does, with an empty disk.
-func (s *Server) adminCreateVM(r *http.Request, body []byte) (int, any, error) {
-	var n simhv.NewVM
-	if err := strict(body, &n); err != nil {
-		return 0, nil, err
+// CreateVM makes a VM as an operator does, with an empty disk.
+func (s admin) CreateVM(ctx context.Context, n simadmin.NewVM) (simadmin.VM, error) {
+	n, err := n.WithDefaults()
+	if err != nil {
+		return simadmin.VM{}, err
 	}
 	hosts := s.Model.Map().All("HostSystem")
 	slices.SortFunc(hosts, func(a, b mo.Entity) int { return cmp.Compare(a.Entity().Name, b.Entity().Name) })
 	h := s.host(cmp.Or(n.Node, hosts[0].Entity().Name))
-	power := cmp.Or(n.Power, powerRunning)
-	switch {
-	case n.Name == "":
-		return 0, nil, invalid("name is required")
-	case h == nil:
-		return 0, nil, invalid("no such node")
-	case n.VCPUs < 0 || n.MemoryMiB < 0 || n.DiskGiB < 0:
-		return 0, nil, invalid("vcpus, memory_mib and disk_gib must be positive")
-	case !isPower(power):
-		return 0, nil, invalid(`power must be "running", "stopped" or "suspended"`)
-	}
-	mark, err := markOptions(n.Mark)
-	if err != nil {
-		return 0, nil, err
+	if h == nil {
+		return simadmin.VM{}, simadmin.Invalid("no such node")
 	}
 	spec := types.VirtualMachineConfigSpec{
-		Name: n.Name, NumCPUs: int32(min(cmp.Or(n.VCPUs, 1), 1<<12)), MemoryMB: int64(cmp.Or(n.MemoryMiB, 512)), //nolint:gosec // bounded
-		InstanceUuid: cmp.Or(n.UUID, uuid.NewString()), ExtraConfig: mark, DeviceChange: emptyDisk(int64(cmp.Or(n.DiskGiB, 1))),
+		Name: n.Name, NumCPUs: int32(min(n.VCPUs, 1<<12)), MemoryMB: int64(n.MemoryMiB), //nolint:gosec // bounded
+		InstanceUuid: cmp.Or(n.UUID, uuid.NewString()), DeviceChange: emptyDisk(int64(n.DiskGiB)),
 		GuestId: string(types.VirtualMachineGuestOsIdentifierOtherLinux64Guest),
 	}
 	if n.Mark != nil {
-		spec.InstanceUuid = n.Mark.VMID
+		spec.InstanceUuid, spec.ExtraConfig = n.Mark.VMID, markOptions(*n.Mark)
 	}
-	vm, err := s.born(r.Context(), h, spec)
+	vm, err := s.born(ctx, h, spec)
 	if err != nil {
-		return 0, nil, err
+		return simadmin.VM{}, err
 	}
-	s.setPower(vm, power)
-	return http.StatusCreated, s.view(vm), nil
+	s.setPower(vm, n.Power)
+	return s.view(vm), nil
 }
 
 func emptyDisk(gib int64) []types.BaseVirtualDeviceConfigSpec {
@@ -151,7 +135,7 @@ func (s *Server) born(ctx context.Context, h *simulator.HostSystem, spec types.V
 	registry := s.Model.Map()
 	store, ok := registry.Get(h.Datastore[0]).(*simulator.Datastore)
 	if !ok {
-		return nil, invalid("the node has no datastore")
+		return nil, simadmin.Invalid("the node has no datastore")
 	}
 	spec.Files = &types.VirtualMachineFileInfo{VmPathName: "[" + store.Name + "]"}
 	var pool types.ManagedObjectReference
@@ -165,7 +149,7 @@ func (s *Server) born(ctx context.Context, h *simulator.HostSystem, spec types.V
 	}
 	dc, ok := registry.Any("Datacenter").(*simulator.Datacenter)
 	if !ok {
-		return nil, invalid("there is no datacenter")
+		return nil, simadmin.Invalid("there is no datacenter")
 	}
 	res, err := methods.CreateVM_Task(ctx, c, &types.CreateVM_Task{This: dc.VmFolder, Config: spec, Pool: pool, Host: &h.Self})
 	if err != nil {
@@ -182,30 +166,22 @@ func (s *Server) born(ctx context.Context, h *simulator.HostSystem, spec types.V
 			return vm, nil
 		}
 	}
-	return nil, invalid("the VM went away at once")
+	return nil, simadmin.Invalid("the VM went away at once")
 }
 
-// markOptions are what makes a VM look like a control plane's own; of nil what makes
+// markOptions are what makes a VM look like a control plane's own; the zero mark makes
 // it nobody's.
-func markOptions(m *simhv.Mark) ([]types.BaseOptionValue, error) {
-	if m == nil {
-		return nil, nil
-	}
-	if m.VMID == "" || m.InstallationID == "" {
-		return nil, invalid("a mark has a vm_id and an installation_id")
-	}
+func markOptions(m simadmin.Mark) []types.BaseOptionValue {
 	return []types.BaseOptionValue{
 		&types.OptionValue{Key: keyVMID, Value: m.VMID}, &types.OptionValue{Key: keyInstallation, Value: m.InstallationID},
-	}, nil
+	}
 }
-
-func isPower(p string) bool { return p == powerRunning || p == powerStopped || p == powerSuspended }
 
 // setPower changes the power as if the guest or somebody at the host did it.
 func (s *Server) setPower(vm *simulator.VirtualMachine, power string) {
 	to := map[string]types.VirtualMachinePowerState{
-		powerRunning: types.VirtualMachinePowerStatePoweredOn, powerStopped: types.VirtualMachinePowerStatePoweredOff,
-		powerSuspended: types.VirtualMachinePowerStateSuspended,
+		simadmin.PowerRunning: types.VirtualMachinePowerStatePoweredOn, simadmin.PowerStopped: types.VirtualMachinePowerStatePoweredOff,
+		simadmin.PowerSuspended: types.VirtualMachinePowerStateSuspended,
 	}[power]
 	ctx := s.context()
 	ctx.WithLock(vm, func() {
@@ -218,20 +194,20 @@ func (s *Server) setPower(vm *simulator.VirtualMachine, power string) {
 	})
 }
 
-// adminDeleteVM loses a VM with its files.
-func (s *Server) adminDeleteVM(r *http.Request, _ []byte) (int, any, error) {
-	vm, err := s.adminFind(r)
+// DeleteVM loses a VM with its files.
+func (s admin) DeleteVM(ctx context.Context, nativeID string) error {
+	vm, err := s.adminFind(nativeID)
 	if err != nil {
-		return 0, nil, err
+		return err
 	}
-	c, err := s.Client(r.Context())
+	c, err := s.Client(ctx)
 	if err != nil {
-		return 0, nil, err
+		return err
 	}
-	s.setPower(vm, powerStopped)
-	res, err := methods.Destroy_Task(r.Context(), c, &types.Destroy_Task{This: vm.Self})
+	s.setPower(vm, simadmin.PowerStopped)
+	res, err := methods.Destroy_Task(ctx, c, &types.Destroy_Task{This: vm.Self})
 	if err != nil {
-		return 0, nil, err
+		return err
 	}
-	return http.StatusNoContent, nil, s.ended(res.Returnval)
+	return s.ended(res.Returnval)
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // Call is a call of the SOAP API: its method, as "CloneVM_Task", and the reference
@@ -19,8 +21,8 @@ type Call struct {
 
 // ServeHTTP serves both sides.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, adminPrefix) {
-		s.serveAdmin(w, r)
+	if strings.HasPrefix(r.URL.Path, simadmin.Prefix) {
+		s.side.ServeHTTP(w, r)
 		return
 	}
 	s.api.ServeHTTP(w, r)

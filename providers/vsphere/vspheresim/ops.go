@@ -6,7 +6,7 @@ import (
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // Faults, latency and the list of calls speak of the operations of all simulated
@@ -39,22 +39,19 @@ func beginsTask(method string) bool {
 	return strings.HasSuffix(method, "_Task") && !strings.HasPrefix(method, "Search")
 }
 
-// target is what a call is about.
-type target struct {
-	Call
-	op, vmID, name, node string
-}
+// callOf is the call of a target.
+func callOf(t simadmin.Target) Call { return Call{Method: t.Call, Object: t.NativeID} }
 
 // target finds out what a call is about.
-func (s *Server) target(c Call, raw []byte) target {
-	t := target{Call: c, op: operations()[c.Method]}
+func (s *Server) target(c Call, raw []byte) simadmin.Target {
+	t := simadmin.Target{Call: c.Method, NativeID: c.Object, Op: operations()[c.Method]}
 	vm := s.seen(c.Object)
-	t.vmID, t.name, t.node = vm.vmID, vm.name, vm.node
+	t.VMID, t.Name, t.Node = vm.vmID, vm.name, vm.node
 	switch c.Method {
 	case "PowerOnVM_Task":
-		t.op = "set_power"
+		t.Op = "set_power"
 		if vm.power == types.VirtualMachinePowerStateSuspended {
-			t.op = "resume_vm"
+			t.Op = "resume_vm"
 		}
 	case "CloneVM_Task", "CreateVM_Task", "ReconfigVM_Task", "RetrieveProperties", "RetrievePropertiesEx":
 		method, err := simulator.UnmarshalBody(types.TypeFunc(), raw)
@@ -66,34 +63,34 @@ func (s *Server) target(c Call, raw []byte) target {
 }
 
 // readBody adds what the body of a call says.
-func (s *Server) readBody(t *target, vm sight, body any) {
+func (s *Server) readBody(t *simadmin.Target, vm sight, body any) {
 	switch req := body.(type) {
 	case *types.CloneVM_Task:
-		t.op = opClone
+		t.Op = opClone
 		if vm.template {
-			t.op = opCreate
+			t.Op = opCreate
 		}
-		t.name, t.node, t.vmID = req.Name, "", ""
+		t.Name, t.Node, t.VMID = req.Name, "", ""
 		if req.Spec.Config != nil {
-			t.vmID = textOf(req.Spec.Config.ExtraConfig)[keyVMID]
+			t.VMID = textOf(req.Spec.Config.ExtraConfig)[keyVMID]
 		}
 		if req.Spec.Location.Host != nil {
-			t.node = s.hostName(*req.Spec.Location.Host)
+			t.Node = s.hostName(*req.Spec.Location.Host)
 		}
 	case *types.CreateVM_Task:
-		t.name, t.vmID = req.Config.Name, textOf(req.Config.ExtraConfig)[keyVMID]
+		t.Name, t.VMID = req.Config.Name, textOf(req.Config.ExtraConfig)[keyVMID]
 		if req.Host != nil {
-			t.node = s.hostName(*req.Host)
+			t.Node = s.hostName(*req.Host)
 		}
 	case *types.ReconfigVM_Task:
-		t.op = changeOf(req.Spec)
+		t.Op = changeOf(req.Spec)
 		if vm.making {
-			t.op = opCreate
+			t.Op = opCreate
 		}
 	case *types.RetrieveProperties:
-		t.op = readOf(req.SpecSet)
+		t.Op = readOf(req.SpecSet)
 	case *types.RetrievePropertiesEx:
-		t.op = readOf(req.SpecSet)
+		t.Op = readOf(req.SpecSet)
 	}
 }
 
@@ -164,8 +161,4 @@ func sweepOf(props []types.PropertySpec) string {
 		}
 	}
 	return op
-}
-
-func narrows(m simhv.FaultMatch, t target) bool {
-	return (m.VMID == "" || m.VMID == t.vmID) && (m.Name == "" || m.Name == t.name) && (m.Node == "" || m.Node == t.node)
 }

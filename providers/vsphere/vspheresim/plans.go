@@ -1,7 +1,6 @@
 package vspheresim
 
 import (
-	"cmp"
 	"runtime"
 	"slices"
 	"strings"
@@ -11,7 +10,7 @@ import (
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // plan is what becomes of the task that a call begins. The library's simulator makes
@@ -27,23 +26,23 @@ type plan struct {
 }
 
 // planOf is the plan for the task of a call.
-func (s *Server) planOf(t target, f *simhv.Fault) *plan {
-	p := &plan{call: t.Call, delay: s.latency.task(t.op, s.opts.TaskDelay)}
+func (s *Server) planOf(t simadmin.Target, f *simadmin.Fault) *plan {
+	p := &plan{call: callOf(t), delay: s.side.TaskDelay(t.Op, s.opts.TaskDelay)}
 	if f == nil {
 		return p
 	}
 	switch f.Kind {
-	case simhv.FaultSlowTask:
-		p.delay += cmp.Or(time.Duration(f.Delay), 2*time.Second)
-	case simhv.FaultTaskFails:
+	case simadmin.FaultSlowTask:
+		p.delay += f.SlowedBy()
+	case simadmin.FaultTaskFails:
 		p.fault = &types.SystemError{Reason: "an injected fault"}
 		if fault, ok := faultOf(f.Code); ok {
 			p.fault = fault
 		}
-	case simhv.FaultForgetTask:
+	case simadmin.FaultForgetTask:
 		p.forget = true
-	case simhv.FaultErrorBefore, simhv.FaultErrorAfter, simhv.FaultDropConnection, simhv.FaultHang, simhv.FaultThrottle,
-		simhv.FaultLocked, simhv.FaultPartial:
+	case simadmin.FaultErrorBefore, simadmin.FaultErrorAfter, simadmin.FaultDropConnection, simadmin.FaultHang, simadmin.FaultThrottle,
+		simadmin.FaultLocked, simadmin.FaultPartial:
 	}
 	return p
 }

@@ -1,6 +1,6 @@
 // Package vspheresim is a simulated vCenter, or ESXi host: govmomi's simulator behind
-// TLS, with what that lacks, a log of the calls, hooks, and answers that get lost. An
-// admin side, the same as simhv's, injects faults and shows what is there.
+// TLS, with what that lacks, a log of the calls, hooks, and answers that get lost. The
+// admin side is simadmin's.
 package vspheresim
 
 import (
@@ -21,6 +21,8 @@ import (
 	_ "github.com/vmware/govmomi/vapi/simulator" // the REST API, with the content library
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
+
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // The account that a simulated server knows.
@@ -62,7 +64,7 @@ type Options struct {
 	// TaskDelay is how long a task takes that was asked for over the API, where
 	// PUT /_admin/latency says nothing.
 	TaskDelay time.Duration
-	// CallLog is how many calls the admin side remembers; 0 means simhv.DefaultCallLog.
+	// CallLog is how many calls the admin side remembers; 0 means simadmin.DefaultCallLog.
 	CallLog int
 	// Clusters and Datastores are how many there are; 0 means 1. Each cluster has Hosts.
 	Clusters   int
@@ -87,11 +89,8 @@ type Server struct {
 	Model   *simulator.Model
 	server  *simulator.Server
 	api     http.Handler
-	admin   http.Handler
+	side    *simadmin.Side
 	opts    Options
-	faults  faults
-	latency latency
-	log     callLog
 	plans   plans
 	guests  guests
 	done    chan struct{} // closed by Close
@@ -150,11 +149,11 @@ func Start(o Options) (*Server, error) {
 	s := &Server{
 		Model: m, Service: m.Service, opts: o, lost: map[string]int{}, held: map[string]*hold{}, removals: map[types.ManagedObjectReference]types.ManagedObjectReference{},
 		tickets: map[string]*simulator.VirtualMachine{},
-		faults:  faults{cleared: make(chan struct{})}, log: newCallLog(o.CallLog), guests: newGuests(), done: make(chan struct{}),
+		guests:  newGuests(), done: make(chan struct{}),
 		tokens: map[string]bool{}, refused: map[string]refusedCalls{}, notes: map[string]string{}, versions: map[string]string{},
 		customized: map[string]types.CustomizationSpec{},
 	}
-	s.admin = s.adminRoutes()
+	s.side = s.adminSide()
 	s.sizeHosts()
 	s.enableVMotion()
 	if err := s.makeTemplates(); err != nil {
@@ -213,6 +212,7 @@ func (s *Server) Thumbprint() string { return soap.ThumbprintSHA256(s.server.Cer
 func (s *Server) Close() {
 	s.once.Do(func() {
 		close(s.done)
+		s.side.Close()
 		s.server.CloseClientConnections()
 		s.server.Close()
 		s.Model.Remove()

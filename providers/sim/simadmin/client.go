@@ -1,10 +1,9 @@
-package simhv
+package simadmin
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -12,23 +11,13 @@ import (
 	"strings"
 )
 
-// Admin is a client of the admin side, for tests and tools.
+// Admin is a client of the admin side, for tests and tools. Its errors are Refusals
+// where the simulator refuses.
 type Admin struct {
 	// URL is where the hypervisor listens, without a path.
 	URL string
 	// Client is used for the calls; nil means http.DefaultClient.
 	Client *http.Client
-}
-
-// AdminError is a refusal of the admin side.
-type AdminError struct {
-	Status  int // HTTP
-	Code    string
-	Message string
-}
-
-func (e *AdminError) Error() string {
-	return fmt.Sprintf("simhv admin: %d %s: %s", e.Status, e.Code, e.Message)
 }
 
 // VMs lists every VM, whoever's it is, in the order in which they were made.
@@ -124,7 +113,7 @@ func (a Admin) do(ctx context.Context, method, path string, in, out any) (err er
 		}
 		body = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(a.URL, "/")+adminPrefix+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(a.URL, "/")+Prefix+path, body)
 	if err != nil {
 		return err
 	}
@@ -142,7 +131,7 @@ func (a Admin) do(ctx context.Context, method, path string, in, out any) (err er
 		return err
 	}
 	if res.StatusCode >= http.StatusBadRequest {
-		e := AdminError{Status: res.StatusCode}
+		e := Refusal{Status: res.StatusCode}
 		if json.Unmarshal(b, &e) != nil {
 			e.Message = string(b)
 		}

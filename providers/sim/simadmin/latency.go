@@ -1,16 +1,13 @@
-package simhv
+package simadmin
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"time"
-
-	"github.com/hypervisor-control-plane/hcp/providers/sim/internal/wire"
 )
 
 // Latency is how slow the hypervisor is, by operation: Call before it acts,
-// Task (instead of Options.TaskDelay) until the work is done.
+// Task (instead of the simulator's own delay) until the work is done.
 type Latency struct {
 	Call map[string]Duration `json:"call,omitempty"`
 	Task map[string]Duration `json:"task,omitempty"`
@@ -18,12 +15,12 @@ type Latency struct {
 
 func (l Latency) validate() error {
 	for op := range l.Call {
-		if !slices.Contains(wire.Ops(), op) {
+		if !IsOp(op) {
 			return fmt.Errorf("unknown op %q", op)
 		}
 	}
 	for op := range l.Task {
-		if !makesTask(op) {
+		if !MakesTask(op) {
 			return fmt.Errorf("%q has no task", op)
 		}
 	}
@@ -47,10 +44,12 @@ func (l *latency) call(op string) time.Duration {
 	return time.Duration(l.set.Call[op])
 }
 
-func (l *latency) task(op string, otherwise time.Duration) time.Duration {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if d, ok := l.set.Task[op]; ok {
+// TaskDelay is how long the task of an operation takes, otherwise where no latency is
+// set for it.
+func (s *Side) TaskDelay(op string, otherwise time.Duration) time.Duration {
+	s.latency.mu.RLock()
+	defer s.latency.mu.RUnlock()
+	if d, ok := s.latency.set.Task[op]; ok {
 		return time.Duration(d)
 	}
 	return otherwise

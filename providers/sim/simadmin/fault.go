@@ -1,4 +1,4 @@
-package simhv
+package simadmin
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -66,7 +65,7 @@ const (
 // Fault is one thing that goes wrong. Where several are due at one call, the
 // first of the list fires and the others stay due.
 type Fault struct {
-	// Op is an operation's name, or AnyOp.
+	// Op is an operation's name, AnyOp, or a call's name in the hypervisor's own API.
 	Op   string    `json:"op"`
 	Kind FaultKind `json:"kind"`
 	// Nth is the matching call at which it first fires, counted from 1; 0, or
@@ -96,20 +95,30 @@ type FaultMatch struct {
 }
 
 // parseFault reads one fault, fills in the defaults and refuses unknown fields.
-func parseFault(b []byte) (Fault, error) {
+func (s *Side) parseFault(b []byte) (Fault, error) {
 	f := Fault{Nth: 1, Count: 1}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
 		return Fault{}, err
 	}
-	return f, f.Validate()
+	if s.opts.Refuses != nil {
+		if err := s.opts.Refuses(&f); err != nil {
+			return Fault{}, err
+		}
+	}
+	return f, f.validate(s.opts.HasCall)
 }
 
-// Validate refuses a fault that could never happen.
-func (f *Fault) Validate() error {
+// Validate refuses a fault that could never happen to an operation.
+func (f *Fault) Validate() error { return f.validate(nil) }
+
+// validate is Validate where calls of an API have names of their own. What happens to
+// those is for the simulator to say.
+func (f *Fault) validate(hasCall func(string) bool) error {
+	own := hasCall != nil && hasCall(f.Op)
 	switch {
-	case f.Op != AnyOp && !IsOp(f.Op):
+	case f.Op != AnyOp && !IsOp(f.Op) && !own:
 		return fmt.Errorf("unknown op %q", f.Op)
 	case f.Nth < 1:
 		return errors.New("nth must be at least 1")
@@ -117,19 +126,19 @@ func (f *Fault) Validate() error {
 		return errors.New("count must be at least 1, or -1 for always")
 	case f.Status != 0 && (f.Status < 400 || f.Status > 599):
 		return errors.New("status must be 400 to 599")
-	case f.Part != "" && (f.Kind != FaultPartial || !makesVM(f.Op) || f.Part != PartDisk && f.Part != PartMark):
+	case f.Part != "" && (f.Kind != FaultPartial || !own && !makesVM(f.Op) || f.Part != PartDisk && f.Part != PartMark):
 		return errors.New(`part is "disk" or "mark", and goes with a partial create_vm or clone_vm`)
 	}
-	ok := false
+	ok := own
 	switch f.Kind {
 	case FaultErrorBefore, FaultErrorAfter, FaultDropConnection, FaultHang, FaultThrottle, FaultLocked:
 		ok = true
 	case FaultSlowTask, FaultTaskFails:
-		ok = f.Op == AnyOp || makesTask(f.Op)
+		ok = ok || f.Op == AnyOp || MakesTask(f.Op)
 	case FaultForgetTask:
-		ok = f.Op == AnyOp || makesTask(f.Op) || f.Op == wire.OpPollTask
+		ok = ok || f.Op == AnyOp || MakesTask(f.Op) || f.Op == wire.OpPollTask
 	case FaultPartial:
-		ok = makesVM(f.Op) || endsHalfway(f.Op)
+		ok = ok || makesVM(f.Op) || endsHalfway(f.Op)
 	default:
 		return fmt.Errorf("unknown kind %q", f.Kind)
 	}
@@ -139,8 +148,12 @@ func (f *Fault) Validate() error {
 	return nil
 }
 
-// makesTask reports whether an operation begins work.
-func makesTask(op string) bool {
+// IsOp reports whether there is an operation of this name. The simulators of all
+// hypervisors name their calls by the same operations.
+func IsOp(op string) bool { return slices.Contains(wire.Ops(), op) }
+
+// MakesTask reports whether an operation begins work.
+func MakesTask(op string) bool {
 	return slices.Contains([]string{
 		wire.OpCreateVM, wire.OpSetPower, wire.OpReboot, wire.OpDeleteVM, wire.OpSuspendVM, wire.OpResumeVM, wire.OpResizeVM,
 		wire.OpRebuildVM, wire.OpRevertRebuild, wire.OpFinishRebuild, wire.OpCloneVM, wire.OpSnapshotCreate, wire.OpSnapshotRevert,
@@ -157,23 +170,6 @@ func endsHalfway(op string) bool {
 	return slices.Contains([]string{wire.OpRebuildVM, wire.OpSnapshotCreate, wire.OpAttachDisk, wire.OpMigrateVM}, op)
 }
 
-// applies reports whether the fault could do anything to this operation; only
-// AnyOp needs it.
-func (f *Fault) applies(op string) bool {
-	if f.Op != AnyOp {
-		return f.Op == op
-	}
-	switch f.Kind {
-	case FaultSlowTask, FaultTaskFails:
-		return makesTask(op)
-	case FaultForgetTask:
-		return makesTask(op) || op == wire.OpPollTask
-	case FaultErrorBefore, FaultErrorAfter, FaultDropConnection, FaultHang, FaultThrottle, FaultLocked, FaultPartial:
-		return true
-	}
-	return true
-}
-
 // FaultReport is a fault and what became of it.
 type FaultReport struct {
 	Fault
@@ -182,47 +178,18 @@ type FaultReport struct {
 	Remaining int `json:"remaining"` // calls at which it may still fire; Always: no end
 }
 
-// refusal is the answer of a fault that refuses the call.
-func (f *Fault) refusal() *apiError {
-	switch f.Kind {
-	case FaultThrottle:
-		delay := cmp.Or(time.Duration(f.Delay), time.Second)
-		return &apiError{
-			status: http.StatusTooManyRequests, Code: wire.CodeThrottled, Message: "too many requests",
-			retryAfter: (delay + time.Second - 1).Truncate(time.Second),
-		}
-	case FaultLocked:
-		return &apiError{status: http.StatusConflict, Code: wire.CodeLocked, Message: "the VM is locked"}
-	case FaultErrorBefore, FaultErrorAfter, FaultDropConnection, FaultHang,
-		FaultSlowTask, FaultTaskFails, FaultForgetTask, FaultPartial:
-		return &apiError{
-			status: cmp.Or(f.Status, http.StatusServiceUnavailable), Code: cmp.Or(f.Code, wire.CodeUnavailable),
-			Message: "an injected fault",
-		}
-	}
-	return nil
+// RetryAfter is what a throttled call is told: Delay in whole seconds, at least one.
+func (f *Fault) RetryAfter() time.Duration {
+	return (cmp.Or(time.Duration(f.Delay), time.Second) + time.Second - 1).Truncate(time.Second)
 }
 
-// plan is what the fault makes of the call's task.
-func (f *Fault) plan() plan {
-	switch f.Kind {
-	case FaultSlowTask:
-		return plan{delay: cmp.Or(time.Duration(f.Delay), 2*time.Second)}
-	case FaultTaskFails:
-		return plan{fail: cmp.Or(f.Code, wire.CodeTaskFailed)}
-	case FaultForgetTask:
-		return plan{forget: true}
-	case FaultPartial:
-		return plan{part: cmp.Or(f.Part, PartDisk)}
-	case FaultErrorBefore, FaultErrorAfter, FaultDropConnection, FaultHang, FaultThrottle, FaultLocked:
-		return plan{}
+// SlowedBy is how much longer the call's task takes.
+func (f *Fault) SlowedBy() time.Duration {
+	if f.Kind != FaultSlowTask {
+		return 0
 	}
-	return plan{}
+	return cmp.Or(time.Duration(f.Delay), 2*time.Second)
 }
 
-// IsOp reports whether there is an operation of this name. The simulators of
-// other hypervisors name their calls by the same operations.
-func IsOp(op string) bool { return slices.Contains(wire.Ops(), op) }
-
-// MakesTask reports whether an operation begins work.
-func MakesTask(op string) bool { return makesTask(op) }
+// LosesAnswer reports whether the call takes effect and its caller hears something else.
+func (f *Fault) LosesAnswer() bool { return f != nil && f.Kind == FaultErrorAfter }

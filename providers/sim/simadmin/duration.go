@@ -1,4 +1,4 @@
-package simhv
+package simadmin
 
 import (
 	"errors"
