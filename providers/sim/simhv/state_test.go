@@ -178,3 +178,45 @@ func reopen(t *testing.T, file string, use func(s *side)) {
 	use(s)
 	require.NoError(t, hv.Close())
 }
+
+// TestTheStateFileKeepsEverything compares all that the admin side shows, before
+// and after a restart, with work in between.
+func TestTheStateFileKeepsEverything(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state")
+	var before []simhv.VM
+	reopen(t, file, func(s *side) {
+		s.t = t
+		s.create("id-1")
+		s.want(200, "", "attach_disk", "id-1", `"id":"d1","size_gib":2`)
+		text := "here"
+		_, err := s.PatchVM(t.Context(), s.native("id-1"), simhv.VMChange{RootData: &text, DiskData: map[string]string{"d1": "there"}})
+		require.NoError(t, err)
+		s.power("id-1", "running")
+		s.want(200, "", "snapshot_create", "id-1", `"id":"s1","name":"n","memory":true`)
+		s.want(200, "", "suspend_vm", "id-1", "")
+		s.create("id-2")
+		s.want(200, "", "rebuild_vm", "id-2", rebuildBody("t1", "tiny", 3))
+		require.NoError(t, s.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{"migrate_vm": simhv.Duration(200 * time.Millisecond)}}))
+		s.create("id-3")
+		s.want(200, "", "migrate_vm", "id-3", `"node":"node-2","live":false`)
+		before, err = s.VMs(t.Context())
+		require.NoError(t, err)
+	})
+	reopen(t, file, func(s *side) {
+		after, err := s.VMs(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, before[:2], after[:2])
+		require.Equal(t, "suspended", after[0].Power)
+		require.NotNil(t, after[0].UptimeSince)
+		require.Equal(t, "t1", after[1].AsideToken)
+		s.until("the migration goes on to its end", func() bool { return s.vm("id-3").Node == "node-2" })
+		require.Empty(t, s.vm("id-3").MovingTo)
+		s.want(200, "", "snapshot_revert", "id-1", `"id":"s1","token":"t"`)
+		vm := s.vm("id-1")
+		require.Equal(t, "running", vm.Power)
+		require.Equal(t, before[0].Boot, vm.Boot)
+		require.Equal(t, "there", vm.DataDisks[0].Data)
+		s.want(200, "", "revert_rebuild", "id-2", `"token":"t1"`)
+		require.Equal(t, 1, s.vm("id-2").DiskGiB)
+	})
+}

@@ -1,27 +1,32 @@
 package vspheresim_test
 
 import (
+	"context"
 	"encoding/json"
-	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin/simadmintest"
 	"github.com/hypervisor-control-plane/hcp/providers/vsphere"
 	"github.com/hypervisor-control-plane/hcp/providers/vsphere/vspheresim"
 )
 
 // serve serves both sides over plain HTTP, as a process before it does.
-func serve(t *testing.T, opts vspheresim.Options) (simhv.Admin, providers.Provider) {
+func serve(t *testing.T, opts vspheresim.Options) (simadmin.Admin, providers.Provider) {
 	t.Helper()
 	s, err := vspheresim.Start(opts)
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
+	return behind(t, s)
+}
+
+func behind(t *testing.T, s *vspheresim.Server) (simadmin.Admin, providers.Provider) {
+	t.Helper()
 	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)
 	p, err := vsphere.Open(t.Context(), providers.Config{
@@ -31,94 +36,71 @@ func serve(t *testing.T, opts vspheresim.Options) (simhv.Admin, providers.Provid
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
-	return simhv.Admin{URL: srv.URL, Client: srv.Client()}, p
+	return simadmin.Admin{URL: srv.URL, Client: srv.Client()}, p
 }
 
 func text(s string) *string { return &s }
 
-func TestAForeignVMIsMadeChangedAndLost(t *testing.T) {
+// TestTheAdminSide runs what the admin side of every simulated hypervisor does.
+func TestTheAdminSide(t *testing.T) {
+	t.Parallel()
+	simadmintest.Run(t, func(t *testing.T) simadmintest.Simulator {
+		t.Helper()
+		s, err := vspheresim.Start(vspheresim.Options{})
+		require.NoError(t, err)
+		t.Cleanup(s.Close)
+		admin, p := behind(t, s)
+		return simadmintest.Simulator{
+			Handler: s, Admin: admin, Nodes: [2]string{"DC0_C0_H0", "DC0_C0_H1"},
+			ListNodes: func(ctx context.Context) error {
+				_, err := p.ListNodes(ctx)
+				return err
+			},
+		}
+	})
+}
+
+// TestAForeignVMIsFoundByItsMark: the adapter sees what the admin side made.
+func TestAForeignVMIsFoundByItsMark(t *testing.T) {
 	t.Parallel()
 	admin, p := serve(t, vspheresim.Options{})
-	vm, err := admin.CreateVM(t.Context(), simhv.NewVM{Name: "theirs", Node: "DC0_C0_H1", VCPUs: 3, MemoryMiB: 2048, Power: "suspended"})
+	vm, err := admin.CreateVM(t.Context(), simadmin.NewVM{Name: "theirs"})
 	require.NoError(t, err)
-	require.Nil(t, vm.Mark)
-	require.Equal(t, []any{"theirs", "DC0_C0_H1", 3, 2048, 1, "suspended", 1}, []any{
-		vm.Name, vm.Node, vm.VCPUs, vm.MemoryMiB, vm.DiskGiB, vm.Power, vm.Boots,
-	})
 	vcpus := 4
 	const id = "0b9d3a6e-0000-4000-8000-000000000001"
-	_, err = admin.PatchVM(t.Context(), vm.NativeID, simhv.VMChange{
-		Power: text("stopped"), Name: text("n"), VCPUs: &vcpus, Node: text("DC0_C0_H0"), Snapshot: text("before"), RootData: text("written"),
+	got, err := admin.PatchVM(t.Context(), vm.NativeID, simadmin.VMChange{
+		Power: text("stopped"), VCPUs: &vcpus, Node: text("DC0_C0_H1"),
 		Mark: json.RawMessage(`{"vm_id":"` + id + `","installation_id":"` + installation + `"}`),
 	})
 	require.NoError(t, err)
-	vms, err := admin.VMs(t.Context())
-	require.NoError(t, err)
-	require.Len(t, vms, 1, "a template is not among them")
-	got := vms[0]
-	require.Equal(t, []any{"n", "stopped", 4, "DC0_C0_H0", id, installation, id, "before", "written"}, []any{
-		got.Name, got.Power, got.VCPUs, got.Node, got.Mark.VMID, got.Mark.InstallationID, got.UUID, got.Snapshots[0].Name, got.RootData,
-	})
+	require.Equal(t, id, got.UUID)
 	found, err := p.FindVM(t.Context(), id)
 	require.NoError(t, err)
-	require.Equal(t, []any{4, models.PowerStopped, "DC0_C0_H0"}, []any{found.VCPUs, found.Power, found.Node})
+	require.Equal(t, []any{4, models.PowerStopped, "DC0_C0_H1"}, []any{found.VCPUs, found.Power, found.Node})
 
-	_, err = admin.PatchVM(t.Context(), vm.NativeID, simhv.VMChange{Mark: json.RawMessage("null")})
+	_, err = admin.PatchVM(t.Context(), vm.NativeID, simadmin.VMChange{Mark: json.RawMessage("null")})
 	require.NoError(t, err)
 	_, err = p.FindVM(t.Context(), id)
 	require.Equal(t, providers.NotFound, providers.CodeOf(err), "it is nobody's")
-	require.NoError(t, admin.DeleteVM(t.Context(), vm.NativeID))
-	vms, err = admin.VMs(t.Context())
-	require.NoError(t, err)
-	require.Empty(t, vms)
 }
 
-func TestTheAdminSideRefuses(t *testing.T) {
+func TestTheAdminSideRefusesWhatAServerHasNot(t *testing.T) {
 	t.Parallel()
 	admin, _ := serve(t, vspheresim.Options{})
-	vm, err := admin.CreateVM(t.Context(), simhv.NewVM{Name: "a"})
+	vm, err := admin.CreateVM(t.Context(), simadmin.NewVM{Name: "a"})
 	require.NoError(t, err)
-	for _, tc := range []struct {
-		method, path, body string
-		want               int
-	}{
-		{"GET", "/_admin/nothing", "", 404},
-		{"POST", "/_admin/vms", `{`, 400},
-		{"POST", "/_admin/vms", `{"name":"x","colour":"red"}`, 400},
-		{"POST", "/_admin/vms", `{}`, 400},
-		{"POST", "/_admin/vms", `{"name":"x","node":"none"}`, 400},
-		{"POST", "/_admin/vms", `{"name":"x","power":"melted"}`, 400},
-		{"POST", "/_admin/vms", `{"name":"x","mark":{"vm_id":"v"}}`, 400},
-		{"PATCH", "/_admin/vms/vm-9", `{}`, 404},
-		{"PATCH", "/_admin/vms/" + vm.NativeID, `{"native_id":"vm-9"}`, 400},
-		{"PATCH", "/_admin/vms/" + vm.NativeID, `{"node":"none"}`, 400},
-		{"PATCH", "/_admin/vms/" + vm.NativeID, `{"power":"melted"}`, 400},
-		{"PATCH", "/_admin/vms/" + vm.NativeID, `{"disk_data":{"none":"x"}}`, 400},
-		{"DELETE", "/_admin/vms/vm-9", "", 404},
-		{"PUT", "/_admin/nodes/none", `{}`, 404},
-		{"PUT", "/_admin/nodes/DC0_C0_H0", `{"state":"asleep"}`, 400},
-		{"PUT", "/_admin/latency", `{"call":{"dance":"1s"}}`, 400},
-		{"PUT", "/_admin/credentials", `{}`, 400},
-		{"PUT", "/_admin/faults", `{"faults":[{"op":"dance","kind":"hang"}]}`, 400},
-		{"PUT", "/_admin/faults", `{"faults":[{"op":"CloneVM_Task","kind":"hang","nth":0}]}`, 400},
-		{"PUT", "/_admin/faults", `{"faults":[{"op":"create_vm","kind":"error_before","code":"Melted"}]}`, 400},
-		{"PUT", "/_admin/faults", `{"faults":[{"op":"create_vm","kind":"partial"}]}`, 400},
-		{"GET", "/_admin/calls?since=x", "", 400},
+	other := "vm-9"
+	_, err = admin.PatchVM(t.Context(), vm.NativeID, simadmin.VMChange{NativeID: &other})
+	require.ErrorContains(t, err, "the server gives references itself")
+	for _, f := range []simadmin.Fault{
+		{Op: "Dance_Task", Kind: simadmin.FaultHang, Nth: 1, Count: 1},
+		{Op: "CloneVM_Task", Kind: simadmin.FaultHang, Nth: 1, Count: -2},
+		{Op: "create_vm", Kind: simadmin.FaultErrorBefore, Nth: 1, Count: 1, Code: "Melted"},
+		{Op: "create_vm", Kind: simadmin.FaultPartial, Nth: 1, Count: 1},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), tc.method, admin.URL+tc.path, strings.NewReader(tc.body))
-		require.NoError(t, err)
-		res, err := admin.Client.Do(req)
-		require.NoError(t, err)
-		require.NoError(t, res.Body.Close())
-		require.Equal(t, tc.want, res.StatusCode, tc.method+" "+tc.path+" "+tc.body)
+		require.ErrorContains(t, admin.SetFaults(t.Context(), f), "400 invalid", "%+v", f)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, admin.URL+"/_admin/vms", nil)
-	require.NoError(t, err)
-	req.Header.Set("Origin", "https://example.org")
-	res, err := admin.Client.Do(req)
-	require.NoError(t, err)
-	require.NoError(t, res.Body.Close())
-	require.Equal(t, 403, res.StatusCode, "a page in a browser")
+	require.NoError(t, admin.SetFaults(t.Context(), simadmin.Fault{Op: "CloneVM_Task", Kind: simadmin.FaultTaskFails, Code: "NoDiskSpace"}))
 }
 
 // TestFaultsAreInTheServersTerms: a fault has the type that it names, in the answer of
@@ -127,16 +109,16 @@ func TestFaultsAreInTheServersTerms(t *testing.T) {
 	t.Parallel()
 	admin, p := serve(t, vspheresim.Options{})
 	for _, tc := range []struct {
-		fault simhv.Fault
+		fault simadmin.Fault
 		want  providers.Code
 	}{
-		{simhv.Fault{Op: "CreateContainerView", Kind: simhv.FaultThrottle}, providers.Throttled},
-		{simhv.Fault{Op: "list_nodes", Kind: simhv.FaultErrorBefore, Code: "NoPermission"}, providers.PermissionDenied},
-		{simhv.Fault{Op: "list_nodes", Kind: simhv.FaultErrorAfter, Code: "InsufficientResourcesFault"}, providers.ResourceExhausted},
-		{simhv.Fault{Op: "list_nodes", Kind: simhv.FaultLocked}, providers.Aborted},
-		{simhv.Fault{Op: "list_nodes", Kind: simhv.FaultErrorBefore}, providers.Unavailable},
-		{simhv.Fault{Op: simhv.AnyOp, Kind: simhv.FaultDropConnection, Count: simhv.Always}, providers.DeadlineExceeded},
-		{simhv.Fault{Op: "list_nodes", Kind: simhv.FaultErrorAfter}, providers.DeadlineExceeded},
+		{simadmin.Fault{Op: "CreateContainerView", Kind: simadmin.FaultThrottle}, providers.Throttled},
+		{simadmin.Fault{Op: "list_nodes", Kind: simadmin.FaultErrorBefore, Code: "NoPermission"}, providers.PermissionDenied},
+		{simadmin.Fault{Op: "list_nodes", Kind: simadmin.FaultErrorAfter, Code: "InsufficientResourcesFault"}, providers.ResourceExhausted},
+		{simadmin.Fault{Op: "list_nodes", Kind: simadmin.FaultLocked}, providers.Aborted},
+		{simadmin.Fault{Op: "list_nodes", Kind: simadmin.FaultErrorBefore}, providers.Unavailable},
+		{simadmin.Fault{Op: simadmin.AnyOp, Kind: simadmin.FaultDropConnection, Count: simadmin.Always}, providers.DeadlineExceeded},
+		{simadmin.Fault{Op: "list_nodes", Kind: simadmin.FaultErrorAfter}, providers.DeadlineExceeded},
 	} {
 		require.NoError(t, admin.SetFaults(t.Context(), tc.fault))
 		_, err := p.ListNodes(t.Context())
@@ -159,8 +141,8 @@ func TestFaultsAreInTheServersTerms(t *testing.T) {
 	require.NoError(t, admin.SetCredentials(t.Context(), true))
 	require.Eventually(t, func() bool { _, err = p.ListNodes(t.Context()); return err == nil }, wait, pollEvery)
 
-	require.NoError(t, admin.SetNode(t.Context(), "DC0_C0_H1", simhv.NodeChange{State: text("maintenance")}))
-	require.NoError(t, admin.SetNode(t.Context(), "DC0_C0_H0", simhv.NodeChange{State: text("down")}))
+	require.NoError(t, admin.SetNode(t.Context(), "DC0_C0_H1", simadmin.NodeChange{State: text("maintenance")}))
+	require.NoError(t, admin.SetNode(t.Context(), "DC0_C0_H0", simadmin.NodeChange{State: text("down")}))
 	nodes, err = p.ListNodes(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []models.NodeState{models.NodeDown, models.NodeMaintenance}, []models.NodeState{nodes[0].State, nodes[1].State})
