@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/hypervisor-control-plane/hcp/providers/sim/filelock"
 )
 
 // journal is the state file: a header line, then one JSON line for each change.
@@ -36,7 +38,7 @@ const journalHeader = `{"simhv_state":1}`
 const compactAbove = 10_000
 
 func openJournal(path string, apply func(change)) (*journal, error) {
-	lock, err := lockFile(path + ".lock")
+	lock, err := filelock.Open(path+".lock", os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -93,6 +94,7 @@ type Server struct {
 	opts    Options
 	plans   plans
 	guests  guests
+	home    *os.File      // the mark of its directory
 	done    chan struct{} // closed by Close
 	once    sync.Once
 
@@ -143,11 +145,18 @@ func Start(o Options) (*Server, error) {
 	m.DelayConfig = o.Delay
 	m.Cluster, m.Datastore = max(o.Clusters, m.Cluster), max(o.Datastores, m.Datastore)
 	m.ServiceContent.About.ApiVersion = cmp.Or(o.APIVersion, "8.0.2.0")
+	sweepHomes()
 	if err := m.Create(); err != nil {
+		m.Remove()
+		return nil, err
+	}
+	home, err := markHome(m)
+	if err != nil {
+		m.Remove()
 		return nil, err
 	}
 	s := &Server{
-		Model: m, Service: m.Service, opts: o, lost: map[string]int{}, held: map[string]*hold{}, removals: map[types.ManagedObjectReference]types.ManagedObjectReference{},
+		Model: m, Service: m.Service, opts: o, home: home, lost: map[string]int{}, held: map[string]*hold{}, removals: map[types.ManagedObjectReference]types.ManagedObjectReference{},
 		tickets: map[string]*simulator.VirtualMachine{},
 		guests:  newGuests(), done: make(chan struct{}),
 		tokens: map[string]bool{}, refused: map[string]refusedCalls{}, notes: map[string]string{}, versions: map[string]string{},
@@ -157,7 +166,7 @@ func Start(o Options) (*Server, error) {
 	s.sizeHosts()
 	s.enableVMotion()
 	if err := s.makeTemplates(); err != nil {
-		m.Remove()
+		s.leave()
 		return nil, err
 	}
 	listen := o.Listen
@@ -176,9 +185,8 @@ func Start(o Options) (*Server, error) {
 	}
 	m.Service.RegisterEndpoints = true
 	m.Service.Listen = &url.URL{Host: listen, User: url.UserPassword(Username, Password)}
-	var err error
 	if s.server, err = serve(m.Service); err != nil {
-		m.Remove()
+		s.leave()
 		return nil, err
 	}
 	s.inner = s.server.Config.Handler
@@ -215,8 +223,14 @@ func (s *Server) Close() {
 		s.side.Close()
 		s.server.CloseClientConnections()
 		s.server.Close()
-		s.Model.Remove()
+		s.leave()
 	})
+}
+
+// leave removes the server's files.
+func (s *Server) leave() {
+	s.Model.Remove()
+	_ = s.home.Close() // it is gone with the others
 }
 
 // makeTemplates turns the first VMs that the model has into templates.

@@ -1,0 +1,3 @@
+// Package filelock locks files of simulators: the lock ends with the process that holds
+// it, however it ends.
+package filelock
