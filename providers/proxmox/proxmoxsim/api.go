@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // call is one request of the API that was let in.
@@ -23,7 +25,7 @@ type call struct {
 	vmid     int    // of the path; 0 where it names none
 	op       string // the simulated hypervisors' common name of what it does
 	// plan is what a fault makes of the task that this call begins.
-	plan plan
+	plan simadmin.Plan
 	// w and r are for calls that take over the connection or read a file.
 	w http.ResponseWriter
 	r *http.Request

@@ -24,32 +24,13 @@ func injected(c *call, f *simadmin.Fault) *apiFailure {
 	}
 }
 
-// planOf is what a fault, or nil for none, makes of the call's task.
-func planOf(f *simadmin.Fault) plan {
-	if f == nil {
-		return plan{}
-	}
-	switch f.Kind {
-	case simadmin.FaultSlowTask:
-		return plan{delay: f.SlowedBy()}
-	case simadmin.FaultTaskFails:
-		return plan{fail: cmp.Or(f.Code, "an injected fault")}
-	case simadmin.FaultForgetTask:
-		return plan{forget: true}
-	case simadmin.FaultPartial:
-		return plan{part: string(cmp.Or(f.Part, simadmin.PartDisk))}
-	case simadmin.FaultErrorBefore, simadmin.FaultErrorAfter, simadmin.FaultDropConnection, simadmin.FaultHang, simadmin.FaultThrottle, simadmin.FaultLocked:
-	}
-	return plan{}
-}
-
 // failsAtOnce is what a fault that fails tasks makes of work that has none: a
 // configuration is changed by the call itself.
 func (c *call) failsAtOnce() error {
-	if c.plan.fail == "" || c.method != http.MethodPut || !strings.HasSuffix(c.template, "/config") {
+	if c.plan.Fail == "" || c.method != http.MethodPut || !strings.HasSuffix(c.template, "/config") {
 		return nil
 	}
-	return failed(c.plan.fail)
+	return failed(c.plan.Fail)
 }
 
 // lockedBy is the guest whose lock a call waits for: a clone's is the new one's.

@@ -106,7 +106,7 @@ func (s *Server) conduct(c *call) int {
 		return 0
 	case simadmin.Served:
 	}
-	c.plan = planOf(fault)
+	c.plan = fault.Plan("an injected fault")
 	out, err := s.act(&e, c)
 	switch {
 	case fault.LosesAnswer() && fault.Status == 0:

@@ -63,7 +63,7 @@ func (s *Server) taskStatus(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.plan.forget {
+	if c.plan.Forget {
 		t.Forgotten = true
 		return nil, badParameter("upid", "no such task")
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // task is one worker process and what it left.
@@ -35,16 +37,8 @@ type worker struct {
 	server *Server
 	task   *task
 	op     string
-	plan   plan
+	plan   simadmin.Plan
 	ctx    context.Context //nolint:containedctx // a worker is this context's one user
-}
-
-// plan is what a fault makes of a task.
-type plan struct {
-	delay  time.Duration // how much longer it takes
-	fail   string        // what it ends with, without effect
-	forget bool
-	part   string // what it leaves out: "disk" or "mark"
 }
 
 // spawn starts a worker on the call's node (or the entry node) and returns its
@@ -66,7 +60,7 @@ func (s *Server) spawnLocked(c *call, typ, id string, work func(w *worker) error
 	ctx, cancel := context.WithCancelCause(s.life)
 	t := &task{
 		Node: node, Type: typ, ID: id, Who: c.who.name(), Start: time.Now(), Running: true,
-		PID: s.state.number() + 1000, PStart: s.state.number(), cancel: cancel, Forgotten: c.plan.forget,
+		PID: s.state.number() + 1000, PStart: s.state.number(), cancel: cancel, Forgotten: c.plan.Forget,
 	}
 	t.UPID = fmt.Sprintf("UPID:%s:%08X:%08X:%08X:%s:%s:%s:", node, t.PID, t.PStart, t.Start.Unix(), typ, id, t.Who)
 	s.remember(t)
@@ -81,11 +75,11 @@ func (s *Server) spawnLocked(c *call, typ, id string, work func(w *worker) error
 }
 
 func (w *worker) run(work func(w *worker) error) error {
-	if w.plan.fail != "" {
+	if w.plan.Fail != "" {
 		if err := w.pause(); err != nil {
 			return err
 		}
-		return failed(w.plan.fail)
+		return failed(w.plan.Fail)
 	}
 	return work(w)
 }
@@ -93,7 +87,7 @@ func (w *worker) run(work func(w *worker) error) error {
 // pause waits as long as the work takes: Options.TaskDelay, or what the admin
 // side has set, and a fault's delay. It fails when the task was stopped.
 func (w *worker) pause() error {
-	return w.wait(w.server.side.TaskDelay(w.op, w.server.opts.TaskDelay) + w.plan.delay)
+	return w.wait(w.server.side.TaskDelay(w.op, w.server.opts.TaskDelay) + w.plan.Delay)
 }
 
 func (w *worker) wait(d time.Duration) error {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // cloneGuest copies a guest or template, in a task of its source. What can be
@@ -20,8 +22,8 @@ func (c *call) cloneGuest() (any, error) {
 	if _, err := c.checkClone(); err != nil {
 		return nil, err
 	}
-	fail := c.plan.fail
-	c.plan.fail = "" // it fails with the VMID taken, and gives that back
+	fail := c.plan.Fail
+	c.plan.Fail = "" // it fails with the VMID taken, and gives that back
 	vmid, _ := c.number("newid")
 	return c.server.spawn(c, "qmclone", strconv.Itoa(c.vmid), func(w *worker) error {
 		unlock, err := c.server.lockGuest(w.ctx, vmid)
@@ -201,7 +203,7 @@ func (c *call) runClone(w *worker, g *guest, full bool) error {
 	next, from := c.cloneConfig(source)
 	for _, key := range next.drives() {
 		d := parseDrive(next[key])
-		if w.plan.part == "disk" && d.disk() {
+		if w.plan.Part == simadmin.PartDisk && d.disk() {
 			delete(next, key)
 			continue
 		}
@@ -211,7 +213,7 @@ func (c *call) runClone(w *worker, g *guest, full bool) error {
 		}
 		next[key] = written
 	}
-	if w.plan.part == "mark" {
+	if w.plan.Part == simadmin.PartMark {
 		delete(next, "description")
 		delete(next, "tags")
 	}

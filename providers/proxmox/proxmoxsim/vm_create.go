@@ -82,8 +82,8 @@ func (c *call) createGuest() (any, error) {
 			set[name] = value
 		}
 	}
-	fail := c.plan.fail
-	c.plan.fail = "" // it gives the VMID back that it has taken
+	fail := c.plan.Fail
+	c.plan.Fail = "" // it gives the VMID back that it has taken
 	return s.spawn(c, "qmcreate", strconv.Itoa(vmid), func(w *worker) error {
 		err := w.pause()
 		s.mu.Lock()

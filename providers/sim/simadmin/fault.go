@@ -183,12 +183,33 @@ func (f *Fault) RetryAfter() time.Duration {
 	return (cmp.Or(time.Duration(f.Delay), time.Second) + time.Second - 1).Truncate(time.Second)
 }
 
-// SlowedBy is how much longer the call's task takes.
-func (f *Fault) SlowedBy() time.Duration {
-	if f.Kind != FaultSlowTask {
-		return 0
+// Plan is what becomes of the task that a call begins. The zero value is a task that
+// does its work.
+type Plan struct {
+	Delay  time.Duration // how much longer it takes
+	Fail   string        // the code that it ends with, without effect; empty: it does its work
+	Forget bool          // nobody knows it, and its work goes on
+	Part   Part          // what it leaves out
+}
+
+// Plan is what a fault, nil for none, makes of the task that its call begins. fail is the
+// code of a task that fails, where the fault has none.
+func (f *Fault) Plan(fail string) Plan {
+	if f == nil {
+		return Plan{}
 	}
-	return cmp.Or(time.Duration(f.Delay), 2*time.Second)
+	switch f.Kind {
+	case FaultSlowTask:
+		return Plan{Delay: cmp.Or(time.Duration(f.Delay), 2*time.Second)}
+	case FaultTaskFails:
+		return Plan{Fail: cmp.Or(f.Code, fail)}
+	case FaultForgetTask:
+		return Plan{Forget: true}
+	case FaultPartial:
+		return Plan{Part: cmp.Or(f.Part, PartDisk)}
+	case FaultErrorBefore, FaultErrorAfter, FaultDropConnection, FaultHang, FaultThrottle, FaultLocked:
+	}
+	return Plan{}
 }
 
 // LosesAnswer reports whether the call takes effect and its caller hears something else.

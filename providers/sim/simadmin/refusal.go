@@ -58,10 +58,11 @@ func refuse(w http.ResponseWriter, err error) {
 	if !errors.As(err, &e) {
 		e = &Refusal{Status: http.StatusInternalServerError, Code: "unavailable", Message: err.Error()}
 	}
-	answer(w, e.Status, e)
+	Answer(w, e.Status, e)
 }
 
-func answer(w http.ResponseWriter, status int, body any) {
+// Answer writes a JSON body, and returns the status that was answered.
+func Answer(w http.ResponseWriter, status int, body any) int {
 	b, err := json.Marshal(body)
 	if err != nil {
 		status, b = http.StatusInternalServerError, []byte(`{"code":"unavailable","message":"the answer cannot be written"}`)
@@ -69,4 +70,5 @@ func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(b) // a client that has left is no concern of ours
+	return status
 }

@@ -124,7 +124,7 @@ func serve(w http.ResponseWriter, r *http.Request, h Handler) {
 	case out == nil:
 		w.WriteHeader(status)
 	default:
-		answer(w, status, out)
+		Answer(w, status, out)
 	}
 }
 

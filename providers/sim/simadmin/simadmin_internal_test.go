@@ -47,7 +47,7 @@ func FuzzParseFaults(f *testing.F) {
 			require.NoError(t, err, "%s", b)
 			require.Equal(t, fault, again)
 			require.GreaterOrEqual(t, fault.RetryAfter(), time.Second)
-			require.GreaterOrEqual(t, fault.SlowedBy(), time.Duration(0))
+			require.NotPanics(t, func() { fault.Plan("failed") })
 		}
 	})
 }
@@ -235,4 +235,25 @@ func TestTaskDelays(t *testing.T) {
 	require.Zero(t, s.TaskDelay("create_vm", time.Hour))
 	require.Equal(t, time.Minute, s.TaskDelay("reboot", time.Hour))
 	require.Equal(t, time.Hour, s.TaskDelay("delete_vm", time.Hour))
+}
+
+func TestPlansOfTasks(t *testing.T) {
+	var none *Fault
+	require.Equal(t, Plan{}, none.Plan("failed"))
+	require.False(t, none.LosesAnswer())
+	for _, tc := range []struct {
+		fault Fault
+		want  Plan
+	}{
+		{Fault{Kind: FaultSlowTask}, Plan{Delay: 2 * time.Second}},
+		{Fault{Kind: FaultSlowTask, Delay: Duration(time.Hour)}, Plan{Delay: time.Hour}},
+		{Fault{Kind: FaultTaskFails}, Plan{Fail: "failed"}},
+		{Fault{Kind: FaultTaskFails, Code: "busy"}, Plan{Fail: "busy"}},
+		{Fault{Kind: FaultForgetTask}, Plan{Forget: true}},
+		{Fault{Kind: FaultPartial}, Plan{Part: PartDisk}},
+		{Fault{Kind: FaultPartial, Part: PartMark}, Plan{Part: PartMark}},
+		{Fault{Kind: FaultHang, Delay: Duration(time.Hour), Code: "busy"}, Plan{}},
+	} {
+		require.Equal(t, tc.want, tc.fault.Plan("failed"), "%+v", tc.fault)
+	}
 }

@@ -1,7 +1,6 @@
 package simhv
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -41,7 +40,7 @@ type request interface {
 	// target says what the call is about. The caller holds Server.mu.
 	target(st *state) simadmin.Target
 	// run carries it out.
-	run(s *Server, p plan) (response any, err error)
+	run(s *Server, p simadmin.Plan) (response any, err error)
 }
 
 // decoded makes an operation of a request type. Unknown fields are refused.
@@ -132,7 +131,7 @@ func (s *Server) conduct(w http.ResponseWriter, r *http.Request, t simadmin.Targ
 		return 0, ""
 	case simadmin.Served:
 	}
-	p := planOf(fault)
+	p := fault.Plan(wire.CodeTaskFailed)
 	response, err := req.run(s, p)
 	nativeID = nativeIDOf(response)
 	stream, isStream := response.(*console)
@@ -198,14 +197,7 @@ func refuse(w http.ResponseWriter, err error) int {
 }
 
 func answer(w http.ResponseWriter, status int, body any) int {
-	b, err := json.Marshal(body)
-	if err != nil {
-		status, b = http.StatusInternalServerError, []byte(`{"code":"unavailable","message":"the answer cannot be written"}`)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(b) // a client that has left is no concern of ours
-	return status
+	return simadmin.Answer(w, status, body)
 }
 
 func unauthenticated() *apiError {

@@ -26,7 +26,7 @@ const rdpPort = "2179"
 
 func (r consoleInfo) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r consoleInfo) run(s *Server, _ plan) (any, error) {
+func (r consoleInfo) run(s *Server, _ simadmin.Plan) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v, err := s.shown(r.VM)
@@ -70,7 +70,7 @@ func (s *Server) consoleTypes() []string {
 func (r openConsole) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 // run books the console; serveConsole makes a stream of the call's connection.
-func (r openConsole) run(s *Server, _ plan) (any, error) {
+func (r openConsole) run(s *Server, _ simadmin.Plan) (any, error) {
 	capability, ok := map[string]string{wire.ConsoleVNC: wire.CapConsoleVNC, wire.ConsoleSerial: wire.CapConsoleSerial}[r.Type]
 	if !ok {
 		return nil, &apiError{status: http.StatusNotImplemented, Code: wire.CodeUnsupported, Message: "there is no stream of this type"}

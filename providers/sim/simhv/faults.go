@@ -23,23 +23,3 @@ func refusal(f *simadmin.Fault) *apiError {
 		Message: "an injected fault",
 	}
 }
-
-// planOf is what a fault, or nil for none, makes of the call's task.
-func planOf(f *simadmin.Fault) plan {
-	if f == nil {
-		return plan{}
-	}
-	switch f.Kind {
-	case simadmin.FaultSlowTask:
-		return plan{delay: f.SlowedBy()}
-	case simadmin.FaultTaskFails:
-		return plan{fail: cmp.Or(f.Code, wire.CodeTaskFailed)}
-	case simadmin.FaultForgetTask:
-		return plan{forget: true}
-	case simadmin.FaultPartial:
-		return plan{part: cmp.Or(f.Part, simadmin.PartDisk)}
-	case simadmin.FaultErrorBefore, simadmin.FaultErrorAfter, simadmin.FaultDropConnection, simadmin.FaultHang,
-		simadmin.FaultThrottle, simadmin.FaultLocked:
-	}
-	return plan{}
-}

@@ -24,7 +24,7 @@ func (r createVM) target(*state) simadmin.Target {
 	return simadmin.Target{VMID: r.Mark.VMID, Name: r.Name, Node: r.Node}
 }
 
-func (r createVM) run(s *Server, p plan) (any, error) {
+func (r createVM) run(s *Server, p simadmin.Plan) (any, error) {
 	if err := r.validate(); err != nil {
 		return nil, err
 	}
@@ -42,11 +42,11 @@ func (r createVM) run(s *Server, p plan) (any, error) {
 		}
 	}
 	v := r.record()
-	if p.part == simadmin.PartMark {
+	if p.Part == simadmin.PartMark {
 		v.Mark = nil
 	}
-	t := &taskRecord{Op: wire.OpCreateVM, NoDisk: p.part == simadmin.PartDisk}
-	p.delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
+	t := &taskRecord{Op: wire.OpCreateVM, NoDisk: p.Part == simadmin.PartDisk}
+	p.Delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
 	return s.work(t, v, p)
 }
 
@@ -67,7 +67,7 @@ func (r createVM) record() *vmRecord {
 }
 
 // work begins a task and answers with it.
-func (s *Server) work(t *taskRecord, v *vmRecord, p plan) (any, error) {
+func (s *Server) work(t *taskRecord, v *vmRecord, p simadmin.Plan) (any, error) {
 	if err := s.begin(t, v, p); err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func expectTarget(st *state, e wire.Expect) simadmin.Target {
 
 func (r setPower) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r setPower) run(s *Server, p plan) (any, error) {
+func (r setPower) run(s *Server, p simadmin.Plan) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v, err := s.changeable(r.VM)
@@ -151,9 +151,9 @@ func (r setPower) run(s *Server, p plan) (any, error) {
 		return nil, err
 	}
 	t := &taskRecord{Op: wire.OpSetPower, Power: r.Power}
-	p.delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
+	p.Delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
 	if r.Power == wire.PowerStopped && !r.Force {
-		p.delay += s.opts.GuestShutdown
+		p.Delay += s.opts.GuestShutdown
 	}
 	return s.work(t, v.clone(), p)
 }
@@ -190,7 +190,7 @@ func stopsForPower(op string) bool {
 
 func (r reboot) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r reboot) run(s *Server, p plan) (any, error) {
+func (r reboot) run(s *Server, p simadmin.Plan) (any, error) {
 	if r.Token == "" || len(r.Token) > 256 {
 		return nil, invalid("a token of 1 to 256 bytes is required")
 	}
@@ -215,9 +215,9 @@ func (r reboot) run(s *Server, p plan) (any, error) {
 		return nil, wrongState("the VM is not running")
 	}
 	t := &taskRecord{Op: wire.OpReboot}
-	p.delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
+	p.Delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
 	if !r.Force {
-		p.delay += s.opts.GuestShutdown
+		p.Delay += s.opts.GuestShutdown
 	}
 	v = v.clone()
 	v.RebootToken = r.Token
@@ -228,7 +228,7 @@ func (r deleteVM) target(st *state) simadmin.Target { return expectTarget(st, r.
 
 // run removes a VM, whatever is at work on it: a VM that is being made must not
 // outlive the wish to have it gone.
-func (r deleteVM) run(s *Server, p plan) (any, error) {
+func (r deleteVM) run(s *Server, p simadmin.Plan) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v, err := s.changeable(r.VM)
@@ -239,7 +239,7 @@ func (r deleteVM) run(s *Server, p plan) (any, error) {
 		return wire.WorkResponse{NativeID: v.NativeID, Task: t.ID}, nil
 	}
 	t := &taskRecord{Op: wire.OpDeleteVM}
-	p.delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
+	p.Delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
 	return s.work(t, v.clone(), p)
 }
 

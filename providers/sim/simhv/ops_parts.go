@@ -34,7 +34,7 @@ func (r rebuildVM) target(st *state) simadmin.Target { return expectTarget(st, r
 
 // run makes a new root disk, and keeps the old one under the token. A rebuild
 // that ended halfway is gone on with.
-func (r rebuildVM) run(s *Server, p plan) (any, error) {
+func (r rebuildVM) run(s *Server, p simadmin.Plan) (any, error) {
 	if err := validID("a token", r.Token); err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (r rebuildVM) run(s *Server, p plan) (any, error) {
 func (r revertRebuild) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
 // run puts back what the token's rebuild set aside, also while that is at work.
-func (r revertRebuild) run(s *Server, p plan) (any, error) {
+func (r revertRebuild) run(s *Server, p simadmin.Plan) (any, error) {
 	return s.change(workOn{
 		vm: r.VM, op: wire.OpRevertRebuild, arg: r.Token, cancels: wire.OpRebuildVM,
 		begin: func(v *vmRecord, t *taskRecord) (*taskRecord, error) {
@@ -94,7 +94,7 @@ func (r revertRebuild) run(s *Server, p plan) (any, error) {
 
 func (r finishRebuild) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r finishRebuild) run(s *Server, p plan) (any, error) {
+func (r finishRebuild) run(s *Server, p simadmin.Plan) (any, error) {
 	return s.change(workOn{
 		vm: r.VM, op: wire.OpFinishRebuild, arg: r.Token,
 		begin: func(v *vmRecord, t *taskRecord) (*taskRecord, error) {
@@ -111,7 +111,7 @@ func (r finishRebuild) run(s *Server, p plan) (any, error) {
 
 func (r attachDisk) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r attachDisk) run(s *Server, p plan) (any, error) {
+func (r attachDisk) run(s *Server, p simadmin.Plan) (any, error) {
 	if err := validID("a disk's ID", r.ID); err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func (r attachDisk) run(s *Server, p plan) (any, error) {
 
 func (r detachDisk) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r detachDisk) run(s *Server, p plan) (any, error) {
+func (r detachDisk) run(s *Server, p simadmin.Plan) (any, error) {
 	return s.change(workOn{
 		vm: r.VM, capability: wire.CapDataDisks, op: wire.OpDetachDisk, arg: r.ID,
 		begin: func(v *vmRecord, t *taskRecord) (*taskRecord, error) {
@@ -152,7 +152,7 @@ func (r detachDisk) run(s *Server, p plan) (any, error) {
 
 func (r deleteDisk) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r deleteDisk) run(s *Server, p plan) (any, error) {
+func (r deleteDisk) run(s *Server, p simadmin.Plan) (any, error) {
 	return s.change(workOn{
 		vm: r.VM, op: wire.OpDeleteDisk, arg: r.ID,
 		begin: func(v *vmRecord, t *taskRecord) (*taskRecord, error) {
@@ -175,7 +175,7 @@ func (r deleteDisk) run(s *Server, p plan) (any, error) {
 
 func (r attachNIC) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r attachNIC) run(s *Server, p plan) (any, error) {
+func (r attachNIC) run(s *Server, p simadmin.Plan) (any, error) {
 	if err := validNICs(r.NIC); err != nil {
 		return nil, err
 	}
@@ -193,7 +193,7 @@ func (r attachNIC) run(s *Server, p plan) (any, error) {
 
 func (r detachNIC) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r detachNIC) run(s *Server, p plan) (any, error) {
+func (r detachNIC) run(s *Server, p simadmin.Plan) (any, error) {
 	return s.change(workOn{
 		vm: r.VM, capability: wire.CapAttachNetwork, op: wire.OpDetachNIC, arg: r.MAC,
 		begin: func(v *vmRecord, t *taskRecord) (*taskRecord, error) {

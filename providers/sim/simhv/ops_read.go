@@ -32,7 +32,7 @@ func knownNetworks() []string { return []string{"net0", "net1"} }
 
 func (login) target(*state) simadmin.Target { return simadmin.Target{} }
 
-func (r login) run(s *Server, _ plan) (any, error) {
+func (r login) run(s *Server, _ simadmin.Plan) (any, error) {
 	if !s.sessions.mayLogin() || !s.opts.accepts(r.Username, r.Password) {
 		return nil, &apiError{status: http.StatusUnauthorized, Code: wire.CodeUnauthenticated, Message: "wrong username or password"}
 	}
@@ -56,7 +56,7 @@ func inquire(about func(st *state) any) operation {
 
 func (inquiry) target(*state) simadmin.Target { return simadmin.Target{} }
 
-func (r inquiry) run(s *Server, _ plan) (any, error) {
+func (r inquiry) run(s *Server, _ simadmin.Plan) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -67,7 +67,7 @@ func (r inquiry) run(s *Server, _ plan) (any, error) {
 
 func (info) target(*state) simadmin.Target { return simadmin.Target{} }
 
-func (info) run(s *Server, _ plan) (any, error) {
+func (info) run(s *Server, _ simadmin.Plan) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -96,7 +96,7 @@ const maxPage = 1000
 
 func (listVMs) target(*state) simadmin.Target { return simadmin.Target{} }
 
-func (r listVMs) run(s *Server, _ plan) (any, error) {
+func (r listVMs) run(s *Server, _ simadmin.Plan) (any, error) {
 	after, ok := parsePageToken(r.InstallationID, r.PageToken)
 	if !ok {
 		return nil, invalid("this page token was not issued here")
@@ -138,7 +138,7 @@ func (r findVM) target(st *state) simadmin.Target {
 	return t
 }
 
-func (r findVM) run(s *Server, _ plan) (any, error) {
+func (r findVM) run(s *Server, _ simadmin.Plan) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := r.find(s.state)
@@ -162,11 +162,11 @@ func (r pollTask) target(st *state) simadmin.Target {
 	return targetOf(v)
 }
 
-func (r pollTask) run(s *Server, p plan) (any, error) {
+func (r pollTask) run(s *Server, p simadmin.Plan) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.state.tasks[r.Task]
-	if t != nil && p.forget {
+	if t != nil && p.Forget {
 		forgotten := *t
 		forgotten.Hidden = true
 		if err := s.commit(change{Tasks: []*taskRecord{&forgotten}}); err != nil {

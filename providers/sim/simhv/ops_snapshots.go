@@ -17,7 +17,7 @@ type (
 
 func (r createSnapshot) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r createSnapshot) run(s *Server, p plan) (any, error) {
+func (r createSnapshot) run(s *Server, p simadmin.Plan) (any, error) {
 	if err := validID("a snapshot's ID", r.ID); err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (s *Server) maySnapshot(v *vmRecord, memory bool) error {
 
 func (r listSnapshots) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r listSnapshots) run(s *Server, _ plan) (any, error) {
+func (r listSnapshots) run(s *Server, _ simadmin.Plan) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.offers(wire.CapSnapshot); err != nil {
@@ -78,7 +78,7 @@ func (r listSnapshots) run(s *Server, _ plan) (any, error) {
 
 func (r revertSnapshot) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r revertSnapshot) run(s *Server, p plan) (any, error) {
+func (r revertSnapshot) run(s *Server, p simadmin.Plan) (any, error) {
 	if err := validID("a token", r.Token); err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (r revertSnapshot) run(s *Server, p plan) (any, error) {
 
 func (r deleteSnapshot) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r deleteSnapshot) run(s *Server, p plan) (any, error) {
+func (r deleteSnapshot) run(s *Server, p simadmin.Plan) (any, error) {
 	return s.change(workOn{
 		vm: r.VM, op: wire.OpSnapshotDelete, arg: r.ID,
 		begin: func(v *vmRecord, t *taskRecord) (*taskRecord, error) {

@@ -56,7 +56,7 @@ type workOn struct {
 }
 
 // change begins work on a VM, or names the same work that is being done.
-func (s *Server) change(w workOn, p plan) (any, error) {
+func (s *Server) change(w workOn, p simadmin.Plan) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.offers(w.capability); err != nil {
@@ -73,20 +73,20 @@ func (s *Server) change(w workOn, p plan) (any, error) {
 		return nil, locked()
 	}
 	v = v.clone()
-	t, err := w.begin(v, &taskRecord{Op: w.op, Arg: w.arg, Partial: p.part != ""})
+	t, err := w.begin(v, &taskRecord{Op: w.op, Arg: w.arg, Partial: p.Part != ""})
 	if err != nil {
 		return nil, err
 	}
 	if t == nil {
 		return wire.WorkResponse{NativeID: v.NativeID}, nil
 	}
-	p.delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
+	p.Delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
 	return s.work(t, v, p)
 }
 
 func (r suspendVM) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r suspendVM) run(s *Server, p plan) (any, error) {
+func (r suspendVM) run(s *Server, p simadmin.Plan) (any, error) {
 	return s.change(workOn{
 		vm: r.VM, capability: wire.CapSuspend, op: wire.OpSuspendVM,
 		begin: func(v *vmRecord, t *taskRecord) (*taskRecord, error) {
@@ -103,7 +103,7 @@ func (r suspendVM) run(s *Server, p plan) (any, error) {
 
 func (r resumeVM) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r resumeVM) run(s *Server, p plan) (any, error) {
+func (r resumeVM) run(s *Server, p simadmin.Plan) (any, error) {
 	return s.change(workOn{
 		vm: r.VM, capability: wire.CapSuspend, op: wire.OpResumeVM,
 		begin: func(v *vmRecord, t *taskRecord) (*taskRecord, error) {
@@ -120,7 +120,7 @@ func (r resumeVM) run(s *Server, p plan) (any, error) {
 
 func (r resizeVM) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r resizeVM) run(s *Server, p plan) (any, error) {
+func (r resizeVM) run(s *Server, p simadmin.Plan) (any, error) {
 	if r.VCPUs < 1 || r.MemoryMiB < 1 || r.DiskGiB < 1 {
 		return nil, invalid("vcpus, memory_mib and disk_gib must be positive")
 	}
@@ -158,7 +158,7 @@ func (r cloneVM) target(*state) simadmin.Target { return createVM{r.VM}.target(n
 
 // run copies the source's root disk to a new VM. The source cannot be changed
 // for as long as that takes.
-func (r cloneVM) run(s *Server, p plan) (any, error) {
+func (r cloneVM) run(s *Server, p simadmin.Plan) (any, error) {
 	made := createVM{r.VM}
 	if err := made.validate(); err != nil {
 		return nil, err
@@ -186,17 +186,17 @@ func (r cloneVM) run(s *Server, p plan) (any, error) {
 	}
 	v := made.record()
 	v.Image, v.RootData = source.Image, source.RootData
-	if p.part == simadmin.PartMark {
+	if p.Part == simadmin.PartMark {
 		v.Mark = nil
 	}
-	t := &taskRecord{Op: wire.OpCloneVM, Source: source.Seq, NoDisk: p.part == simadmin.PartDisk}
-	p.delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
+	t := &taskRecord{Op: wire.OpCloneVM, Source: source.Seq, NoDisk: p.Part == simadmin.PartDisk}
+	p.Delay += s.side.TaskDelay(t.Op, s.opts.TaskDelay)
 	return s.work(t, v, p)
 }
 
 func (r migrateVM) target(st *state) simadmin.Target { return expectTarget(st, r.VM) }
 
-func (r migrateVM) run(s *Server, p plan) (any, error) {
+func (r migrateVM) run(s *Server, p simadmin.Plan) (any, error) {
 	capability, power := wire.CapColdMigration, wire.PowerStopped
 	if r.Live {
 		capability, power = wire.CapLiveMigration, wire.PowerRunning
@@ -231,7 +231,7 @@ func (r abortMigration) target(st *state) simadmin.Target { return expectTarget(
 
 // run ends a migration that is at work, or gives back what an interrupted one
 // holds.
-func (r abortMigration) run(s *Server, p plan) (any, error) {
+func (r abortMigration) run(s *Server, p simadmin.Plan) (any, error) {
 	return s.change(workOn{
 		vm: r.VM, op: wire.OpAbortMigration, cancels: wire.OpMigrateVM,
 		begin: func(v *vmRecord, t *taskRecord) (*taskRecord, error) {

@@ -9,17 +9,9 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
-// plan is what a fault and the latencies make of a call's task.
-type plan struct {
-	delay  time.Duration
-	fail   string // code to fail with
-	forget bool
-	part   simadmin.Part // what create_vm withholds; of other work, any part
-}
-
 // begin puts a new task to work on v, which the caller has cloned, and commits
 // both. A task that is at work on v already is cancelled. Callers hold mu.
-func (s *Server) begin(t *taskRecord, v *vmRecord, p plan) error {
+func (s *Server) begin(t *taskRecord, v *vmRecord, p simadmin.Plan) error {
 	var c change
 	if old := s.state.tasks[v.Task]; old != nil && !old.Done {
 		cancelled := *old
@@ -32,9 +24,9 @@ func (s *Server) begin(t *taskRecord, v *vmRecord, p plan) error {
 	}
 	t.ID = "task-" + strconv.FormatUint(s.state.number(&c), 10)
 	t.VM, t.Started = v.Seq, now()
-	t.Ends, t.Fail, t.Hidden = t.Started.Add(p.delay), p.fail, p.forget
+	t.Ends, t.Fail, t.Hidden = t.Started.Add(p.Delay), p.Fail, p.Forget
 	v.Task = t.ID
-	if p.delay <= 0 {
+	if p.Delay <= 0 {
 		end(s.state, &c, t, v)
 	} else {
 		c.VMs = append(c.VMs, v)

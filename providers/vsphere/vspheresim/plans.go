@@ -27,22 +27,14 @@ type plan struct {
 
 // planOf is the plan for the task of a call.
 func (s *Server) planOf(t simadmin.Target, f *simadmin.Fault) *plan {
-	p := &plan{call: callOf(t), delay: s.side.TaskDelay(t.Op, s.opts.TaskDelay)}
-	if f == nil {
+	asked := f.Plan("SystemError")
+	p := &plan{call: callOf(t), delay: s.side.TaskDelay(t.Op, s.opts.TaskDelay) + asked.Delay, forget: asked.Forget}
+	if asked.Fail == "" {
 		return p
 	}
-	switch f.Kind {
-	case simadmin.FaultSlowTask:
-		p.delay += f.SlowedBy()
-	case simadmin.FaultTaskFails:
-		p.fault = &types.SystemError{Reason: "an injected fault"}
-		if fault, ok := faultOf(f.Code); ok {
-			p.fault = fault
-		}
-	case simadmin.FaultForgetTask:
-		p.forget = true
-	case simadmin.FaultErrorBefore, simadmin.FaultErrorAfter, simadmin.FaultDropConnection, simadmin.FaultHang, simadmin.FaultThrottle,
-		simadmin.FaultLocked, simadmin.FaultPartial:
+	p.fault = &types.SystemError{Reason: "an injected fault"}
+	if fault, ok := faultOf(f.Code); ok {
+		p.fault = fault
 	}
 	return p
 }
