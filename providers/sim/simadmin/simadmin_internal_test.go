@@ -155,7 +155,7 @@ func TestVerdicts(t *testing.T) {
 	leave()
 	for _, tc := range []struct {
 		fault string
-		ctx   context.Context //nolint:containedctx // a row of a table
+		ctx   context.Context
 		want  Verdict
 	}{
 		{`{"op":"info","kind":"error_before"}`, t.Context(), Refused},

@@ -2,7 +2,7 @@ package simhv
 
 import "github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 
-// The admin side's types and names.
+// What the admin side has, by the names that it had here.
 type (
 	Admin        = simadmin.Admin
 	Call         = simadmin.Call
