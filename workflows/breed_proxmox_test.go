@@ -15,7 +15,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // TestFaultMatrixOnProxmox is the same for the adapter of Proxmox VE.
@@ -43,8 +43,8 @@ func proxmoxBreed() breed {
 		credentials: models.Credentials{Token: proxmoxsim.DefaultToken},
 		options:     map[string]string{"snippet_storage": "shared", "credential_cool_down": "1ms"},
 		tiny:        "9000", other: "9001", network: "vmbr0",
-		full: simhv.Fault{
-			Kind: simhv.FaultErrorBefore, Status: http.StatusInternalServerError, Code: "clone failed: unable to create image: not enough free space",
+		full: simadmin.Fault{
+			Kind: simadmin.FaultErrorBefore, Status: http.StatusInternalServerError, Code: "clone failed: unable to create image: not enough free space",
 		},
 		fresh: "image debian-12",
 		fatal: map[string]models.JobErrorCode{

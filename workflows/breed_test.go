@@ -11,6 +11,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/sim"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -27,7 +28,7 @@ type breed struct {
 	// tiny and other are what it calls two images, and network a network.
 	tiny, other, network string
 	// full refuses what there is no room for.
-	full simhv.Fault
+	full simadmin.Fault
 	says dialect
 	// lacks are the operations that it does not have, with the reason.
 	lacks map[models.OperationKind]string
@@ -76,11 +77,11 @@ func simBreed() breed {
 		name: "sim", kind: sim.Kind, on: "the simulated hypervisor", heard: simSpeech(), open: sim.Factory().Open,
 		credentials: models.Credentials{Username: "hcp", Password: "secret"},
 		tiny:        "tiny", other: "debian-12", network: "net0",
-		full: simhv.Fault{Kind: simhv.FaultErrorBefore, Status: http.StatusConflict, Code: "no_capacity"},
+		full: simadmin.Fault{Kind: simadmin.FaultErrorBefore, Status: http.StatusConflict, Code: "no_capacity"},
 		says: simDialect(), guests: true, gateways: true, catalog: true, dozes: models.PowerSuspended, aborts: true,
 		withdraw: func(t *testing.T, w *world) {
 			t.Helper()
-			require.NoError(t, w.hv.SetCapabilities(t.Context(), simhv.Capabilities{Withdraw: []string{"snapshot"}}))
+			require.NoError(t, w.hv.SetCapabilities(t.Context(), simadmin.Capabilities{Withdraw: []string{"snapshot"}}))
 		},
 		start: func(t *testing.T) http.Handler {
 			t.Helper()
@@ -96,5 +97,5 @@ func simBreed() breed {
 // its nature: it refuses one.
 func unsupported(t *testing.T, w *world) {
 	t.Helper()
-	w.faults(t, simhv.Fault{Op: "snapshot_create", Kind: simhv.FaultErrorBefore, Code: "unsupported"})
+	w.faults(t, simadmin.Fault{Op: "snapshot_create", Kind: simadmin.FaultErrorBefore, Code: "unsupported"})
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/vsphere"
 	"github.com/hypervisor-control-plane/hcp/providers/vsphere/vspheresim"
 )
@@ -61,7 +61,7 @@ func vsphereBreed() breed {
 		name: "vsphere", kind: vsphere.Kind, says: vsphereDialect(), on: "a simulated vCenter", heard: vsphereSpeech(), open: vsphere.Factory().Open,
 		credentials: models.Credentials{Username: vspheresim.Username, Password: vspheresim.Password},
 		tiny:        "tiny", other: "debian-12", network: vspheresim.Network,
-		full:  simhv.Fault{Kind: simhv.FaultTaskFails, Code: "NoDiskSpace"},
+		full:  simadmin.Fault{Kind: simadmin.FaultTaskFails, Code: "NoDiskSpace"},
 		start: startVSphere(vspheresim.Options{}), forgets: true, dozes: models.PowerSuspended, withdraw: unsupported,
 	}
 }

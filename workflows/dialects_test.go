@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // dialect is how a kind of hypervisor calls what the tests speak of in the words of
@@ -21,7 +21,7 @@ type dialect struct {
 	// calls are the calls by which operations begin their work, as the line hears them.
 	calls map[string]string
 	// never are the faults that cannot happen, with what the admin side says of them.
-	never map[simhv.FaultKind]string
+	never map[simadmin.FaultKind]string
 	// noRoom is what a job says whose work there is no room for.
 	noRoom string
 }
@@ -33,8 +33,8 @@ type refusal struct {
 }
 
 // translated is a fault in the words of the hypervisor.
-func (d dialect) translated(f simhv.Fault) simhv.Fault {
-	if f.Kind == simhv.FaultForgetTask && f.Op == "poll_task" {
+func (d dialect) translated(f simadmin.Fault) simadmin.Fault {
+	if f.Kind == simadmin.FaultForgetTask && f.Op == "poll_task" {
 		f.Op = cmp.Or(d.forgetting, f.Op)
 	}
 	f.Op = cmp.Or(d.operations[f.Op], f.Op)
@@ -77,14 +77,14 @@ func vsphereDialect() dialect {
 	return dialect{
 		operations: map[string]string{"finish_rebuild": "delete_disk", "abort_migration": "CancelTask", "grow_disk": "resize_vm"},
 		noRoom:     "the hypervisor's storage is full",
-		forgetting: simhv.AnyOp,
+		forgetting: simadmin.AnyOp,
 		refusals: map[string]refusal{
 			"no_capacity": {code: "NoDiskSpace"}, "denied": {code: "NoPermission"},
 			"invalid": {code: "InvalidArgument"}, "unauthenticated": {code: "NotAuthenticated"}, "unsupported": {code: "NotSupported"},
 			"garbled": {status: http.StatusTeapot},
 		},
 		calls: map[string]string{"create_vm": "CloneVM_Task", "set_power": "PowerOnVM_Task", "delete_vm": "Destroy_Task", "migrate_vm": "RelocateVM_Task"},
-		never: map[simhv.FaultKind]string{simhv.FaultPartial: "nothing is made in part: a clone is one task"},
+		never: map[simadmin.FaultKind]string{simadmin.FaultPartial: "nothing is made in part: a clone is one task"},
 	}
 }
 

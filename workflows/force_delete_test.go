@@ -7,7 +7,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows"
 	"github.com/hypervisor-control-plane/hcp/workflows/saga"
 )
@@ -17,10 +17,10 @@ import (
 func TestForceDeleteOfAVMWhoseProviderIsDead(t *testing.T) {
 	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
-		for name, faults := range map[string][]simhv.Fault{
-			"unreachable": {{Op: simhv.AnyOp, Kind: simhv.FaultDropConnection, Count: simhv.Always}},
-			"refuses us":  {{Op: simhv.AnyOp, Kind: simhv.FaultErrorBefore, Status: 401, Code: "unauthenticated", Count: simhv.Always}},
-			"denies":      {{Op: simhv.AnyOp, Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied", Count: simhv.Always}},
+		for name, faults := range map[string][]simadmin.Fault{
+			"unreachable": {{Op: simadmin.AnyOp, Kind: simadmin.FaultDropConnection, Count: simadmin.Always}},
+			"refuses us":  {{Op: simadmin.AnyOp, Kind: simadmin.FaultErrorBefore, Status: 401, Code: "unauthenticated", Count: simadmin.Always}},
+			"denies":      {{Op: simadmin.AnyOp, Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied", Count: simadmin.Always}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				w := newWorldOf(t, b)
@@ -43,7 +43,7 @@ func TestForceDeleteListsWhatIsLeft(t *testing.T) {
 		t.Helper()
 		w := newWorldOf(t, b)
 		vmID := w.existing(t, true)
-		w.faults(t, simhv.Fault{Op: "delete_vm", Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied", Count: simhv.Always})
+		w.faults(t, simadmin.Fault{Op: "delete_vm", Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied", Count: simadmin.Always})
 		op := w.acceptForceDelete(t, vmID)
 		require.NoError(t, w.run(t, op))
 		w.fired(t)
@@ -90,7 +90,7 @@ func TestForceDeleteOfWhatNeverWas(t *testing.T) {
 	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
 		w := newWorldOf(t, b)
-		w.faults(t, simhv.Fault{Op: "create_vm", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity"})
+		w.faults(t, simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity"})
 		create := w.acceptCreate(t, true)
 		require.Error(t, w.run(t, create))
 		op := w.acceptForceDelete(t, create.ResourceID)
@@ -144,7 +144,7 @@ func TestForceDeleteBehindADelete(t *testing.T) {
 		t.Run("at work", func(t *testing.T) {
 			w := newWorldOf(t, b)
 			vmID := w.existing(t, true)
-			w.faults(t, simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorBefore, Count: simhv.Always})
+			w.faults(t, simadmin.Fault{Op: "set_power", Kind: simadmin.FaultErrorBefore, Count: simadmin.Always})
 			del := w.accept(t, vmID, models.OpVMDelete, models.OperationParams{})
 			var force models.Operation
 			w.during(t, del, func(env *testsuite.TestWorkflowEnvironment) {

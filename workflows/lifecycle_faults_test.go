@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows/workflowtest"
 )
 
@@ -105,7 +105,7 @@ func TestSleepThatHolds(t *testing.T) {
 			{models.OpVMSuspend, w.asleep(t), "suspend_vm"},
 			{models.OpVMResume, w.existing(t, true), "resume_vm"},
 		} {
-			w.faults(t, simhv.Fault{Op: c.op, Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied", Count: simhv.Always})
+			w.faults(t, simadmin.Fault{Op: c.op, Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied", Count: simadmin.Always})
 			op := w.accept(t, c.vmID, c.kind, models.OperationParams{})
 			require.NoError(t, w.run(t, op))
 			w.truthful(t, w.unlocked(t, op, models.OutcomeSucceeded))

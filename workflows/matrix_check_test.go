@@ -11,7 +11,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows"
 	"github.com/hypervisor-control-plane/hcp/workflows/workflowtest"
 )
@@ -109,14 +109,14 @@ func (m matrix) one(t *testing.T, op models.Operation, d disturbance, step strin
 	w.line.restore()
 	acted := w.line.acted()
 	if d == cancelDuring {
-		require.NoError(t, w.hv.SetLatency(t.Context(), simhv.Latency{}))
+		require.NoError(t, w.hv.SetLatency(t.Context(), simadmin.Latency{}))
 	}
 	report, ferr := w.hv.Faults(t.Context())
 	require.NoError(t, ferr)
 	require.NoError(t, w.hv.ClearFaults(t.Context()))
 	w.rest(t)
 	if d == workFails {
-		a.struck = slices.ContainsFunc(report, func(r simhv.FaultReport) bool { return r.Fired > 0 })
+		a.struck = slices.ContainsFunc(report, func(r simadmin.FaultReport) bool { return r.Fired > 0 })
 	}
 	require.True(t, a.hit, "the step was not run")
 	if d.onHypervisor() && !a.struck {
@@ -286,9 +286,9 @@ func cellOf(a *at, job models.Operation) string {
 }
 
 // slowTasks makes the hypervisor take its time over everything.
-func slowTasks() simhv.Latency {
-	slow := simhv.Duration(300 * time.Millisecond)
-	l := simhv.Latency{Task: map[string]simhv.Duration{}}
+func slowTasks() simadmin.Latency {
+	slow := simadmin.Duration(300 * time.Millisecond)
+	l := simadmin.Latency{Task: map[string]simadmin.Duration{}}
 	for _, op := range []string{
 		"create_vm", "set_power", "reboot", "delete_vm", "suspend_vm", "resume_vm", "resize_vm", "rebuild_vm", "revert_rebuild", "finish_rebuild",
 		"clone_vm", "snapshot_create", "snapshot_revert", "snapshot_delete", "migrate_vm", "attach_disk", "detach_disk", "delete_disk", "attach_nic", "detach_nic",

@@ -20,7 +20,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows"
 	"github.com/hypervisor-control-plane/hcp/workflows/saga"
 	"github.com/hypervisor-control-plane/hcp/workflows/workflowtest"
@@ -182,7 +182,7 @@ func (m *meddler) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteAc
 			return nil, temporal.NewCanceledError()
 		}
 	case workFails:
-		a.w.faults(a.t, simhv.Fault{Op: simhv.AnyOp, Kind: simhv.FaultTaskFails, Count: 3})
+		a.w.faults(a.t, simadmin.Fault{Op: simadmin.AnyOp, Kind: simadmin.FaultTaskFails, Count: 3})
 	case gone, answerLost, asks, cancelDuring:
 		// The hypervisor is at work by the time of the cancel: a request that is still
 		// on its way would begin the work behind the back of the undoing.

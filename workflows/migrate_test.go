@@ -9,7 +9,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows/saga"
 	"github.com/hypervisor-control-plane/hcp/workflows/workflowtest"
 )
@@ -148,7 +148,7 @@ func TestMigrationThatArrivedAfterAll(t *testing.T) {
 		t.Run("abandoned", func(t *testing.T) {
 			vmID := w.existing(t, true)
 			op := w.acceptMigrate(t, vmID, "")
-			arrived := simhv.Fault{Op: "migrate_vm", Kind: simhv.FaultErrorAfter, Status: 409, Code: "no_capacity"}
+			arrived := simadmin.Fault{Op: "migrate_vm", Kind: simadmin.FaultErrorAfter, Status: 409, Code: "no_capacity"}
 			if !b.aborts { // nothing is at work, so that nothing is asked for, and nothing can be abandoned
 				w.faults(t, arrived)
 				require.Equal(t, string(models.JobNoCapacity), failureType(t, w.run(t, op)))
@@ -157,7 +157,7 @@ func TestMigrationThatArrivedAfterAll(t *testing.T) {
 				require.Empty(t, w.Job(t, op.ID).Residue)
 				return
 			}
-			w.faults(t, arrived, simhv.Fault{Op: "abort_migration", Kind: simhv.FaultErrorBefore, Count: simhv.Always})
+			w.faults(t, arrived, simadmin.Fault{Op: "abort_migration", Kind: simadmin.FaultErrorBefore, Count: simadmin.Always})
 			err := w.runWhile(t, op, func(env *testsuite.TestWorkflowEnvironment) { env.SignalWorkflow(saga.SignalAbandon, nil) })
 			require.Equal(t, string(models.JobCompensationIncomplete), failureType(t, err))
 			w.fired(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/activities"
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows"
 )
 
@@ -37,11 +37,11 @@ func TestRefresh(t *testing.T) {
 		t.Helper()
 		w := newWorldOf(t, b)
 		kept, lost := w.existing(t, true), w.existing(t, true)
-		_, err := w.hv.PatchVM(t.Context(), w.onHypervisor(t, kept).NativeID, simhv.VMChange{Power: new("stopped")})
+		_, err := w.hv.PatchVM(t.Context(), w.onHypervisor(t, kept).NativeID, simadmin.VMChange{Power: new("stopped")})
 		require.NoError(t, err)
 		require.NoError(t, w.hv.DeleteVM(t.Context(), w.onHypervisor(t, lost).NativeID))
 
-		w.faults(t, simhv.Fault{Op: "list_vms", Kind: simhv.FaultErrorBefore})
+		w.faults(t, simadmin.Fault{Op: "list_vms", Kind: simadmin.FaultErrorBefore})
 		require.Equal(t, models.JobProviderUnavailable, w.refresh(t).Failure)
 		w.fired(t)
 		p, err := w.Provider(t.Context(), provider)

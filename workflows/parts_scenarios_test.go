@@ -10,7 +10,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // TestPartsSurviveEachKindOfFault: faults of the hypervisor that pass leave one
@@ -42,15 +42,15 @@ func TestPartsSurviveEachKindOfFault(t *testing.T) {
 				return w.acceptDetachNIC(t, vmID, w.VM(t, vmID).NICs[0])
 			},
 		} {
-			for name, fault := range map[string]simhv.Fault{
-				"refused":     {Kind: simhv.FaultErrorBefore},
-				"answer lost": {Kind: simhv.FaultErrorAfter},
-				"dropped":     {Kind: simhv.FaultDropConnection},
-				"slow":        {Kind: simhv.FaultSlowTask, Delay: simhv.Duration(100 * time.Millisecond)},
-				"task fails":  {Kind: simhv.FaultTaskFails},
-				"forgotten":   {Kind: simhv.FaultForgetTask},
-				"throttled":   {Kind: simhv.FaultThrottle},
-				"locked":      {Kind: simhv.FaultLocked, Count: 3},
+			for name, fault := range map[string]simadmin.Fault{
+				"refused":     {Kind: simadmin.FaultErrorBefore},
+				"answer lost": {Kind: simadmin.FaultErrorAfter},
+				"dropped":     {Kind: simadmin.FaultDropConnection},
+				"slow":        {Kind: simadmin.FaultSlowTask, Delay: simadmin.Duration(100 * time.Millisecond)},
+				"task fails":  {Kind: simadmin.FaultTaskFails},
+				"forgotten":   {Kind: simadmin.FaultForgetTask},
+				"throttled":   {Kind: simadmin.FaultThrottle},
+				"locked":      {Kind: simadmin.FaultLocked, Count: 3},
 			} {
 				t.Run(op+"/"+name, func(t *testing.T) {
 					job := accept(t)
@@ -80,8 +80,8 @@ func TestPartsFailCleanly(t *testing.T) {
 	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
 		w := newWorldOf(t, b)
-		denied := func(op string) simhv.Fault {
-			return simhv.Fault{Op: op, Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied"}
+		denied := func(op string) simadmin.Fault {
+			return simadmin.Fault{Op: op, Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied"}
 		}
 		for op, accept := range map[string]func(t *testing.T) models.Operation{
 			"snapshot_create": func(t *testing.T) models.Operation { t.Helper(); return w.acceptSnapshot(t, w.existing(t, true), nil) },
@@ -113,8 +113,8 @@ func TestSnapshotThatCouldNotBeUndone(t *testing.T) {
 		vmID := w.existing(t, true)
 		op := w.acceptSnapshot(t, vmID, nil)
 		w.faults(t,
-			simhv.Fault{Op: "snapshot_create", Kind: simhv.FaultErrorAfter, Status: 403, Code: "denied"},
-			simhv.Fault{Op: "snapshot_delete", Kind: simhv.FaultErrorBefore, Status: 400, Code: "invalid"})
+			simadmin.Fault{Op: "snapshot_create", Kind: simadmin.FaultErrorAfter, Status: 403, Code: "denied"},
+			simadmin.Fault{Op: "snapshot_delete", Kind: simadmin.FaultErrorBefore, Status: 400, Code: "invalid"})
 		require.Equal(t, string(models.JobCompensationIncomplete), failureType(t, w.run(t, op)))
 		w.fired(t)
 		w.truthful(t, w.unlocked(t, op, models.OutcomeFailed))
@@ -158,7 +158,7 @@ func TestRevertOfASleepingVM(t *testing.T) {
 		id := w.snapshotted(t, vmID, &no)
 		w.write(t, vmID, "after")
 		asleep := "suspended"
-		_, err := w.hv.PatchVM(t.Context(), w.onHypervisor(t, vmID).NativeID, simhv.VMChange{Power: &asleep})
+		_, err := w.hv.PatchVM(t.Context(), w.onHypervisor(t, vmID).NativeID, simadmin.VMChange{Power: &asleep})
 		require.NoError(t, err)
 		require.Equal(t, 1, w.refresh(t).Seen)
 		require.Equal(t, b.dozes, w.VM(t, vmID).PowerState)

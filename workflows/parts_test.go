@@ -10,7 +10,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows/workflowtest"
 )
 
@@ -132,10 +132,10 @@ func (w *world) whole(t *testing.T) {
 
 // partCase is a case on a VM that exists before and after, with its power as it
 // was.
-func (w *world) partCase(t *testing.T, op models.Operation, done, unwound func(t *testing.T, there *simhv.VM)) workflowtest.Case {
+func (w *world) partCase(t *testing.T, op models.Operation, done, unwound func(t *testing.T, there *simadmin.VM)) workflowtest.Case {
 	t.Helper()
 	power := w.VM(t, op.ResourceID).PowerState
-	check := func(t *testing.T, want models.Outcome, look func(t *testing.T, there *simhv.VM)) {
+	check := func(t *testing.T, want models.Outcome, look func(t *testing.T, there *simadmin.VM)) {
 		t.Helper()
 		vm := w.unlocked(t, op, want)
 		require.Equal(t, models.VMActive, vm.Status)
@@ -159,11 +159,11 @@ func TestCreateSnapshotUnderFaults(t *testing.T) {
 				workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
 					t.Helper()
 					op := w.acceptSnapshot(t, w.existing(t, true), &memory)
-					return w.partCase(t, op, func(t *testing.T, there *simhv.VM) {
+					return w.partCase(t, op, func(t *testing.T, there *simadmin.VM) {
 						t.Helper()
 						require.Len(t, there.Snapshots, 1)
 						require.Equal(t, memory, there.Snapshots[0].Memory)
-					}, func(t *testing.T, there *simhv.VM) {
+					}, func(t *testing.T, there *simadmin.VM) {
 						t.Helper()
 						require.Empty(t, there.Snapshots)
 					})
@@ -191,11 +191,11 @@ func TestDeleteSnapshotUnderFaults(t *testing.T) {
 			vmID := w.existing(t, false)
 			kept, id := w.snapshotted(t, vmID, nil), w.snapshotted(t, vmID, nil)
 			op := w.acceptOnSnapshot(t, vmID, id, models.OpSnapshotDelete)
-			return w.partCase(t, op, func(t *testing.T, there *simhv.VM) {
+			return w.partCase(t, op, func(t *testing.T, there *simadmin.VM) {
 				t.Helper()
 				require.Len(t, there.Snapshots, 1)
 				require.Equal(t, kept, there.Snapshots[0].ID)
-			}, func(*testing.T, *simhv.VM) {}) // either end: what the record says was compared
+			}, func(*testing.T, *simadmin.VM) {}) // either end: what the record says was compared
 		})
 	})
 }
@@ -246,7 +246,7 @@ func TestRevertSnapshotUnderFaults(t *testing.T) {
 // write makes the guest write something on its root disk.
 func (w *world) write(t *testing.T, vmID, text string) {
 	t.Helper()
-	_, err := w.hv.PatchVM(t.Context(), w.onHypervisor(t, vmID).NativeID, simhv.VMChange{RootData: &text})
+	_, err := w.hv.PatchVM(t.Context(), w.onHypervisor(t, vmID).NativeID, simadmin.VMChange{RootData: &text})
 	require.NoError(t, err)
 }
 
@@ -319,8 +319,8 @@ func TestAttachDiskUnderFaults(t *testing.T) {
 		workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
 			t.Helper()
 			return w.partCase(t, w.acceptDisk(t, w.existing(t, true)),
-				func(t *testing.T, there *simhv.VM) { t.Helper(); require.Len(t, there.DataDisks, 1) },
-				func(t *testing.T, there *simhv.VM) { t.Helper(); require.Empty(t, there.DataDisks) })
+				func(t *testing.T, there *simadmin.VM) { t.Helper(); require.Len(t, there.DataDisks, 1) },
+				func(t *testing.T, there *simadmin.VM) { t.Helper(); require.Empty(t, there.DataDisks) })
 		})
 	})
 }
@@ -337,11 +337,11 @@ func TestDetachDiskUnderFaults(t *testing.T) {
 			made := w.acceptDisk(t, vmID)
 			require.NoError(t, w.run(t, made))
 			id := made.Params.DiskID
-			_, err := w.hv.PatchVM(t.Context(), w.onHypervisor(t, vmID).NativeID, simhv.VMChange{DiskData: map[string]string{id: "precious"}})
+			_, err := w.hv.PatchVM(t.Context(), w.onHypervisor(t, vmID).NativeID, simadmin.VMChange{DiskData: map[string]string{id: "precious"}})
 			require.NoError(t, err)
 			return w.partCase(t, w.acceptDetachDisk(t, vmID, id),
-				func(t *testing.T, there *simhv.VM) { t.Helper(); require.Empty(t, there.DataDisks) },
-				func(t *testing.T, there *simhv.VM) {
+				func(t *testing.T, there *simadmin.VM) { t.Helper(); require.Empty(t, there.DataDisks) },
+				func(t *testing.T, there *simadmin.VM) {
 					t.Helper()
 					for _, d := range there.DataDisks {
 						require.Equal(t, "precious", d.Data)
@@ -358,7 +358,7 @@ func TestAttachNICUnderFaults(t *testing.T) {
 		workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
 			t.Helper()
 			return w.partCase(t, w.acceptNIC(t, w.existing(t, true)),
-				func(t *testing.T, there *simhv.VM) {
+				func(t *testing.T, there *simadmin.VM) {
 					t.Helper()
 					require.Len(t, there.NICs, 2)
 					require.Equal(t, "10.50.0.1", there.NICs[0].Gateway)
@@ -368,7 +368,7 @@ func TestAttachNICUnderFaults(t *testing.T) {
 					}
 					require.Equal(t, second, there.NICs[1].Gateway)
 				},
-				func(t *testing.T, there *simhv.VM) { t.Helper(); require.Len(t, there.NICs, 1) })
+				func(t *testing.T, there *simadmin.VM) { t.Helper(); require.Len(t, there.NICs, 1) })
 		})
 	})
 }
@@ -381,12 +381,12 @@ func TestDetachNICUnderFaults(t *testing.T) {
 			t.Helper()
 			vmID := w.existing(t, true)
 			nic := w.VM(t, vmID).NICs[0]
-			attached := func(there *simhv.VM) bool {
-				return slices.ContainsFunc(there.NICs, func(n simhv.NIC) bool { return n.MAC == nic.MAC && n.IP == nic.IPAddress })
+			attached := func(there *simadmin.VM) bool {
+				return slices.ContainsFunc(there.NICs, func(n simadmin.NIC) bool { return n.MAC == nic.MAC && n.IP == nic.IPAddress })
 			}
 			return w.partCase(t, w.acceptDetachNIC(t, vmID, nic),
-				func(t *testing.T, there *simhv.VM) { t.Helper(); require.Empty(t, there.NICs) },
-				func(t *testing.T, there *simhv.VM) { t.Helper(); require.True(t, attached(there)) })
+				func(t *testing.T, there *simadmin.VM) { t.Helper(); require.Empty(t, there.NICs) },
+				func(t *testing.T, there *simadmin.VM) { t.Helper(); require.True(t, attached(there)) })
 		})
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows/workflowtest"
 )
 
@@ -18,7 +18,7 @@ func (w *world) acceptRebuild(t *testing.T) models.Operation {
 	t.Helper()
 	vmID := w.existing(t, false)
 	data := written
-	_, err := w.hv.PatchVM(t.Context(), w.onHypervisor(t, vmID).NativeID, simhv.VMChange{RootData: &data})
+	_, err := w.hv.PatchVM(t.Context(), w.onHypervisor(t, vmID).NativeID, simadmin.VMChange{RootData: &data})
 	require.NoError(t, err)
 	return w.accept(t, vmID, models.OpVMRebuild, models.OperationParams{ImageID: "other"})
 }
@@ -84,13 +84,13 @@ func TestRebuildSurvivesEachKindOfFault(t *testing.T) {
 		t.Helper()
 		w := newWorldOf(t, b)
 		for _, at := range []string{"rebuild_vm", "finish_rebuild"} {
-			for name, f := range map[string]simhv.Fault{
-				"refused":            {Kind: simhv.FaultErrorBefore},
-				"answer lost":        {Kind: simhv.FaultErrorAfter},
-				"connection dropped": {Kind: simhv.FaultDropConnection},
-				"task fails":         {Kind: simhv.FaultTaskFails},
-				"task forgotten":     {Kind: simhv.FaultForgetTask},
-				"locked":             {Kind: simhv.FaultLocked, Count: 3},
+			for name, f := range map[string]simadmin.Fault{
+				"refused":            {Kind: simadmin.FaultErrorBefore},
+				"answer lost":        {Kind: simadmin.FaultErrorAfter},
+				"connection dropped": {Kind: simadmin.FaultDropConnection},
+				"task fails":         {Kind: simadmin.FaultTaskFails},
+				"task forgotten":     {Kind: simadmin.FaultForgetTask},
+				"locked":             {Kind: simadmin.FaultLocked, Count: 3},
 			} {
 				t.Run(at+"/"+name, func(t *testing.T) {
 					op := w.acceptRebuild(t)
@@ -113,13 +113,13 @@ func TestRebuildThatFailsKeepsTheOldDisk(t *testing.T) {
 		t.Helper()
 		w := newWorldOf(t, b)
 		for name, c := range map[string]struct {
-			fault simhv.Fault
+			fault simadmin.Fault
 			want  models.JobErrorCode
 		}{
-			"no image":          {simhv.Fault{}, models.JobImageNotReady},
-			"denied":            {simhv.Fault{Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied"}, models.JobProviderAuthFailed},
-			"denied, but done":  {simhv.Fault{Kind: simhv.FaultErrorAfter, Status: 403, Code: "denied"}, models.JobProviderAuthFailed},
-			"work always fails": {simhv.Fault{Kind: simhv.FaultTaskFails, Count: simhv.Always}, models.JobUnknownOutcome},
+			"no image":          {simadmin.Fault{}, models.JobImageNotReady},
+			"denied":            {simadmin.Fault{Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied"}, models.JobProviderAuthFailed},
+			"denied, but done":  {simadmin.Fault{Kind: simadmin.FaultErrorAfter, Status: 403, Code: "denied"}, models.JobProviderAuthFailed},
+			"work always fails": {simadmin.Fault{Kind: simadmin.FaultTaskFails, Count: simadmin.Always}, models.JobUnknownOutcome},
 		} {
 			t.Run(name, func(t *testing.T) {
 				op := w.acceptRebuild(t)
@@ -155,7 +155,7 @@ func TestRebuildWhoseOldDiskStays(t *testing.T) {
 		t.Helper()
 		w := newWorldOf(t, b)
 		op := w.acceptRebuild(t)
-		w.faults(t, simhv.Fault{Op: "finish_rebuild", Kind: simhv.FaultErrorBefore, Status: 400, Code: "invalid"})
+		w.faults(t, simadmin.Fault{Op: "finish_rebuild", Kind: simadmin.FaultErrorBefore, Status: 400, Code: "invalid"})
 		require.NoError(t, w.run(t, op))
 		w.fired(t)
 		vm := w.unlocked(t, op, models.OutcomeSucceeded)

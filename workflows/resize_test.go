@@ -8,7 +8,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows/workflowtest"
 )
 
@@ -84,14 +84,14 @@ func TestResizeSurvivesEachKindOfFault(t *testing.T) {
 	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
 		w := newWorldOf(t, b)
-		for name, f := range map[string]simhv.Fault{
-			"refused":            {Kind: simhv.FaultErrorBefore},
-			"answer lost":        {Kind: simhv.FaultErrorAfter},
-			"connection dropped": {Kind: simhv.FaultDropConnection},
-			"task fails":         {Kind: simhv.FaultTaskFails},
-			"task forgotten":     {Kind: simhv.FaultForgetTask},
-			"throttled":          {Kind: simhv.FaultThrottle},
-			"locked":             {Kind: simhv.FaultLocked, Count: 3},
+		for name, f := range map[string]simadmin.Fault{
+			"refused":            {Kind: simadmin.FaultErrorBefore},
+			"answer lost":        {Kind: simadmin.FaultErrorAfter},
+			"connection dropped": {Kind: simadmin.FaultDropConnection},
+			"task fails":         {Kind: simadmin.FaultTaskFails},
+			"task forgotten":     {Kind: simadmin.FaultForgetTask},
+			"throttled":          {Kind: simadmin.FaultThrottle},
+			"locked":             {Kind: simadmin.FaultLocked, Count: 3},
 		} {
 			t.Run(name, func(t *testing.T) {
 				vmID := w.existing(t, false)
@@ -113,7 +113,7 @@ func TestResizeThatFailsGivesBack(t *testing.T) {
 		t.Helper()
 		w := newWorldOf(t, b)
 		vmID := w.existing(t, false)
-		w.faults(t, simhv.Fault{Op: "resize_vm", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity"})
+		w.faults(t, simadmin.Fault{Op: "resize_vm", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity"})
 		op := w.acceptResize(t, vmID, "large")
 		require.Equal(t, string(models.JobNoCapacity), failureType(t, w.run(t, op)))
 		w.fired(t)
@@ -130,7 +130,7 @@ func TestResizeKeepsTheGrownDisk(t *testing.T) {
 		w := newWorldOf(t, b)
 		vmID := w.existing(t, false)
 		// The resize takes effect, though its answer says that it did not.
-		w.faults(t, simhv.Fault{Op: "grow_disk", Kind: simhv.FaultErrorAfter, Status: 403, Code: "denied"})
+		w.faults(t, simadmin.Fault{Op: "grow_disk", Kind: simadmin.FaultErrorAfter, Status: 403, Code: "denied"})
 		op := w.acceptResize(t, vmID, "large")
 		require.Equal(t, string(models.JobProviderAuthFailed), failureType(t, w.run(t, op)))
 		w.fired(t)
@@ -147,9 +147,9 @@ func TestResizeWhoseSizeIsNotKnown(t *testing.T) {
 		w := newWorldOf(t, b)
 		vmID := w.existing(t, false)
 		w.faults(t,
-			simhv.Fault{Op: "resize_vm", Kind: simhv.FaultErrorAfter, Status: 403, Code: "denied"},
-			simhv.Fault{Op: "resize_vm", Kind: simhv.FaultErrorBefore, Status: 400, Code: "invalid"},
-			simhv.Fault{Op: "find_vm", Kind: simhv.FaultErrorBefore, Nth: 4, Count: simhv.Always})
+			simadmin.Fault{Op: "resize_vm", Kind: simadmin.FaultErrorAfter, Status: 403, Code: "denied"},
+			simadmin.Fault{Op: "resize_vm", Kind: simadmin.FaultErrorBefore, Status: 400, Code: "invalid"},
+			simadmin.Fault{Op: "find_vm", Kind: simadmin.FaultErrorBefore, Nth: 4, Count: simadmin.Always})
 		op := w.acceptResize(t, vmID, "large")
 		require.Equal(t, string(models.JobCompensationIncomplete), failureType(t, w.run(t, op)))
 		require.NoError(t, w.hv.ClearFaults(t.Context()))

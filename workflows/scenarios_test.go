@@ -11,7 +11,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows"
 )
 
@@ -23,9 +23,9 @@ func failureType(t *testing.T, err error) string {
 }
 
 // faults sets faults, which are given in the words of simulated hypervisors of kind sim.
-func (w *world) faults(t *testing.T, faults ...simhv.Fault) {
+func (w *world) faults(t *testing.T, faults ...simadmin.Fault) {
 	t.Helper()
-	said := make([]simhv.Fault, len(faults))
+	said := make([]simadmin.Fault, len(faults))
 	for i, f := range faults {
 		said[i] = w.breed.says.translated(f)
 	}
@@ -62,25 +62,25 @@ func TestCreateSurvivesEachKindOfFault(t *testing.T) {
 	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
 		w := newWorldOf(t, b)
-		const part = simhv.PartMark
-		for name, faults := range map[string][]simhv.Fault{
-			"refused":              {{Op: "create_vm", Kind: simhv.FaultErrorBefore}},
-			"answer lost":          {{Op: "create_vm", Kind: simhv.FaultErrorAfter}},
-			"connection dropped":   {{Op: "create_vm", Kind: simhv.FaultDropConnection}},
-			"slow":                 {{Op: "create_vm", Kind: simhv.FaultSlowTask, Delay: simhv.Duration(200 * time.Millisecond)}},
-			"task fails":           {{Op: "create_vm", Kind: simhv.FaultTaskFails}},
-			"task fails twice":     {{Op: "create_vm", Kind: simhv.FaultTaskFails, Count: 2}},
-			"task forgotten":       {{Op: "create_vm", Kind: simhv.FaultForgetTask}},
-			"throttled":            {{Op: "create_vm", Kind: simhv.FaultThrottle}},
-			"locked":               {{Op: "create_vm", Kind: simhv.FaultLocked, Count: 3}},
-			"made in part":         {{Op: "create_vm", Kind: simhv.FaultPartial}},
-			"made without mark":    {{Op: "create_vm", Kind: simhv.FaultPartial, Part: part}},
-			"start: answer lost":   {{Op: "set_power", Kind: simhv.FaultErrorAfter}},
-			"start: task fails":    {{Op: "set_power", Kind: simhv.FaultTaskFails}},
-			"start: forgotten":     {{Op: "set_power", Kind: simhv.FaultForgetTask}},
-			"reads fail, too":      {{Op: "find_vm", Kind: simhv.FaultErrorBefore, Count: 3}, {Op: "create_vm", Kind: simhv.FaultErrorAfter}},
-			"session lost midway":  {{Op: "create_vm", Kind: simhv.FaultErrorBefore, Status: 401, Code: "unauthenticated"}},
-			"polls fail for while": {{Op: "poll_task", Kind: simhv.FaultErrorBefore, Count: 4}},
+		const part = simadmin.PartMark
+		for name, faults := range map[string][]simadmin.Fault{
+			"refused":              {{Op: "create_vm", Kind: simadmin.FaultErrorBefore}},
+			"answer lost":          {{Op: "create_vm", Kind: simadmin.FaultErrorAfter}},
+			"connection dropped":   {{Op: "create_vm", Kind: simadmin.FaultDropConnection}},
+			"slow":                 {{Op: "create_vm", Kind: simadmin.FaultSlowTask, Delay: simadmin.Duration(200 * time.Millisecond)}},
+			"task fails":           {{Op: "create_vm", Kind: simadmin.FaultTaskFails}},
+			"task fails twice":     {{Op: "create_vm", Kind: simadmin.FaultTaskFails, Count: 2}},
+			"task forgotten":       {{Op: "create_vm", Kind: simadmin.FaultForgetTask}},
+			"throttled":            {{Op: "create_vm", Kind: simadmin.FaultThrottle}},
+			"locked":               {{Op: "create_vm", Kind: simadmin.FaultLocked, Count: 3}},
+			"made in part":         {{Op: "create_vm", Kind: simadmin.FaultPartial}},
+			"made without mark":    {{Op: "create_vm", Kind: simadmin.FaultPartial, Part: part}},
+			"start: answer lost":   {{Op: "set_power", Kind: simadmin.FaultErrorAfter}},
+			"start: task fails":    {{Op: "set_power", Kind: simadmin.FaultTaskFails}},
+			"start: forgotten":     {{Op: "set_power", Kind: simadmin.FaultForgetTask}},
+			"reads fail, too":      {{Op: "find_vm", Kind: simadmin.FaultErrorBefore, Count: 3}, {Op: "create_vm", Kind: simadmin.FaultErrorAfter}},
+			"session lost midway":  {{Op: "create_vm", Kind: simadmin.FaultErrorBefore, Status: 401, Code: "unauthenticated"}},
+			"polls fail for while": {{Op: "poll_task", Kind: simadmin.FaultErrorBefore, Count: 4}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				if why, never := b.says.never[faults[0].Kind]; never {
@@ -123,20 +123,20 @@ func TestCreateFailsCleanly(t *testing.T) {
 		t.Helper()
 		w := newWorldOf(t, b)
 		for name, c := range map[string]struct {
-			fault simhv.Fault
+			fault simadmin.Fault
 			want  models.JobErrorCode
 		}{
-			"no room":             {simhv.Fault{Op: "create_vm", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity"}, models.JobNoCapacity},
-			"no image":            {simhv.Fault{}, models.JobImageNotReady},
-			"denied":              {simhv.Fault{Op: "create_vm", Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied"}, models.JobProviderAuthFailed},
-			"work always fails":   {simhv.Fault{Op: "create_vm", Kind: simhv.FaultTaskFails, Count: simhv.Always}, models.JobUnknownOutcome},
-			"start always fails":  {simhv.Fault{Op: "set_power", Kind: simhv.FaultTaskFails, Count: simhv.Always}, models.JobUnknownOutcome},
-			"tasks always forgot": {simhv.Fault{Op: "poll_task", Kind: simhv.FaultForgetTask, Count: 3}, models.JobUnknownOutcome},
+			"no room":             {simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity"}, models.JobNoCapacity},
+			"no image":            {simadmin.Fault{}, models.JobImageNotReady},
+			"denied":              {simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied"}, models.JobProviderAuthFailed},
+			"work always fails":   {simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultTaskFails, Count: simadmin.Always}, models.JobUnknownOutcome},
+			"start always fails":  {simadmin.Fault{Op: "set_power", Kind: simadmin.FaultTaskFails, Count: simadmin.Always}, models.JobUnknownOutcome},
+			"tasks always forgot": {simadmin.Fault{Op: "poll_task", Kind: simadmin.FaultForgetTask, Count: 3}, models.JobUnknownOutcome},
 		} {
 			t.Run(name, func(t *testing.T) {
 				// The test environment skips the pauses between tries and allows ten of
 				// them: a removal must not take longer than that.
-				require.NoError(t, w.hv.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{"delete_vm": 1}}))
+				require.NoError(t, w.hv.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{"delete_vm": 1}}))
 				if c.fault.Op == "" {
 					w.withoutImage(t, "tiny")
 				} else {
@@ -168,8 +168,8 @@ func TestFailedCompensationIsVisible(t *testing.T) {
 		t.Helper()
 		w := newWorldOf(t, b)
 		w.faults(t,
-			simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity"},
-			simhv.Fault{Op: "delete_vm", Kind: simhv.FaultErrorBefore, Status: 400, Code: "invalid"})
+			simadmin.Fault{Op: "set_power", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity"},
+			simadmin.Fault{Op: "delete_vm", Kind: simadmin.FaultErrorBefore, Status: 400, Code: "invalid"})
 		op := w.acceptCreate(t, true)
 		err := w.run(t, op)
 		w.fired(t)
@@ -246,7 +246,7 @@ func TestRunAgainWithoutRoom(t *testing.T) {
 	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
 		w := newWorldOf(t, b)
-		w.faults(t, simhv.Fault{Op: "create_vm", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity"})
+		w.faults(t, simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity"})
 		op := w.acceptCreate(t, true)
 		require.Error(t, w.run(t, op))
 		w.fired(t)
@@ -303,7 +303,7 @@ func TestStopOfAFailedCreate(t *testing.T) {
 	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
 		w := newWorldOf(t, b)
-		w.faults(t, simhv.Fault{Op: "create_vm", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity"})
+		w.faults(t, simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity"})
 		create := w.acceptCreate(t, true)
 		require.Error(t, w.run(t, create))
 		w.fired(t)
@@ -322,7 +322,7 @@ func TestPowerThatCannotBeReadIsUnknown(t *testing.T) {
 		t.Helper()
 		w := newWorldOf(t, b)
 		vmID := w.existing(t, false)
-		w.faults(t, simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied"})
+		w.faults(t, simadmin.Fault{Op: "set_power", Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied"})
 		w.line.disturb(w.blind("set_power"))
 		op := w.accept(t, vmID, models.OpVMStart, models.OperationParams{})
 		require.Equal(t, string(models.JobProviderAuthFailed), failureType(t, w.run(t, op)))
@@ -339,7 +339,7 @@ func TestForeignVMsAreNotTouched(t *testing.T) {
 		w := newWorldOf(t, b)
 		vmID := w.existing(t, true)
 		there := w.onHypervisor(t, vmID)
-		_, err := w.hv.PatchVM(t.Context(), there.NativeID, simhv.VMChange{
+		_, err := w.hv.PatchVM(t.Context(), there.NativeID, simadmin.VMChange{
 			Mark: fmt.Appendf(nil, `{"vm_id":%q,"installation_id":"somebody-else"}`, vmID),
 		})
 		require.NoError(t, err)

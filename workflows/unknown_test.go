@@ -11,7 +11,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows"
 	"github.com/hypervisor-control-plane/hcp/workflows/saga"
 	"github.com/hypervisor-control-plane/hcp/workflows/workflowtest"
@@ -186,7 +186,7 @@ func TestALostAnswerIsAFactWhereTheVMCanBeRead(t *testing.T) {
 		t.Helper()
 		w := newWorldOf(t, b)
 		op := w.accept(t, w.existing(t, false), models.OpVMStart, models.OperationParams{})
-		w.faults(t, simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorBefore, Status: 418, Code: "garbled", Count: simhv.Always})
+		w.faults(t, simadmin.Fault{Op: "set_power", Kind: simadmin.FaultErrorBefore, Status: 418, Code: "garbled", Count: simadmin.Always})
 		require.Equal(t, string(models.JobUnknownOutcome), failureType(t, w.run(t, op)))
 		w.fired(t)
 		vm := w.unlocked(t, op, models.OutcomeFailed)

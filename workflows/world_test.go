@@ -20,7 +20,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows"
 	"github.com/hypervisor-control-plane/hcp/workflows/workflowtest"
 )
@@ -39,7 +39,7 @@ const (
 // world is a real store on SQLite and a simulated hypervisor, with a catalog.
 type world struct {
 	*storetest.Env
-	hv      simhv.Admin
+	hv      simadmin.Admin
 	line    *line
 	adapter providers.Provider
 	runner  *fakeRunner
@@ -65,7 +65,7 @@ func newWorldOf(t *testing.T, b breed) *world {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, adapter.Close()) })
 	w := &world{
-		Env: storetest.NewEmpty(t, storetest.SQLite), hv: simhv.Admin{URL: srv.URL, Client: srv.Client()}, line: wire,
+		Env: storetest.NewEmpty(t, storetest.SQLite), hv: simadmin.Admin{URL: srv.URL, Client: srv.Client()}, line: wire,
 		adapter: adapter, runner: &fakeRunner{}, breed: b,
 	}
 	w.seed(t, b, srv.URL)
@@ -207,7 +207,7 @@ func (w *world) told(t *testing.T, vm models.VM) {
 	there := w.onHypervisor(t, vm.ID)
 	require.NotNil(t, there)
 	require.NotEmpty(t, vm.NICs[0].IPAddress)
-	require.Equal(t, []simhv.NIC{{
+	require.Equal(t, []simadmin.NIC{{
 		Network: w.breed.network, MAC: vm.NICs[0].MAC, IP: vm.NICs[0].IPAddress, PrefixLength: 16, Gateway: "10.50.0.1", DNSServers: []string{"10.50.0.53"},
 	}}, there.NICs)
 	if !w.breed.guests {
@@ -242,11 +242,11 @@ func (w *world) existing(t *testing.T, running bool) string {
 }
 
 // onHypervisor is what the simulated hypervisor has of a VM, nil for nothing.
-func (w *world) onHypervisor(t *testing.T, vmID string) *simhv.VM {
+func (w *world) onHypervisor(t *testing.T, vmID string) *simadmin.VM {
 	t.Helper()
 	all, err := w.hv.VMs(t.Context())
 	require.NoError(t, err)
-	i := slices.IndexFunc(all, func(v simhv.VM) bool { return v.UUID == vmID || v.Mark != nil && v.Mark.VMID == vmID })
+	i := slices.IndexFunc(all, func(v simadmin.VM) bool { return v.UUID == vmID || v.Mark != nil && v.Mark.VMID == vmID })
 	if i < 0 {
 		return nil
 	}
@@ -283,7 +283,7 @@ func (w *world) truthful(t *testing.T, vm models.VM) {
 }
 
 // powerOf is the power that a hypervisor has a VM in, as records call it.
-func powerOf(there *simhv.VM) models.PowerState {
+func powerOf(there *simadmin.VM) models.PowerState {
 	return map[string]models.PowerState{
 		"running": models.PowerRunning, "stopped": models.PowerStopped, "suspended": models.PowerSuspended,
 	}[there.Power]

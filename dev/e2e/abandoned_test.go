@@ -16,7 +16,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/secrets"
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/internal/store/sqlitedb"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // sweepLimit is the sweep's period, and time to spare.
@@ -39,8 +39,8 @@ func TestTerminatedJobs(t *testing.T) {
 
 	idle := c.create(t, "idle")
 	c.done(t, idle.JobID)
-	slow := map[string]simhv.Duration{"create_vm": simhv.Duration(time.Hour), "set_power": simhv.Duration(time.Hour)}
-	require.NoError(t, p.hypervisor().SetLatency(t.Context(), simhv.Latency{Task: slow}))
+	slow := map[string]simadmin.Duration{"create_vm": simadmin.Duration(time.Hour), "set_power": simadmin.Duration(time.Hour)}
+	require.NoError(t, p.hypervisor().SetLatency(t.Context(), simadmin.Latency{Task: slow}))
 	stop := c.verb(t, idle.VMID, "stop", map[string]any{"mode": "force"})
 	eventually(t, jobLimit, func() error { return atWork(t, p.hypervisor(), "set_power") })
 	made := c.create(t, "half-made")
@@ -48,7 +48,7 @@ func TestTerminatedJobs(t *testing.T) {
 
 	require.NoError(t, tc.TerminateWorkflow(t.Context(), stop.JobID, "", "test"))
 	require.NoError(t, tc.TerminateWorkflow(t.Context(), made.JobID, "", "test"))
-	require.NoError(t, p.hypervisor().SetLatency(t.Context(), simhv.Latency{}))
+	require.NoError(t, p.hypervisor().SetLatency(t.Context(), simadmin.Latency{}))
 
 	t.Run("the next operation settles at once", func(t *testing.T) {
 		began := time.Now()

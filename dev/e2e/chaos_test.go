@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 const (
@@ -31,7 +31,7 @@ func TestChaos(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	dir, simURL := t.TempDir(), startSim(t, "--node-vcpus", "1000", "--task-delay", "300ms")
 	p := start(t, dir, "--sim-url", simURL)
-	foreign := foreignVMs(t, simhv.Admin{URL: simURL})
+	foreign := foreignVMs(t, simadmin.Admin{URL: simURL})
 
 	plans := make([]chaosPlan, chaosVMs)
 	for i := range plans {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // faultsAtOnce bounds the operations under faults at one time. With more, so
@@ -22,7 +22,7 @@ const faultsAtOnce = 4
 // the hypervisor goes wrong.
 type faultCase struct {
 	operation string // "create", "start", "stop", "delete"
-	fault     simhv.Fault
+	fault     simadmin.Fault
 	as        string // the VM's name; empty for one that tells the rest
 }
 
@@ -47,18 +47,18 @@ func calls() map[string][]string {
 }
 
 // kinds are the faults that can happen to a call.
-func kinds(op string) []simhv.FaultKind {
-	all := []simhv.FaultKind{
-		simhv.FaultErrorBefore, simhv.FaultErrorAfter, simhv.FaultDropConnection, simhv.FaultHang,
-		simhv.FaultThrottle, simhv.FaultLocked,
+func kinds(op string) []simadmin.FaultKind {
+	all := []simadmin.FaultKind{
+		simadmin.FaultErrorBefore, simadmin.FaultErrorAfter, simadmin.FaultDropConnection, simadmin.FaultHang,
+		simadmin.FaultThrottle, simadmin.FaultLocked,
 	}
 	switch op {
 	case "create_vm":
-		return append(all, simhv.FaultSlowTask, simhv.FaultTaskFails, simhv.FaultForgetTask, simhv.FaultPartial)
+		return append(all, simadmin.FaultSlowTask, simadmin.FaultTaskFails, simadmin.FaultForgetTask, simadmin.FaultPartial)
 	case "set_power", "delete_vm":
-		return append(all, simhv.FaultSlowTask, simhv.FaultTaskFails, simhv.FaultForgetTask)
+		return append(all, simadmin.FaultSlowTask, simadmin.FaultTaskFails, simadmin.FaultForgetTask)
 	case "poll_task":
-		return append(all, simhv.FaultForgetTask)
+		return append(all, simadmin.FaultForgetTask)
 	}
 	return all
 }
@@ -68,10 +68,10 @@ func faultCases() []faultCase {
 	for _, operation := range []string{"create", "start", "stop", "delete"} {
 		for _, op := range calls()[operation] {
 			for _, kind := range kinds(op) {
-				c := faultCase{operation: operation, fault: simhv.Fault{Op: op, Kind: kind, Nth: 1, Count: 1}}
+				c := faultCase{operation: operation, fault: simadmin.Fault{Op: op, Kind: kind, Nth: 1, Count: 1}}
 				switch kind { //nolint:exhaustive // the others have no delay
-				case simhv.FaultHang, simhv.FaultSlowTask:
-					c.fault.Delay = simhv.Duration(time.Second)
+				case simadmin.FaultHang, simadmin.FaultSlowTask:
+					c.fault.Delay = simadmin.Duration(time.Second)
 				}
 				c.fault.Match.Name = c.name()
 				out = append(out, c)
@@ -88,15 +88,15 @@ func TestEveryFaultAtEveryCall(t *testing.T) {
 	p := start(t, t.TempDir(), "--sim-url", startSim(t, "--node-vcpus", "1000"))
 	hv, c := p.hypervisor(), p.tenant()
 	// Tasks take a moment, so that each operation polls for them.
-	task := simhv.Duration(20 * time.Millisecond)
-	require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{
-		Task: map[string]simhv.Duration{"create_vm": task, "set_power": task, "delete_vm": task},
+	task := simadmin.Duration(20 * time.Millisecond)
+	require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{
+		Task: map[string]simadmin.Duration{"create_vm": task, "set_power": task, "delete_vm": task},
 	}))
 	foreign := foreignVMs(t, hv)
 	cases := faultCases()
 
 	vms := prepare(t, c, cases)
-	faults := make([]simhv.Fault, len(cases))
+	faults := make([]simadmin.Fault, len(cases))
 	for i, one := range cases {
 		faults[i] = one.fault
 	}
@@ -216,14 +216,14 @@ func (o faultOutcome) check(t *testing.T, p *instance, one faultCase) {
 
 // foreignVMs are other people's VMs on the hypervisor: one has the name of a
 // VM of ours, one bears the mark of another installation.
-func foreignVMs(tb testing.TB, hv simhv.Admin) []simhv.VM {
+func foreignVMs(tb testing.TB, hv simadmin.Admin) []simadmin.VM {
 	tb.Helper()
-	for _, v := range []simhv.NewVM{
+	for _, v := range []simadmin.NewVM{
 		{Name: "somebody-elses", Node: "node-1", VCPUs: 1, MemoryMiB: 256, Power: "running"},
 		{Name: faultCases()[0].name(), Node: "node-2", VCPUs: 1, MemoryMiB: 256, Power: "stopped"},
 		{
 			Name: "other-installation", Node: "node-3", VCPUs: 1, MemoryMiB: 256, Power: "running",
-			Mark: &simhv.Mark{VMID: "0190aaaa-0000-7000-8000-000000000001", InstallationID: "another"},
+			Mark: &simadmin.Mark{VMID: "0190aaaa-0000-7000-8000-000000000001", InstallationID: "another"},
 		},
 	} {
 		_, err := hv.CreateVM(tb.Context(), v)
@@ -235,12 +235,12 @@ func foreignVMs(tb testing.TB, hv simhv.Admin) []simhv.VM {
 }
 
 // requireForeign demands that nobody has touched them.
-func requireForeign(tb testing.TB, hv simhv.Admin, before []simhv.VM) {
+func requireForeign(tb testing.TB, hv simadmin.Admin, before []simadmin.VM) {
 	tb.Helper()
 	all, err := hv.VMs(tb.Context())
 	require.NoError(tb, err)
 	for _, want := range before {
-		var got *simhv.VM
+		var got *simadmin.VM
 		for i := range all {
 			if all[i].NativeID == want.NativeID {
 				got = &all[i]

@@ -7,18 +7,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // hypervisor is the simulated hypervisor's own view of itself.
-func (p *instance) hypervisor() simhv.Admin { return simhv.Admin{URL: p.SimhvURL} }
+func (p *instance) hypervisor() simadmin.Admin { return simadmin.Admin{URL: p.SimhvURL} }
 
 // marked returns what bears the mark of a VM of ours.
-func marked(tb testing.TB, hv simhv.Admin, vmID string) []simhv.VM {
+func marked(tb testing.TB, hv simadmin.Admin, vmID string) []simadmin.VM {
 	tb.Helper()
 	all, err := hv.VMs(tb.Context())
 	require.NoError(tb, err)
-	var out []simhv.VM
+	var out []simadmin.VM
 	for _, v := range all {
 		if v.Mark != nil && v.Mark.VMID == vmID {
 			out = append(out, v)
@@ -27,7 +27,7 @@ func marked(tb testing.TB, hv simhv.Admin, vmID string) []simhv.VM {
 	return out
 }
 
-func requireOnHypervisor(tb testing.TB, p *instance, vmID string) simhv.VM {
+func requireOnHypervisor(tb testing.TB, p *instance, vmID string) simadmin.VM {
 	tb.Helper()
 	found := marked(tb, p.hypervisor(), vmID)
 	require.Len(tb, found, 1)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // sse is one server-sent event.
@@ -84,8 +84,8 @@ func TestFollowACreate(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
 	hv, c := p.hypervisor(), p.tenant()
-	second := simhv.Duration(time.Second)
-	require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{"create_vm": second, "set_power": second}}))
+	second := simadmin.Duration(time.Second)
+	require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{"create_vm": second, "set_power": second}}))
 	a := c.create(t, "followed")
 
 	staying, cut := make(chan []sse, 1), make(chan []sse, 1)
@@ -138,7 +138,7 @@ func TestAStopEndsStreams(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
 	hv, c := p.hypervisor(), p.tenant()
-	require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{"create_vm": simhv.Duration(time.Minute)}}))
+	require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{"create_vm": simadmin.Duration(time.Minute)}}))
 	a := c.create(t, "followed")
 	eventually(t, jobLimit, func() error { return atWork(t, hv, "create_vm") })
 	res := c.open(t.Context(), t, a.JobID, "")
@@ -155,8 +155,8 @@ func TestAnOperatorRetriesACreate(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
 	hv, c, ops := p.hypervisor(), p.tenant(), p.ops()
-	require.NoError(t, hv.SetFaults(t.Context(), simhv.Fault{
-		Op: "create_vm", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity", Count: simhv.Always, Match: simhv.FaultMatch{Name: "retried"},
+	require.NoError(t, hv.SetFaults(t.Context(), simadmin.Fault{
+		Op: "create_vm", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity", Count: simadmin.Always, Match: simadmin.FaultMatch{Name: "retried"},
 	}))
 	a := c.create(t, "retried")
 	require.Equal(t, "FAILED", c.wait(t, a.JobID).State)
@@ -188,11 +188,11 @@ func TestCancelAndAbandon(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
 	hv, c, ops := p.hypervisor(), p.tenant(), p.ops()
-	require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{"create_vm": simhv.Duration(time.Minute)}}))
+	require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{"create_vm": simadmin.Duration(time.Minute)}}))
 	a := c.create(t, "cancelled")
 	eventually(t, jobLimit, func() error { return atWork(t, hv, "create_vm") })
-	require.NoError(t, hv.SetFaults(t.Context(), simhv.Fault{
-		Op: "delete_vm", Kind: simhv.FaultErrorBefore, Count: simhv.Always, Match: simhv.FaultMatch{VMID: a.VMID},
+	require.NoError(t, hv.SetFaults(t.Context(), simadmin.Fault{
+		Op: "delete_vm", Kind: simadmin.FaultErrorBefore, Count: simadmin.Always, Match: simadmin.FaultMatch{VMID: a.VMID},
 	}))
 	abandon := map[string]any{"reason": "the host burnt"}
 	r, err := ops.try(t.Context(), http.MethodPost, "/ops/v1/jobs/"+a.JobID+":abandon", abandon, nil)
@@ -218,7 +218,7 @@ func TestCancelAndAbandon(t *testing.T) {
 	require.Equal(t, "INCOMPLETE", j.Compensation)
 	require.Equal(t, "ERROR", c.vm(t, a.VMID).Status)
 	require.NoError(t, hv.ClearFaults(t.Context()))
-	require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{}))
+	require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{}))
 	c.done(t, c.delete(t, a.VMID).JobID)
 	requireNotOnHypervisor(t, p, a.VMID)
 	requireAgreement(t, p)

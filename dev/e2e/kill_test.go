@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // taskTime is how long the hypervisor's task takes that the process is killed
@@ -30,9 +30,9 @@ func TestKillAtWork(t *testing.T) {
 func killAtWork(t *testing.T, op string) {
 	t.Helper()
 	dir, simURL := t.TempDir(), startSim(t)
-	hv := simhv.Admin{URL: simURL}
+	hv := simadmin.Admin{URL: simURL}
 	p := start(t, dir, "--sim-url", simURL)
-	require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{op: simhv.Duration(taskTime)}}))
+	require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{op: simadmin.Duration(taskTime)}}))
 
 	c := p.tenant()
 	a := c.create(t, "killed")
@@ -61,7 +61,7 @@ func killAtWork(t *testing.T, op string) {
 }
 
 // atWork is nil once the hypervisor has taken a call of op.
-func atWork(tb testing.TB, hv simhv.Admin, op string) error {
+func atWork(tb testing.TB, hv simadmin.Admin, op string) error {
 	tb.Helper()
 	if effects(tb, hv, op) == 0 {
 		return fmt.Errorf("no %s was taken yet", op)
@@ -70,7 +70,7 @@ func atWork(tb testing.TB, hv simhv.Admin, op string) error {
 }
 
 // effects counts the calls of op that the hypervisor took.
-func effects(tb testing.TB, hv simhv.Admin, op string) int {
+func effects(tb testing.TB, hv simadmin.Admin, op string) int {
 	tb.Helper()
 	calls, err := hv.Calls(tb.Context(), 0)
 	require.NoError(tb, err)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // A hypervisor that goes on refusing: the operation fails with a code that
@@ -17,28 +17,28 @@ func TestLastingFaults(t *testing.T) {
 	p := start(t, t.TempDir(), "--sim-url", startSim(t, "--node-vcpus", "1000"))
 	hv := p.hypervisor()
 	foreign := foreignVMs(t, hv)
-	lasting := func(op string, kind simhv.FaultKind, status int, code string) simhv.Fault {
-		return simhv.Fault{Op: op, Kind: kind, Nth: 1, Count: simhv.Always, Status: status, Code: code}
+	lasting := func(op string, kind simadmin.FaultKind, status int, code string) simadmin.Fault {
+		return simadmin.Fault{Op: op, Kind: kind, Nth: 1, Count: simadmin.Always, Status: status, Code: code}
 	}
 	cases := []struct {
 		name      string
 		operation string
-		fault     simhv.Fault
+		fault     simadmin.Fault
 		code      string // of the job's error
 	}{
-		{"create-full", "create", lasting("create_vm", simhv.FaultErrorBefore, 507, "no_capacity"), "NO_CAPACITY"},
-		{"create-denied", "create", lasting("create_vm", simhv.FaultErrorBefore, 403, "denied"), "PROVIDER_AUTH_FAILED"},
-		{"create-invalid", "create", lasting("create_vm", simhv.FaultErrorBefore, 400, "invalid"), "PROVIDER_REJECTED"},
-		{"create-task-fails", "create", lasting("create_vm", simhv.FaultTaskFails, 0, ""), "UNKNOWN_OUTCOME"},
-		{"create-never-starts", "create", lasting("set_power", simhv.FaultTaskFails, 0, ""), "UNKNOWN_OUTCOME"},
-		{"create-start-denied", "create", lasting("set_power", simhv.FaultErrorBefore, 403, "denied"), "PROVIDER_AUTH_FAILED"},
-		{"create-start-full", "create", lasting("set_power", simhv.FaultErrorBefore, 507, "no_capacity"), "NO_CAPACITY"},
-		{"start-full", "start", lasting("set_power", simhv.FaultErrorBefore, 507, "no_capacity"), "NO_CAPACITY"},
-		{"start-task-fails", "start", lasting("set_power", simhv.FaultTaskFails, 0, ""), "UNKNOWN_OUTCOME"},
-		{"stop-denied", "stop", lasting("set_power", simhv.FaultErrorBefore, 403, "denied"), "PROVIDER_AUTH_FAILED"},
+		{"create-full", "create", lasting("create_vm", simadmin.FaultErrorBefore, 507, "no_capacity"), "NO_CAPACITY"},
+		{"create-denied", "create", lasting("create_vm", simadmin.FaultErrorBefore, 403, "denied"), "PROVIDER_AUTH_FAILED"},
+		{"create-invalid", "create", lasting("create_vm", simadmin.FaultErrorBefore, 400, "invalid"), "PROVIDER_REJECTED"},
+		{"create-task-fails", "create", lasting("create_vm", simadmin.FaultTaskFails, 0, ""), "UNKNOWN_OUTCOME"},
+		{"create-never-starts", "create", lasting("set_power", simadmin.FaultTaskFails, 0, ""), "UNKNOWN_OUTCOME"},
+		{"create-start-denied", "create", lasting("set_power", simadmin.FaultErrorBefore, 403, "denied"), "PROVIDER_AUTH_FAILED"},
+		{"create-start-full", "create", lasting("set_power", simadmin.FaultErrorBefore, 507, "no_capacity"), "NO_CAPACITY"},
+		{"start-full", "start", lasting("set_power", simadmin.FaultErrorBefore, 507, "no_capacity"), "NO_CAPACITY"},
+		{"start-task-fails", "start", lasting("set_power", simadmin.FaultTaskFails, 0, ""), "UNKNOWN_OUTCOME"},
+		{"stop-denied", "stop", lasting("set_power", simadmin.FaultErrorBefore, 403, "denied"), "PROVIDER_AUTH_FAILED"},
 	}
 	faulty := make([]faultCase, len(cases))
-	faults := make([]simhv.Fault, len(cases))
+	faults := make([]simadmin.Fault, len(cases))
 	for i, one := range cases {
 		one.fault.Match.Name = one.name
 		faults[i], faulty[i] = one.fault, faultCase{one.operation, one.fault, one.name}
@@ -70,8 +70,8 @@ func TestRefusedDeleteIsCarriedOn(t *testing.T) {
 	hv, c := p.hypervisor(), p.tenant()
 	a := c.create(t, "sticky")
 	c.done(t, a.JobID)
-	require.NoError(t, hv.SetFaults(t.Context(), simhv.Fault{
-		Op: "delete_vm", Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied", Nth: 1, Count: simhv.Always,
+	require.NoError(t, hv.SetFaults(t.Context(), simadmin.Fault{
+		Op: "delete_vm", Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied", Nth: 1, Count: simadmin.Always,
 	}))
 	j := c.wait(t, c.delete(t, a.VMID).JobID)
 	require.Equal(t, "FAILED", j.State)
@@ -96,8 +96,8 @@ func TestJobsWaitForTheHypervisor(t *testing.T) {
 	hv, c := p.hypervisor(), p.tenant()
 	a := c.create(t, "patient")
 	c.done(t, a.JobID)
-	require.NoError(t, hv.SetFaults(t.Context(), simhv.Fault{
-		Op: simhv.AnyOp, Kind: simhv.FaultDropConnection, Nth: 1, Count: simhv.Always,
+	require.NoError(t, hv.SetFaults(t.Context(), simadmin.Fault{
+		Op: simadmin.AnyOp, Kind: simadmin.FaultDropConnection, Nth: 1, Count: simadmin.Always,
 	}))
 	stop := c.verb(t, a.VMID, "stop", map[string]any{"mode": "force"})
 	eventually(t, jobLimit, func() error {

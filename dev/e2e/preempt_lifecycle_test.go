@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // reaches waits until a job is at a step on the hypervisor.
@@ -34,7 +34,7 @@ func TestForcedStopEndsAHungReboot(t *testing.T) {
 	hv, c := p.hypervisor(), p.tenant()
 	a := c.create(t, "hung")
 	c.done(t, a.JobID)
-	require.NoError(t, hv.SetFaults(t.Context(), simhv.Fault{Op: "reboot", Kind: simhv.FaultHang, Count: simhv.Always}))
+	require.NoError(t, hv.SetFaults(t.Context(), simadmin.Fault{Op: "reboot", Kind: simadmin.FaultHang, Count: simadmin.Always}))
 	reboot := c.verb(t, a.VMID, "reboot", map[string]any{"mode": "force"})
 	c.reaches(t, reboot.JobID, "RestartVM")
 	eventually(t, jobLimit, func() error {
@@ -63,9 +63,9 @@ func TestOperationsMakeRoom(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
 	hv, c := p.hypervisor(), p.tenant()
-	slow := map[string]simhv.Duration{}
+	slow := map[string]simadmin.Duration{}
 	for _, op := range []string{"suspend_vm", "resume_vm", "reboot", "resize_vm", "rebuild_vm"} {
-		slow[op] = simhv.Duration(4 * time.Second)
+		slow[op] = simadmin.Duration(4 * time.Second)
 	}
 	for _, o := range []struct {
 		verb, step, before string
@@ -79,13 +79,13 @@ func TestOperationsMakeRoom(t *testing.T) {
 	} {
 		for _, by := range []string{"stop", "delete"} {
 			t.Run(o.verb+" by "+by, func(t *testing.T) {
-				require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{}))
+				require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{}))
 				a := c.create(t, "room-"+o.verb+"-"+by)
 				c.done(t, a.JobID)
 				if o.before != "" {
 					c.done(t, c.verb(t, a.VMID, o.before, map[string]any{}).JobID)
 				}
-				require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{Task: slow}))
+				require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{Task: slow}))
 				work := c.verb(t, a.VMID, o.verb, o.body)
 				c.reaches(t, work.JobID, o.step)
 				if by == "delete" {
@@ -117,7 +117,7 @@ func TestForceDeleteOnADeadProvider(t *testing.T) {
 	hv, c, ops := p.hypervisor(), p.tenant(), p.ops()
 	a := c.create(t, "lost")
 	c.done(t, a.JobID)
-	require.NoError(t, hv.SetFaults(t.Context(), simhv.Fault{Op: simhv.AnyOp, Kind: simhv.FaultDropConnection, Count: simhv.Always}))
+	require.NoError(t, hv.SetFaults(t.Context(), simadmin.Fault{Op: simadmin.AnyOp, Kind: simadmin.FaultDropConnection, Count: simadmin.Always}))
 	del := c.delete(t, a.VMID)
 	eventually(t, jobLimit, func() error {
 		if j := c.job(t, del.JobID); j.State != "WAITING" {

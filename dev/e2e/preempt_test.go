@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // A delete cancels the create that is at work, waits for its compensation, and
@@ -16,7 +16,7 @@ func TestDeletePreemptsCreate(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
 	hv, c := p.hypervisor(), p.tenant()
-	require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{"create_vm": simhv.Duration(20 * time.Second)}}))
+	require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{"create_vm": simadmin.Duration(20 * time.Second)}}))
 	a := c.create(t, "unwanted")
 	eventually(t, jobLimit, func() error { return atWork(t, hv, "create_vm") })
 

@@ -22,7 +22,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/dev/temporaltest"
 	"github.com/hypervisor-control-plane/hcp/internal/auth"
 	"github.com/hypervisor-control-plane/hcp/internal/pgtest"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // The production binary as it is deployed: two API processes with a listener
@@ -52,7 +52,7 @@ func TestProductionProcesses(t *testing.T) {
 	})
 	t.Run("a revoked role", func(t *testing.T) { requireRevocation(t, d, a, b) })
 	t.Run("a worker killed in a step", func(t *testing.T) {
-		hv := simhv.Admin{URL: d.simURL}
+		hv := simadmin.Admin{URL: d.simURL}
 		job := owner.create(t, "two")
 		eventually(t, jobLimit, func() error {
 			if len(marked(t, hv, job.VMID)) == 0 {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // What an operator of the cluster does, past the control plane.
@@ -45,7 +45,7 @@ func (hv *proxmoxCluster) api(t *testing.T, method, path string, form url.Values
 const operator = "an operator"
 
 // config is a VM's configuration, with its digest.
-func (hv *proxmoxCluster) config(t *testing.T, vm simhv.VM) map[string]any {
+func (hv *proxmoxCluster) config(t *testing.T, vm simadmin.VM) map[string]any {
 	t.Helper()
 	var out map[string]any
 	hv.get(t, "/nodes/"+vm.Node+"/qemu/"+vm.NativeID+"/config", &out)
@@ -54,15 +54,15 @@ func (hv *proxmoxCluster) config(t *testing.T, vm simhv.VM) map[string]any {
 }
 
 // strangersAt puts other people's VMs at VMIDs.
-func (hv *proxmoxCluster) strangersAt(t *testing.T, vmids ...string) []simhv.VM {
+func (hv *proxmoxCluster) strangersAt(t *testing.T, vmids ...string) []simadmin.VM {
 	t.Helper()
-	var out []simhv.VM
+	var out []simadmin.VM
 	for i, vmid := range vmids {
-		v, err := hv.CreateVM(t.Context(), simhv.NewVM{
+		v, err := hv.CreateVM(t.Context(), simadmin.NewVM{
 			Name: fmt.Sprintf("somebody-elses-%d", i), VCPUs: 1, MemoryMiB: 256, Power: "running",
 		})
 		require.NoError(t, err)
-		v, err = hv.PatchVM(t.Context(), v.NativeID, simhv.VMChange{NativeID: &vmid})
+		v, err = hv.PatchVM(t.Context(), v.NativeID, simadmin.VMChange{NativeID: &vmid})
 		require.NoError(t, err)
 		require.Equal(t, vmid, v.NativeID)
 		out = append(out, v)
@@ -72,7 +72,7 @@ func (hv *proxmoxCluster) strangersAt(t *testing.T, vmids ...string) []simhv.VM 
 
 // copyTo clones a VM as an operator does, and puts the copy at a VMID that is
 // free by then.
-func (hv *proxmoxCluster) copyTo(t *testing.T, vm simhv.VM, vmid string) simhv.VM {
+func (hv *proxmoxCluster) copyTo(t *testing.T, vm simadmin.VM, vmid string) simadmin.VM {
 	t.Helper()
 	const aside = "9100"
 	var task string
@@ -88,7 +88,7 @@ func (hv *proxmoxCluster) copyTo(t *testing.T, vm simhv.VM, vmid string) simhv.V
 	})
 	require.NoError(t, hv.DeleteVM(t.Context(), vm.NativeID))
 	running := "running"
-	copied, err := hv.PatchVM(t.Context(), aside, simhv.VMChange{NativeID: &vmid, Power: &running})
+	copied, err := hv.PatchVM(t.Context(), aside, simadmin.VMChange{NativeID: &vmid, Power: &running})
 	require.NoError(t, err)
 	return copied
 }

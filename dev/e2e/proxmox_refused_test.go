@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 const (
@@ -44,9 +44,9 @@ func TestProxmoxRefusesTheToken(t *testing.T) {
 		made = append(made, a)
 	}
 	succeed(t, c, made...)
-	slow := simhv.Duration(longTask)
-	require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{
-		Task: map[string]simhv.Duration{"create_vm": slow, "set_power": slow},
+	slow := simadmin.Duration(longTask)
+	require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{
+		Task: map[string]simadmin.Duration{"create_vm": slow, "set_power": slow},
 	}))
 	clones, starts := effects(t, hv.Admin, "create_vm"), effects(t, hv.Admin, "set_power")
 	for i := range waiting {
@@ -87,7 +87,7 @@ func TestProxmoxRefusesTheToken(t *testing.T) {
 	require.LessOrEqual(t, refused-refusedBefore, offers(time.Since(quiet)), "a storm of refused calls")
 
 	require.NoError(t, hv.SetCredentials(t.Context(), true))
-	require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{}))
+	require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{}))
 	succeed(t, c, asked...)
 	for _, a := range asked {
 		requireVM(t, c, a.ResourceID, "ACTIVE", "RUNNING")

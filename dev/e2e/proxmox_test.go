@@ -17,7 +17,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/dev/stack"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // coolDown is how long the adapter lets credentials rest that were refused.
@@ -47,7 +47,7 @@ func TestProxmoxKilledWhileItClones(t *testing.T) {
 	dir := t.TempDir()
 	p := start(t, dir)
 	registerProxmox(t, p, hv)
-	slow := simhv.Latency{Task: map[string]simhv.Duration{"create_vm": simhv.Duration(taskTime)}}
+	slow := simadmin.Latency{Task: map[string]simadmin.Duration{"create_vm": simadmin.Duration(taskTime)}}
 	require.NoError(t, hv.SetLatency(t.Context(), slow))
 	a := createOnProxmox(t, p.tenant(), "phoenix")
 	eventually(t, jobLimit, func() error { return atWork(t, hv.Admin, "create_vm") })
@@ -120,11 +120,11 @@ func registerProxmox(t *testing.T, p *instance, hv *proxmoxCluster) {
 // proxmoxCluster is a simulated cluster that runs as a process of its own: its
 // admin side, and its API as an operator of the cluster uses it.
 type proxmoxCluster struct {
-	simhv.Admin
+	simadmin.Admin
 	fingerprint string
 	// strangers are other people's VMs that are there from the start, two of them
 	// in the range of VMIDs that ours are made in.
-	strangers []simhv.VM
+	strangers []simadmin.VM
 }
 
 func startProxmox(t *testing.T) *proxmoxCluster {
@@ -146,7 +146,7 @@ func startProxmox(t *testing.T) *proxmoxCluster {
 		require.True(t, ok, line)
 		return value
 	}
-	hv := &proxmoxCluster{Admin: simhv.Admin{URL: said("simulated Proxmox VE cluster ")}, fingerprint: said("fingerprint ")}
+	hv := &proxmoxCluster{Admin: simadmin.Admin{URL: said("simulated Proxmox VE cluster ")}, fingerprint: said("fingerprint ")}
 	require.True(t, strings.HasPrefix(hv.URL, "https://"), hv.URL)
 	hv.Client = trusting(t, hv.fingerprint)
 	hv.strangers = hv.strangersAt(t, "200", "217", "300")
@@ -184,7 +184,7 @@ func trusting(t *testing.T, fingerprint string) *http.Client {
 	return &http.Client{Transport: tr}
 }
 
-func (hv *proxmoxCluster) all(t *testing.T) []simhv.VM {
+func (hv *proxmoxCluster) all(t *testing.T) []simadmin.VM {
 	t.Helper()
 	all, err := hv.VMs(t.Context())
 	require.NoError(t, err)
@@ -192,7 +192,7 @@ func (hv *proxmoxCluster) all(t *testing.T) []simhv.VM {
 }
 
 // calls are the adapters' calls after a number.
-func (hv *proxmoxCluster) calls(t *testing.T, since uint64) []simhv.Call {
+func (hv *proxmoxCluster) calls(t *testing.T, since uint64) []simadmin.Call {
 	t.Helper()
 	calls, err := hv.Calls(t.Context(), since)
 	require.NoError(t, err)

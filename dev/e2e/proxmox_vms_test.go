@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // racing is how many VMs are made at one time, in a range of VMIDs that has
@@ -83,13 +83,13 @@ func proxmoxDelete(t *testing.T, p *instance, hv *proxmoxCluster) {
 func proxmoxStrangers(t *testing.T, p *instance, hv *proxmoxCluster) {
 	t.Helper()
 	c, ops := p.tenant(), p.ops()
-	for name, replace := range map[string]func(t *testing.T, vm simhv.VM) simhv.VM{
-		"a stranger": func(t *testing.T, vm simhv.VM) simhv.VM {
+	for name, replace := range map[string]func(t *testing.T, vm simadmin.VM) simadmin.VM{
+		"a stranger": func(t *testing.T, vm simadmin.VM) simadmin.VM {
 			t.Helper()
 			require.NoError(t, hv.DeleteVM(t.Context(), vm.NativeID))
 			return hv.strangersAt(t, vm.NativeID)[0]
 		},
-		"a copy of ours": func(t *testing.T, vm simhv.VM) simhv.VM {
+		"a copy of ours": func(t *testing.T, vm simadmin.VM) simadmin.VM {
 			t.Helper()
 			other := hv.copyTo(t, vm, vm.NativeID)
 			require.NotNil(t, other.Mark, "a copy has the mark, and another UUID")
@@ -107,7 +107,7 @@ func proxmoxStrangers(t *testing.T, p *instance, hv *proxmoxCluster) {
 			config, volumes, since := hv.config(t, other), hv.volumes(t), hv.seq(t)
 			untouched := func() {
 				t.Helper()
-				requireForeign(t, hv.Admin, []simhv.VM{other})
+				requireForeign(t, hv.Admin, []simadmin.VM{other})
 				require.Equal(t, config, hv.config(t, other))
 				require.Equal(t, volumes, hv.volumes(t))
 				require.Empty(t, hv.writesOn(t, other.NativeID, since))

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/vsphere/vspheresim"
 )
 
@@ -53,7 +53,7 @@ func TestVSphereChaos(t *testing.T) {
 
 	c = p.tenant()
 	require.Equal(t, vsphereChaosVMs, hv.Count("CloneVM_Task"), "each VM was cloned once")
-	require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{}))
+	require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{}))
 	stay := map[string]string{} // power by VM
 	for i, plan := range plans {
 		require.NoError(t, results[i].err, plan.name)

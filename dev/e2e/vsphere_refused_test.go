@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/vsphere/vspheresim"
 )
 
@@ -30,9 +30,9 @@ func TestVSphereRefusesThePassword(t *testing.T) {
 		made = append(made, a)
 	}
 	succeed(t, c, made...)
-	slow := simhv.Duration(longTask)
-	require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{
-		Task: map[string]simhv.Duration{"create_vm": slow, "set_power": slow},
+	slow := simadmin.Duration(longTask)
+	require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{
+		Task: map[string]simadmin.Duration{"create_vm": slow, "set_power": slow},
 	}))
 	hv.Forget()
 	for i := range waiting {
@@ -71,7 +71,7 @@ func TestVSphereRefusesThePassword(t *testing.T) {
 	require.LessOrEqual(t, refused, offers(time.Since(revoked)), "a storm of logins")
 
 	require.NoError(t, hv.SetCredentials(t.Context(), true))
-	require.NoError(t, hv.SetLatency(t.Context(), simhv.Latency{}))
+	require.NoError(t, hv.SetLatency(t.Context(), simadmin.Latency{}))
 	succeed(t, c, asked...)
 	require.Equal(t, len(made)+waiting+1, hv.clones(t), "each VM was cloned once")
 	ours := hv.ours()

@@ -17,7 +17,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"github.com/hypervisor-control-plane/hcp/dev/stack"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/vsphere/vspheresim"
 )
 
@@ -28,7 +28,7 @@ const strangers = 3
 // what is on it can be looked at to the last byte.
 type vsphereServer struct {
 	*vspheresim.Server
-	simhv.Admin
+	simadmin.Admin
 	options vspheresim.Options
 	// foreign are the templates and others' VMs, by reference.
 	foreign map[string]string
@@ -40,7 +40,7 @@ func startVSphere(t *testing.T, o vspheresim.Options) *vsphereServer {
 	s, err := vspheresim.Start(o)
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
-	hv := &vsphereServer{Server: s, options: o, Admin: simhv.Admin{URL: s.URL(), Client: trusting(t, s.Thumbprint())}}
+	hv := &vsphereServer{Server: s, options: o, Admin: simadmin.Admin{URL: s.URL(), Client: trusting(t, s.Thumbprint())}}
 	hv.runOne(t)
 	hv.foreign = hv.machines(t)
 	require.Len(t, hv.foreign, strangers+1)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // A vCenter and an ESXi host as processes of their own, driven by the command line as
@@ -54,7 +54,7 @@ func TestVSphereAsAProcess(t *testing.T) {
 		require.Regexp(t, `web-1 +ACTIVE +STOPPED`, said.String())
 		require.Regexp(t, `vm web-1 \([0-9a-f-]+\) deleted in`, said.String())
 
-		admin := simhv.Admin{URL: url, Client: trusting(t, thumbprint)}
+		admin := simadmin.Admin{URL: url, Client: trusting(t, thumbprint)}
 		require.Positive(t, effects(t, admin, "create_vm"), "it was made there")
 		vms, err := admin.VMs(t.Context())
 		require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // ready is a world whose provider was read and whose worker works.
@@ -62,7 +62,7 @@ func (w *world) asked(t *testing.T, vmID string) int {
 	t.Helper()
 	calls, err := w.hv.Calls(t.Context(), 0)
 	require.NoError(t, err)
-	return len(slices.DeleteFunc(calls, func(c simhv.Call) bool { return c.VMID != vmID }))
+	return len(slices.DeleteFunc(calls, func(c simadmin.Call) bool { return c.VMID != vmID }))
 }
 
 // A job that is cancelled before it has begun touches no hypervisor, whether
@@ -128,8 +128,8 @@ func (w *world) undoing(t *testing.T) models.Operation {
 	t.Helper()
 	op, name := w.acceptCreate(t, true)
 	w.faults(t,
-		simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity", Count: simhv.Always, Match: simhv.FaultMatch{Name: name}},
-		simhv.Fault{Op: "delete_vm", Kind: simhv.FaultErrorBefore, Count: simhv.Always, Match: simhv.FaultMatch{VMID: op.ResourceID}})
+		simadmin.Fault{Op: "set_power", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity", Count: simadmin.Always, Match: simadmin.FaultMatch{Name: name}},
+		simadmin.Fault{Op: "delete_vm", Kind: simadmin.FaultErrorBefore, Count: simadmin.Always, Match: simadmin.FaultMatch{VMID: op.ResourceID}})
 	w.dispatch(t, op)
 	eventually(t, "the undoing is tried again", func() bool {
 		j := w.seen(t, op)
@@ -191,7 +191,7 @@ func TestAbandon(t *testing.T) {
 func (w *world) lastingFailure(t *testing.T) models.Operation {
 	t.Helper()
 	op, name := w.acceptCreate(t, true)
-	w.faults(t, simhv.Fault{Op: "create_vm", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity", Count: simhv.Always, Match: simhv.FaultMatch{Name: name}})
+	w.faults(t, simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity", Count: simadmin.Always, Match: simadmin.FaultMatch{Name: name}})
 	w.ended(t, w.dispatch(t, op), models.OutcomeFailed)
 	return w.Job(t, op.ID)
 }

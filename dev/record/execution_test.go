@@ -16,7 +16,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/jobview"
 	"github.com/hypervisor-control-plane/hcp/internal/temporalx"
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows"
 )
 
@@ -107,7 +107,7 @@ func TestReset(t *testing.T) {
 	w.work(t)
 	w.ended(t, w.dispatch(t, sync), models.OutcomeSucceeded)
 	op, name := w.acceptCreate(t, true)
-	w.faults(t, simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity", Count: simhv.Always, Match: simhv.FaultMatch{Name: name}})
+	w.faults(t, simadmin.Fault{Op: "set_power", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity", Count: simadmin.Always, Match: simadmin.FaultMatch{Name: name}})
 	w.ended(t, w.dispatch(t, op), models.OutcomeFailed)
 	require.NoError(t, w.hv.ClearFaults(t.Context()))
 
@@ -219,7 +219,7 @@ func TestEncryptedHistories(t *testing.T) {
 	w.work(t)
 	w.ended(t, w.dispatch(t, sync), models.OutcomeSucceeded)
 	op, name := w.acceptCreate(t, true)
-	w.faults(t, simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity", Match: simhv.FaultMatch{Name: name}})
+	w.faults(t, simadmin.Fault{Op: "set_power", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity", Match: simadmin.FaultMatch{Name: name}})
 	job := w.ended(t, w.dispatch(t, op), models.OutcomeFailed)
 
 	raw, err := protojson.Marshal(w.history(t, op.ID))

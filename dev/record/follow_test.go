@@ -16,7 +16,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/jobview"
 	"github.com/hypervisor-control-plane/hcp/internal/jobwatch"
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // counting counts the histories that are read.
@@ -167,7 +167,7 @@ func TestManyFollowOne(t *testing.T) {
 func TestFollowAJobThatWaits(t *testing.T) {
 	w, _ := ready(t)
 	op, name := w.acceptCreate(t, true)
-	w.faults(t, simhv.Fault{Op: "create_vm", Kind: simhv.FaultErrorBefore, Count: simhv.Always, Match: simhv.FaultMatch{Name: name}})
+	w.faults(t, simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultErrorBefore, Count: simadmin.Always, Match: simadmin.FaultMatch{Name: name}})
 	w.dispatch(t, op)
 	h, _ := w.replica(t)
 	s, err := h.Watch(op.ID, tenant, "")

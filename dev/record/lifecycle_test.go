@@ -9,7 +9,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows/saga"
 )
 
@@ -61,7 +61,7 @@ func (w *world) changes(t *testing.T) {
 		})
 		t.Run(c.name+"-failed", func(t *testing.T) {
 			op := w.accept(t, c.vm(t), c.kind, c.params)
-			w.faults(t, simhv.Fault{Op: c.op, Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied", Match: simhv.FaultMatch{VMID: op.ResourceID}})
+			w.faults(t, simadmin.Fault{Op: c.op, Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied", Match: simadmin.FaultMatch{VMID: op.ResourceID}})
 			job := w.ended(t, w.dispatch(t, op), models.OutcomeFailed)
 			w.fired(t)
 			require.Equal(t, models.JobProviderAuthFailed, job.ErrorCode)
@@ -114,7 +114,7 @@ func (w *world) finishes(t *testing.T) {
 	})
 	t.Run("residue", func(t *testing.T) {
 		op := w.accept(t, w.off(t), models.OpVMRebuild, models.OperationParams{ImageID: "other"})
-		w.faults(t, simhv.Fault{Op: "finish_rebuild", Kind: simhv.FaultErrorBefore, Status: 400, Code: "invalid", Match: simhv.FaultMatch{VMID: op.ResourceID}})
+		w.faults(t, simadmin.Fault{Op: "finish_rebuild", Kind: simadmin.FaultErrorBefore, Status: 400, Code: "invalid", Match: simadmin.FaultMatch{VMID: op.ResourceID}})
 		job := w.ended(t, w.dispatch(t, op), models.OutcomeSucceeded)
 		w.fired(t)
 		require.Equal(t, []models.Residue{{Type: "disk", Step: "FinishRebuild"}}, job.Residue)
@@ -143,7 +143,7 @@ func (w *world) forced(t *testing.T, stop func()) {
 	})
 	t.Run("residue", func(t *testing.T) {
 		op := w.acceptForced(t, w.running(t))
-		w.faults(t, simhv.Fault{Op: "delete_vm", Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied", Count: simhv.Always, Match: simhv.FaultMatch{VMID: op.ResourceID}})
+		w.faults(t, simadmin.Fault{Op: "delete_vm", Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied", Count: simadmin.Always, Match: simadmin.FaultMatch{VMID: op.ResourceID}})
 		job := w.ended(t, w.dispatch(t, op), models.OutcomeSucceeded)
 		w.fired(t)
 		require.NotEmpty(t, job.Residue)
@@ -154,7 +154,7 @@ func (w *world) forced(t *testing.T, stop func()) {
 	t.Run("behind a delete that waits", func(t *testing.T) {
 		vmID := w.running(t)
 		del := w.accept(t, vmID, models.OpVMDelete, models.OperationParams{})
-		w.faults(t, simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorBefore, Count: simhv.Always, Match: simhv.FaultMatch{VMID: vmID}})
+		w.faults(t, simadmin.Fault{Op: "set_power", Kind: simadmin.FaultErrorBefore, Count: simadmin.Always, Match: simadmin.FaultMatch{VMID: vmID}})
 		w.dispatch(t, del)
 		w.at(t, del, "PowerOffVM")
 		op := w.acceptForced(t, vmID)

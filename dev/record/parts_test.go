@@ -10,7 +10,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // partRecording is a workflow on a part of a VM, or one that copies a VM, with
@@ -36,7 +36,7 @@ func TestRecordParts(t *testing.T) {
 		})
 		t.Run(c.name+"-failed", func(t *testing.T) {
 			op := c.accept(t)
-			w.faults(t, simhv.Fault{Op: c.op, Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied"})
+			w.faults(t, simadmin.Fault{Op: c.op, Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied"})
 			job := w.ended(t, w.dispatch(t, op), models.OutcomeFailed)
 			w.fired(t)
 			require.Equal(t, models.JobProviderAuthFailed, job.ErrorCode)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/workflows"
 )
 
@@ -42,7 +42,7 @@ func (w *world) create(t *testing.T) {
 	})
 	t.Run("failed", func(t *testing.T) {
 		op, name := w.acceptCreate(t, true)
-		w.faults(t, simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity", Count: simhv.Always, Match: simhv.FaultMatch{Name: name}})
+		w.faults(t, simadmin.Fault{Op: "set_power", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity", Count: simadmin.Always, Match: simadmin.FaultMatch{Name: name}})
 		job := w.ended(t, w.dispatch(t, op), models.OutcomeFailed)
 		w.fired(t)
 		require.Equal(t, models.JobNoCapacity, job.ErrorCode)
@@ -54,8 +54,8 @@ func (w *world) create(t *testing.T) {
 	t.Run("incomplete", func(t *testing.T) {
 		op, name := w.acceptCreate(t, false)
 		w.faults(t,
-			simhv.Fault{Op: "create_vm", Kind: simhv.FaultTaskFails, Code: "no_capacity", Count: simhv.Always, Match: simhv.FaultMatch{Name: name}},
-			simhv.Fault{Op: "delete_vm", Kind: simhv.FaultErrorBefore, Status: 400, Code: "invalid", Count: simhv.Always, Match: simhv.FaultMatch{VMID: op.ResourceID}})
+			simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultTaskFails, Code: "no_capacity", Count: simadmin.Always, Match: simadmin.FaultMatch{Name: name}},
+			simadmin.Fault{Op: "delete_vm", Kind: simadmin.FaultErrorBefore, Status: 400, Code: "invalid", Count: simadmin.Always, Match: simadmin.FaultMatch{VMID: op.ResourceID}})
 		job := w.ended(t, w.dispatch(t, op), models.OutcomeFailed)
 		w.fired(t)
 		require.Equal(t, models.JobCompensationIncomplete, job.ErrorCode)
@@ -84,7 +84,7 @@ func (w *world) create(t *testing.T) {
 	})
 	t.Run("waiting", func(t *testing.T) {
 		op, name := w.acceptCreate(t, true)
-		w.faults(t, simhv.Fault{Op: "create_vm", Kind: simhv.FaultErrorBefore, Count: simhv.Always, Match: simhv.FaultMatch{Name: name}})
+		w.faults(t, simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultErrorBefore, Count: simadmin.Always, Match: simadmin.FaultMatch{Name: name}})
 		w.dispatch(t, op)
 		eventually(t, "the create is tried again", func() bool {
 			desc, err := w.client.DescribeWorkflowExecution(t.Context(), op.ID, "")
@@ -101,8 +101,8 @@ func (w *world) create(t *testing.T) {
 	t.Run("compensating", func(t *testing.T) {
 		op, name := w.acceptCreate(t, true)
 		w.faults(t,
-			simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity", Count: simhv.Always, Match: simhv.FaultMatch{Name: name}},
-			simhv.Fault{Op: "delete_vm", Kind: simhv.FaultErrorBefore, Count: 3, Match: simhv.FaultMatch{VMID: op.ResourceID}})
+			simadmin.Fault{Op: "set_power", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity", Count: simadmin.Always, Match: simadmin.FaultMatch{Name: name}},
+			simadmin.Fault{Op: "delete_vm", Kind: simadmin.FaultErrorBefore, Count: 3, Match: simadmin.FaultMatch{VMID: op.ResourceID}})
 		w.dispatch(t, op)
 		w.at(t, op, "DestroyVM")
 		w.view(t, "create_vm-compensating", op)
@@ -151,7 +151,7 @@ func (w *world) power(t *testing.T) {
 		})
 		t.Run(c.name+"-failed", func(t *testing.T) {
 			op := w.accept(t, w.existing(t, c.running), c.kind, c.params)
-			w.faults(t, simhv.Fault{Op: c.op, Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied", Match: simhv.FaultMatch{VMID: op.ResourceID}})
+			w.faults(t, simadmin.Fault{Op: c.op, Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied", Match: simadmin.FaultMatch{VMID: op.ResourceID}})
 			job := w.ended(t, w.dispatch(t, op), models.OutcomeFailed)
 			w.fired(t)
 			require.Equal(t, models.JobProviderAuthFailed, job.ErrorCode)
@@ -196,7 +196,7 @@ func (w *world) deletes(t *testing.T) {
 	})
 	t.Run("failed", func(t *testing.T) {
 		op := w.accept(t, w.existing(t, true), models.OpVMDelete, models.OperationParams{})
-		w.faults(t, simhv.Fault{Op: "delete_vm", Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied", Match: simhv.FaultMatch{VMID: op.ResourceID}})
+		w.faults(t, simadmin.Fault{Op: "delete_vm", Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied", Match: simadmin.FaultMatch{VMID: op.ResourceID}})
 		w.ended(t, w.dispatch(t, op), models.OutcomeFailed)
 		require.Equal(t, models.VMError, w.VM(t, op.ResourceID).Status)
 		w.keep(t, "delete_vm-failed", op.ID)
@@ -284,7 +284,7 @@ func (w *world) syncs(t *testing.T) {
 		accepted, err := w.AcceptProviderSync(t.Context(), caller(), provider, nil, storetest.Respond)
 		require.NoError(t, err)
 		op := accepted.Operation
-		w.faults(t, simhv.Fault{Op: "info", Kind: simhv.FaultHang, Count: simhv.Always})
+		w.faults(t, simadmin.Fault{Op: "info", Kind: simadmin.FaultHang, Count: simadmin.Always})
 		w.dispatch(t, op)
 		w.at(t, op, "SyncInventory")
 		require.NoError(t, w.dispatcher.Cancel(t.Context(), op.ID))

@@ -10,7 +10,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/internal/store"
 	"github.com/hypervisor-control-plane/hcp/internal/store/storetest"
 	"github.com/hypervisor-control-plane/hcp/models"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // asking is a start whose answer was lost and of which nothing can be found out:
@@ -18,10 +18,10 @@ import (
 func (w *world) asking(t *testing.T) models.Operation {
 	t.Helper()
 	vmID := w.existing(t, false)
-	match := simhv.FaultMatch{VMID: vmID}
+	match := simadmin.FaultMatch{VMID: vmID}
 	w.faults(t,
-		simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorAfter, Status: 418, Code: "garbled", Match: match},
-		simhv.Fault{Op: "find_vm", Kind: simhv.FaultErrorBefore, Status: 418, Code: "garbled", Nth: 3, Count: simhv.Always, Match: match})
+		simadmin.Fault{Op: "set_power", Kind: simadmin.FaultErrorAfter, Status: 418, Code: "garbled", Match: match},
+		simadmin.Fault{Op: "find_vm", Kind: simadmin.FaultErrorBefore, Status: 418, Code: "garbled", Nth: 3, Count: simadmin.Always, Match: match})
 	op := w.dispatch(t, w.accept(t, vmID, models.OpVMStart, models.OperationParams{}))
 	w.asks(t, op)
 	return op
@@ -106,8 +106,8 @@ func TestUnknownOutcome(t *testing.T) {
 func TestAProviderThatIsAwayIsWaitedFor(t *testing.T) {
 	w, _ := ready(t)
 	op, name := w.acceptCreate(t, true)
-	match := simhv.FaultMatch{Name: name}
-	w.faults(t, simhv.Fault{Op: "create_vm", Kind: simhv.FaultErrorBefore, Count: simhv.Always, Match: match})
+	match := simadmin.FaultMatch{Name: name}
+	w.faults(t, simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultErrorBefore, Count: simadmin.Always, Match: match})
 	w.dispatch(t, op)
 	tries := func() (jobview.Job, bool) {
 		j := w.seen(t, op)
@@ -120,8 +120,8 @@ func TestAProviderThatIsAwayIsWaitedFor(t *testing.T) {
 		require.Equal(t, *next, *j.Waiting.NextRetryAt)
 	}
 	w.faults(t,
-		simhv.Fault{Op: "set_power", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity", Match: match},
-		simhv.Fault{Op: "delete_vm", Kind: simhv.FaultErrorBefore, Count: simhv.Always, Match: simhv.FaultMatch{VMID: op.ResourceID}})
+		simadmin.Fault{Op: "set_power", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity", Match: match},
+		simadmin.Fault{Op: "delete_vm", Kind: simadmin.FaultErrorBefore, Count: simadmin.Always, Match: simadmin.FaultMatch{VMID: op.ResourceID}})
 	var undo *jobview.Compensation
 	eventually(t, "the undoing waits for its next try", func() bool {
 		j = w.seen(t, op)
@@ -162,7 +162,7 @@ func TestMigrations(t *testing.T) {
 	t.Run("failed", func(t *testing.T) {
 		op := w.migration(t, false)
 		from := w.VM(t, op.ResourceID).NodeID
-		w.faults(t, simhv.Fault{Op: "migrate_vm", Kind: simhv.FaultErrorBefore, Status: 409, Code: "no_capacity", Match: simhv.FaultMatch{VMID: op.ResourceID}})
+		w.faults(t, simadmin.Fault{Op: "migrate_vm", Kind: simadmin.FaultErrorBefore, Status: 409, Code: "no_capacity", Match: simadmin.FaultMatch{VMID: op.ResourceID}})
 		w.ended(t, w.dispatch(t, op), models.OutcomeFailed)
 		w.fired(t)
 		require.Equal(t, from, w.VM(t, op.ResourceID).NodeID)

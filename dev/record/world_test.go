@@ -21,6 +21,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/sim"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 	"github.com/hypervisor-control-plane/hcp/worker"
 )
@@ -38,7 +39,7 @@ const (
 // simulated hypervisor.
 type world struct {
 	*storetest.Env
-	hv         simhv.Admin
+	hv         simadmin.Admin
 	client     client.Client
 	dispatcher *dispatch.Dispatcher
 	temporal   *temporaltest.Server
@@ -54,7 +55,7 @@ func newWorld(t *testing.T) *world {
 	srv := httptest.NewServer(hv)
 	t.Cleanup(func() { require.NoError(t, hv.Close()); srv.Close() })
 	w := &world{
-		Env: storetest.NewEmpty(t, storetest.SQLite), hv: simhv.Admin{URL: srv.URL, Client: srv.Client()},
+		Env: storetest.NewEmpty(t, storetest.SQLite), hv: simadmin.Admin{URL: srv.URL, Client: srv.Client()},
 		temporal: temporaltest.Start(t), url: srv.URL, factory: sim.Factory(),
 	}
 	w.client = w.temporal.Dial(t, client.Options{Identity: identity})
@@ -204,7 +205,7 @@ func (w *world) at(t *testing.T, op models.Operation, activity string) {
 }
 
 // faults replaces the hypervisor's faults until the test ends.
-func (w *world) faults(t *testing.T, f ...simhv.Fault) {
+func (w *world) faults(t *testing.T, f ...simadmin.Fault) {
 	t.Helper()
 	require.NoError(t, w.hv.SetFaults(t.Context(), f...))
 	t.Cleanup(func() { require.NoError(t, w.hv.ClearFaults(context.WithoutCancel(t.Context()))) })
@@ -223,10 +224,10 @@ func (w *world) fired(t *testing.T) {
 // slow makes an operation's tasks slow until the test ends.
 func (w *world) slow(t *testing.T, op string, d time.Duration) {
 	t.Helper()
-	var l simhv.Latency
+	var l simadmin.Latency
 	require.NoError(t, json.Unmarshal(fmt.Appendf(nil, `{"task":{%q:%q}}`, op, d), &l))
 	require.NoError(t, w.hv.SetLatency(t.Context(), l))
-	t.Cleanup(func() { require.NoError(t, w.hv.SetLatency(context.WithoutCancel(t.Context()), simhv.Latency{})) })
+	t.Cleanup(func() { require.NoError(t, w.hv.SetLatency(context.WithoutCancel(t.Context()), simadmin.Latency{})) })
 }
 
 // onHypervisor reports whether the hypervisor has a part of a VM.
@@ -234,5 +235,5 @@ func (w *world) onHypervisor(t *testing.T, vmID string) bool {
 	t.Helper()
 	all, err := w.hv.VMs(t.Context())
 	require.NoError(t, err)
-	return slices.ContainsFunc(all, func(v simhv.VM) bool { return v.UUID == vmID })
+	return slices.ContainsFunc(all, func(v simadmin.VM) bool { return v.UUID == vmID })
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // How the mutants break the rules of what is optional.
@@ -70,7 +70,7 @@ func (m *mutant) SuspendVM(ctx context.Context, t providers.Target) (providers.T
 		vms, _ := m.hv.VMs(ctx)
 		for _, v := range vms {
 			if power := "suspended"; v.UUID == t.VMID {
-				_, err := m.hv.PatchVM(ctx, v.NativeID, simhv.VMChange{Power: &power})
+				_, err := m.hv.PatchVM(ctx, v.NativeID, simadmin.VMChange{Power: &power})
 				return "", err
 			}
 		}

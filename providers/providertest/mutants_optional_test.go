@@ -8,7 +8,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers/providertest"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // all are the capabilities of the adapter under the mutants.
@@ -66,15 +66,15 @@ func optionalMutants() map[string]string { // mutant: the case that must fail
 }
 
 // probe looks past the adapter.
-type probe struct{ hv simhv.Admin }
+type probe struct{ hv simadmin.Admin }
 
-func (p probe) vm(ctx context.Context, t *testing.T, vmID string) simhv.VM {
+func (p probe) vm(ctx context.Context, t *testing.T, vmID string) simadmin.VM {
 	t.Helper()
 	vms, err := p.hv.VMs(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(vms, func(v simhv.VM) bool { return v.UUID == vmID })
+	i := slices.IndexFunc(vms, func(v simadmin.VM) bool { return v.UUID == vmID })
 	if i < 0 {
 		t.Fatalf("there is no VM %s", vmID)
 	}
@@ -83,9 +83,9 @@ func (p probe) vm(ctx context.Context, t *testing.T, vmID string) simhv.VM {
 
 func (p probe) WriteDisk(ctx context.Context, t *testing.T, vmID, diskID, text string) {
 	t.Helper()
-	set := simhv.VMChange{RootData: &text}
+	set := simadmin.VMChange{RootData: &text}
 	if diskID != "" {
-		set = simhv.VMChange{DiskData: map[string]string{diskID: text}}
+		set = simadmin.VMChange{DiskData: map[string]string{diskID: text}}
 	}
 	if _, err := p.hv.PatchVM(ctx, p.vm(ctx, t, vmID).NativeID, set); err != nil {
 		t.Fatal(err)

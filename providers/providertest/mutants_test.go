@@ -16,6 +16,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/providertest"
 	"github.com/hypervisor-control-plane/hcp/providers/sim"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -27,7 +28,7 @@ const envMutant = "PROVIDERTEST_MUTANT"
 
 type mutant struct {
 	*sim.Provider
-	hv    simhv.Admin
+	hv    simadmin.Admin
 	which string
 	once  *sync.Map
 }
@@ -98,7 +99,7 @@ func TestMutant(t *testing.T) {
 	}
 	srv := httptest.NewServer(hv)
 	t.Cleanup(srv.Close)
-	admin, once := simhv.Admin{URL: srv.URL}, &sync.Map{}
+	admin, once := simadmin.Admin{URL: srv.URL}, &sync.Map{}
 	providertest.Run(t, providertest.Harness{
 		Open: func(ctx context.Context, t *testing.T) providers.Provider {
 			t.Helper()
@@ -117,8 +118,8 @@ func TestMutant(t *testing.T) {
 		},
 		Foreign: func(ctx context.Context, t *testing.T, vmID string) func(*testing.T) {
 			t.Helper()
-			made, err := admin.CreateVM(ctx, simhv.NewVM{
-				Name: "foreign", UUID: vmID, Mark: &simhv.Mark{VMID: vmID, InstallationID: "another"},
+			made, err := admin.CreateVM(ctx, simadmin.NewVM{
+				Name: "foreign", UUID: vmID, Mark: &simadmin.Mark{VMID: vmID, InstallationID: "another"},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -144,7 +145,7 @@ func TestMutant(t *testing.T) {
 		LoseAnswer: func(ctx context.Context, t *testing.T, method string) {
 			t.Helper()
 			if op := (map[string]string{"AttachDisk": "attach_disk"})[method]; op != "" {
-				if err := admin.SetFaults(ctx, simhv.Fault{Op: op, Kind: simhv.FaultErrorAfter}); err != nil {
+				if err := admin.SetFaults(ctx, simadmin.Fault{Op: op, Kind: simadmin.FaultErrorAfter}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -248,7 +249,7 @@ func (m *mutant) CreateVM(ctx context.Context, req providers.CreateVMRequest) (p
 		vms, _ := m.hv.VMs(ctx)
 		for _, v := range vms {
 			if v.UUID == req.VMID {
-				_, err := m.hv.PatchVM(ctx, v.NativeID, simhv.VMChange{Mark: []byte(`{"vm_id":"` + req.VMID + `","installation_id":"test"}`)})
+				_, err := m.hv.PatchVM(ctx, v.NativeID, simadmin.VMChange{Mark: []byte(`{"vm_id":"` + req.VMID + `","installation_id":"test"}`)})
 				return providers.VMRef(v.NativeID), "", err
 			}
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // TestAnOperatorsCopyIsNotTouched puts a copy of our VM, which has our mark and
@@ -39,7 +39,7 @@ func TestAnOperatorsCopyIsNotTouched(t *testing.T) {
 
 	require.NoError(t, c.DeleteVM(t.Context(), string(vm.Ref)))
 	ref, running := string(vm.Ref), "running"
-	_, err = c.PatchVM(t.Context(), aside, simhv.VMChange{NativeID: &ref, Power: &running})
+	_, err = c.PatchVM(t.Context(), aside, simadmin.VMChange{NativeID: &ref, Power: &running})
 	require.NoError(t, err)
 	before := c.native(t.Context(), t, ref)
 	require.Equal(t, req.VMID, before.Mark.VMID)
@@ -72,7 +72,7 @@ func (c *cluster) copyTo(t *testing.T, vm providers.VM, vmid string) {
 	require.Equal(t, http.StatusOK, res.StatusCode, res.Status)
 	require.Eventually(t, func() bool {
 		all, err := c.VMs(t.Context())
-		return err == nil && slices.ContainsFunc(all, func(v simhv.VM) bool {
+		return err == nil && slices.ContainsFunc(all, func(v simadmin.VM) bool {
 			return v.NativeID == vmid && v.Mark != nil && len(v.Disks) == 1
 		})
 	}, 30*time.Second, 10*time.Millisecond)

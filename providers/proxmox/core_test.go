@@ -14,7 +14,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers/providertest"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 const (
@@ -24,7 +24,7 @@ const (
 
 // cluster is a simulated one, and the options of the adapters that open makes.
 type cluster struct {
-	simhv.Admin
+	simadmin.Admin
 	pve     *proxmoxsim.Server
 	options map[string]string
 }
@@ -41,7 +41,7 @@ func startCluster(t *testing.T, opts proxmoxsim.Options) *cluster {
 		require.NoError(t, pve.Close())
 		srv.Close()
 	})
-	return &cluster{pve: pve, Admin: simhv.Admin{URL: srv.URL, Client: srv.Client()}, options: map[string]string{}}
+	return &cluster{pve: pve, Admin: simadmin.Admin{URL: srv.URL, Client: srv.Client()}, options: map[string]string{}}
 }
 
 func (c *cluster) open(t *testing.T) *proxmox.Provider {
@@ -70,8 +70,8 @@ func coreRequest() providers.CreateVMRequest {
 // wherever one can stand.
 func (c *cluster) foreign(ctx context.Context, t *testing.T, vmID string) func(*testing.T) {
 	t.Helper()
-	vm, err := c.CreateVM(ctx, simhv.NewVM{
-		Name: "foreign", UUID: vmID, Mark: &simhv.Mark{VMID: vmID, InstallationID: coreOther}, Power: "running",
+	vm, err := c.CreateVM(ctx, simadmin.NewVM{
+		Name: "foreign", UUID: vmID, Mark: &simadmin.Mark{VMID: vmID, InstallationID: coreOther}, Power: "running",
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.DeleteVM(context.WithoutCancel(ctx), vm.NativeID)) })
@@ -82,7 +82,7 @@ func (c *cluster) foreign(ctx context.Context, t *testing.T, vmID string) func(*
 	}
 }
 
-func (c *cluster) native(ctx context.Context, t *testing.T, id string) simhv.VM {
+func (c *cluster) native(ctx context.Context, t *testing.T, id string) simadmin.VM {
 	t.Helper()
 	vms, err := c.VMs(ctx)
 	require.NoError(t, err)
@@ -92,7 +92,7 @@ func (c *cluster) native(ctx context.Context, t *testing.T, id string) simhv.VM 
 		}
 	}
 	require.Fail(t, "the VM is gone", id)
-	return simhv.VM{}
+	return simadmin.VM{}
 }
 
 // TestFullClonesConform runs the contract's suite with disks that are copied in

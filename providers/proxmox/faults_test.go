@@ -14,7 +14,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // steps are the calls by which a VM is made, started and removed.
@@ -112,7 +112,7 @@ func TestLockTimeoutsAreWaitedOut(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()
 			c := startCluster(t, proxmoxsim.Options{})
-			require.NoError(t, c.SetFaults(t.Context(), simhv.Fault{Op: step, Kind: simhv.FaultLocked, Nth: 1, Count: 5}))
+			require.NoError(t, c.SetFaults(t.Context(), simadmin.Fault{Op: step, Kind: simadmin.FaultLocked, Nth: 1, Count: 5}))
 			live(t, c, c.open(t))
 			c.wantFired(t, 5)
 		})
@@ -126,7 +126,7 @@ func TestLostAnswersAreFoundOut(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()
 			c := startCluster(t, proxmoxsim.Options{})
-			require.NoError(t, c.SetFaults(t.Context(), simhv.Fault{Op: step, Kind: simhv.FaultErrorAfter, Nth: 1, Count: 1}))
+			require.NoError(t, c.SetFaults(t.Context(), simadmin.Fault{Op: step, Kind: simadmin.FaultErrorAfter, Nth: 1, Count: 1}))
 			live(t, c, c.open(t))
 			c.wantFired(t, 1)
 		})
@@ -153,10 +153,10 @@ func TestAReusedVMIDIsNotTouched(t *testing.T) {
 	vm, err := p.FindVM(t.Context(), req.VMID)
 	require.NoError(t, err)
 	require.NoError(t, c.DeleteVM(t.Context(), string(vm.Ref)))
-	made, err := c.CreateVM(t.Context(), simhv.NewVM{Name: "foreign", Power: "running"})
+	made, err := c.CreateVM(t.Context(), simadmin.NewVM{Name: "foreign", Power: "running"})
 	require.NoError(t, err)
 	ref := string(vm.Ref)
-	_, err = c.PatchVM(t.Context(), made.NativeID, simhv.VMChange{NativeID: &ref})
+	_, err = c.PatchVM(t.Context(), made.NativeID, simadmin.VMChange{NativeID: &ref})
 	require.NoError(t, err)
 	before := c.native(t.Context(), t, ref)
 

@@ -13,10 +13,10 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/internal/vmid"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
-func (p peer) newVM(t *testing.T, vm simhv.NewVM) simhv.VM {
+func (p peer) newVM(t *testing.T, vm simadmin.NewVM) simadmin.VM {
 	t.Helper()
 	if vm.Name == "" {
 		vm.Name = "guest"
@@ -28,14 +28,14 @@ func (p peer) newVM(t *testing.T, vm simhv.NewVM) simhv.VM {
 	return out
 }
 
-func ourMark(vmID string) *simhv.Mark {
-	return &simhv.Mark{VMID: vmID, InstallationID: testInstallation}
+func ourMark(vmID string) *simadmin.Mark {
+	return &simadmin.Mark{VMID: vmID, InstallationID: testInstallation}
 }
 
 func TestFindReadsTheVMThatIsOurs(t *testing.T) {
 	sim := newPeer(t, proxmoxsim.Options{})
 	p := openWith(t, testConfig(sim.url, nil))
-	vm := sim.newVM(t, simhv.NewVM{Node: "pve2", Mark: ourMark(testVM)})
+	vm := sim.newVM(t, simadmin.NewVM{Node: "pve2", Mark: ourMark(testVM)})
 	m, err := p.find(t.Context(), "Test", testVM)
 	if err != nil || m == nil {
 		t.Fatalf("find = %v, %v", m, err)
@@ -51,10 +51,10 @@ func TestFindTakesNoForeignVMForOurs(t *testing.T) {
 	sim := newPeer(t, proxmoxsim.Options{})
 	// Each VMID of the range is one of ours, and taken by somebody else.
 	p := openWith(t, testConfig(sim.url, map[string]string{optVMIDRange: "100-103"}))
-	sim.newVM(t, simhv.NewVM{Name: "foreign"})
-	sim.newVM(t, simhv.NewVM{Name: "another", Mark: &simhv.Mark{VMID: testVM, InstallationID: "another"}})
-	sim.newVM(t, simhv.NewVM{Name: "same-uuid", UUID: testVM})
-	sim.newVM(t, simhv.NewVM{Name: "other-vm", Mark: ourMark("7c0c8a3c-3d5f-4f1b-9d3c-111111111111")})
+	sim.newVM(t, simadmin.NewVM{Name: "foreign"})
+	sim.newVM(t, simadmin.NewVM{Name: "another", Mark: &simadmin.Mark{VMID: testVM, InstallationID: "another"}})
+	sim.newVM(t, simadmin.NewVM{Name: "same-uuid", UUID: testVM})
+	sim.newVM(t, simadmin.NewVM{Name: "other-vm", Mark: ourMark("7c0c8a3c-3d5f-4f1b-9d3c-111111111111")})
 	if m, err := p.find(t.Context(), "Test", testVM); m != nil || err != nil {
 		t.Errorf("find = %+v, %v, want nothing", m, err)
 	}
@@ -73,7 +73,7 @@ func TestAbsenceIsProvenOnlyToThoseWhoMaySee(t *testing.T) {
 	sim := newPeer(t, proxmoxsim.Options{Users: []proxmoxsim.User{{
 		ID: "hcp@pve", Tokens: []proxmoxsim.Token{{Name: "hcp", Secret: "s3cret"}}, Grants: map[string]string{"/storage": "PVEDatastoreUser"},
 	}}})
-	sim.newVM(t, simhv.NewVM{Mark: ourMark(testVM)})
+	sim.newVM(t, simadmin.NewVM{Mark: ourMark(testVM)})
 	cfg := testConfig(sim.url, nil)
 	cfg.Credentials.Token = "hcp@pve!hcp=s3cret"
 	p := openWith(t, cfg)

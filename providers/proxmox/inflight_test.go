@@ -10,14 +10,14 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // slow makes the work of an operation take so long that it is still going on when
 // the next method is called.
 func (c *cluster) slow(t *testing.T, op string) {
 	t.Helper()
-	require.NoError(t, c.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{op: simhv.Duration(time.Second)}}))
+	require.NoError(t, c.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{op: simadmin.Duration(time.Second)}}))
 }
 
 // rest waits until no task of the cluster is at work.
@@ -191,7 +191,7 @@ func TestADiskThatWasPutBackDoesNotGrow(t *testing.T) {
 	c := startCluster(t, proxmoxsim.Options{})
 	first, second, req := c.open(t), c.open(t), coreRequest()
 	at, vm := made(t, first, req)
-	require.NoError(t, c.SetLatency(t.Context(), simhv.Latency{Call: map[string]simhv.Duration{"resize_vm": simhv.Duration(time.Second)}}))
+	require.NoError(t, c.SetLatency(t.Context(), simadmin.Latency{Call: map[string]simadmin.Duration{"resize_vm": simadmin.Duration(time.Second)}}))
 	req.DiskGiB += 2
 	task, err := first.RebuildVM(t.Context(), req, "token")
 	require.NoError(t, err)
@@ -212,8 +212,8 @@ func TestAVMThatIsShownButNotFound(t *testing.T) {
 	c := startCluster(t, proxmoxsim.Options{})
 	p, req := c.open(t), coreRequest()
 	at, vm := made(t, p, req)
-	require.NoError(t, c.SetFaults(t.Context(), simhv.Fault{
-		Op: "delete_vm", Kind: simhv.FaultErrorBefore, Status: 500, Count: simhv.Always,
+	require.NoError(t, c.SetFaults(t.Context(), simadmin.Fault{
+		Op: "delete_vm", Kind: simadmin.FaultErrorBefore, Status: 500, Count: simadmin.Always,
 		Code: "Configuration file 'nodes/pve1/qemu-server/" + string(vm.Ref) + ".conf' does not exist",
 	}))
 	task, err := p.DeleteVM(t.Context(), at)

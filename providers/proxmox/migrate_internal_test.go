@@ -9,7 +9,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // A migration that ends between the look at the VM and the look at the node's
@@ -25,7 +25,7 @@ func TestAMigrationEndsWhileItIsLookedAt(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			sim := newPeer(t, proxmoxsim.Options{})
-			sim.newVM(t, simhv.NewVM{Mark: ourMark(testVM)})
+			sim.newVM(t, simadmin.NewVM{Mark: ourMark(testVM)})
 			var looks atomic.Int32
 			url := answering(t, func(w http.ResponseWriter, r *http.Request) {
 				if !strings.HasSuffix(r.URL.Path, "/status/current") || looks.Add(1) > tc.locked {

@@ -7,13 +7,13 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers/internal/sweeps"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // goTo moves the stage's VM to a node, as an operator does.
 func (s *stage) goTo(t *testing.T, node string) {
 	t.Helper()
-	_, err := s.PatchVM(t.Context(), s.ours(t)[0].NativeID, simhv.VMChange{Node: &node})
+	_, err := s.PatchVM(t.Context(), s.ours(t)[0].NativeID, simadmin.VMChange{Node: &node})
 	require.NoError(t, err)
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers/providertest"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // The installation is ours; the stranger is anybody else.
@@ -26,7 +26,7 @@ const (
 )
 
 // peer is a simulated cluster under test.
-type peer struct{ simhv.Admin }
+type peer struct{ simadmin.Admin }
 
 func startPeer(t *testing.T, opts proxmoxsim.Options) *peer {
 	t.Helper()
@@ -38,7 +38,7 @@ func startPeer(t *testing.T, opts proxmoxsim.Options) *peer {
 		require.NoError(t, pve.Close())
 		srv.Close()
 	})
-	return &peer{simhv.Admin{URL: srv.URL, Client: srv.Client()}}
+	return &peer{simadmin.Admin{URL: srv.URL, Client: srv.Client()}}
 }
 
 func (p *peer) open(t *testing.T) *proxmox.Provider {
@@ -91,7 +91,7 @@ func (p *peer) loseAnswer(ctx context.Context, t *testing.T, method string) {
 		"CreateSnapshot": "snapshot_create", "MigrateVM": "migrate_vm", "AttachDisk": "attach_disk", "AttachNIC": "attach_nic",
 	}[method]
 	require.True(t, ok, method)
-	require.NoError(t, p.SetFaults(ctx, simhv.Fault{Op: op, Kind: simhv.FaultErrorAfter}))
+	require.NoError(t, p.SetFaults(ctx, simadmin.Fault{Op: op, Kind: simadmin.FaultErrorAfter}))
 	t.Cleanup(func() { require.NoError(t, p.ClearFaults(context.WithoutCancel(ctx))) })
 }
 
@@ -107,14 +107,14 @@ func (p *peer) everything() []models.Capability {
 // foreign puts a stranger's VM on the cluster under our VM ID.
 func (p *peer) foreign(ctx context.Context, t *testing.T, vmID string) func(*testing.T) {
 	t.Helper()
-	vm, err := p.CreateVM(ctx, simhv.NewVM{
-		Name: "foreign", UUID: vmID, Mark: &simhv.Mark{VMID: vmID, InstallationID: stranger}, Power: "running",
+	vm, err := p.CreateVM(ctx, simadmin.NewVM{
+		Name: "foreign", UUID: vmID, Mark: &simadmin.Mark{VMID: vmID, InstallationID: stranger}, Power: "running",
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.DeleteVM(context.WithoutCancel(ctx), vm.NativeID)) })
-	find := func(t *testing.T) simhv.VM {
+	find := func(t *testing.T) simadmin.VM {
 		t.Helper()
-		return p.one(t, func(v simhv.VM) bool { return v.NativeID == vm.NativeID })
+		return p.one(t, func(v simadmin.VM) bool { return v.NativeID == vm.NativeID })
 	}
 	before := find(t)
 	return func(t *testing.T) {
@@ -123,18 +123,18 @@ func (p *peer) foreign(ctx context.Context, t *testing.T, vmID string) func(*tes
 	}
 }
 
-func (p *peer) one(t *testing.T, is func(simhv.VM) bool) simhv.VM {
+func (p *peer) one(t *testing.T, is func(simadmin.VM) bool) simadmin.VM {
 	t.Helper()
 	vms, err := p.VMs(context.WithoutCancel(t.Context()))
 	require.NoError(t, err)
-	found := slices.DeleteFunc(vms, func(v simhv.VM) bool { return !is(v) })
+	found := slices.DeleteFunc(vms, func(v simadmin.VM) bool { return !is(v) })
 	require.Len(t, found, 1)
 	return found[0]
 }
 
-func (p *peer) ours(t *testing.T, vmID string) simhv.VM {
+func (p *peer) ours(t *testing.T, vmID string) simadmin.VM {
 	t.Helper()
-	return p.one(t, func(v simhv.VM) bool {
+	return p.one(t, func(v simadmin.VM) bool {
 		return v.Mark != nil && v.Mark.VMID == vmID && v.Mark.InstallationID == installation
 	})
 }
@@ -142,9 +142,9 @@ func (p *peer) ours(t *testing.T, vmID string) simhv.VM {
 // WriteDisk implements providertest.DiskProbe.
 func (p *peer) WriteDisk(ctx context.Context, t *testing.T, vmID, diskID, text string) {
 	t.Helper()
-	set := simhv.VMChange{RootData: &text}
+	set := simadmin.VMChange{RootData: &text}
 	if diskID != "" {
-		set = simhv.VMChange{DiskData: map[string]string{diskID: text}}
+		set = simadmin.VMChange{DiskData: map[string]string{diskID: text}}
 	}
 	_, err := p.PatchVM(ctx, p.ours(t, vmID).NativeID, set)
 	require.NoError(t, err)
@@ -160,7 +160,7 @@ func (p *peer) ReadDisk(_ context.Context, t *testing.T, vmID, diskID string) st
 	if diskID == "" {
 		return strings.TrimPrefix(vm.RootData, imageText)
 	}
-	i := slices.IndexFunc(vm.DataDisks, func(d simhv.Disk) bool { return d.ID == diskID })
+	i := slices.IndexFunc(vm.DataDisks, func(d simadmin.Disk) bool { return d.ID == diskID })
 	require.GreaterOrEqual(t, i, 0, "the VM has no disk %s", diskID)
 	return vm.DataDisks[i].Data
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 const (
@@ -21,7 +21,7 @@ const (
 type peer struct {
 	url   string
 	sim   *proxmoxsim.Server
-	admin simhv.Admin
+	admin simadmin.Admin
 }
 
 func newPeer(t testing.TB, opts proxmoxsim.Options) peer {
@@ -37,7 +37,7 @@ func newPeer(t testing.TB, opts proxmoxsim.Options) peer {
 			t.Error(err)
 		}
 	})
-	return peer{url: srv.URL, sim: sim, admin: simhv.Admin{URL: srv.URL}}
+	return peer{url: srv.URL, sim: sim, admin: simadmin.Admin{URL: srv.URL}}
 }
 
 // testConfig is the configuration of a provider with the simulator's token.

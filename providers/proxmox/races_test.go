@@ -9,7 +9,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // TestAVMIDThatIsTakenMeanwhileIsTriedAgain has the clone's task find the VMID
@@ -22,7 +22,7 @@ func TestAVMIDThatIsTakenMeanwhileIsTriedAgain(t *testing.T) {
 	} {
 		c := startCluster(t, proxmoxsim.Options{})
 		p, req := c.open(t), coreRequest()
-		require.NoError(t, c.SetFaults(t.Context(), simhv.Fault{Op: "create_vm", Kind: simhv.FaultTaskFails, Code: text, Nth: 1, Count: 1}))
+		require.NoError(t, c.SetFaults(t.Context(), simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultTaskFails, Code: text, Nth: 1, Count: 1}))
 		_, task, err := p.CreateVM(t.Context(), req)
 		if err == nil {
 			err = endOf(t, p, task)
@@ -66,7 +66,7 @@ func TestAMigrationSaysWhyItFailed(t *testing.T) {
 	require.Equal(t, providers.FailedPrecondition, providers.CodeOf(err), "a link to a disk that stays")
 	require.ErrorContains(t, err, "as it's a clone of")
 
-	_, err = c.CreateVM(t.Context(), simhv.NewVM{Name: "big", Node: "pve2", MemoryMiB: 2000, Power: "running"})
+	_, err = c.CreateVM(t.Context(), simadmin.NewVM{Name: "big", Node: "pve2", MemoryMiB: 2000, Power: "running"})
 	require.NoError(t, err)
 	settle(t, p, func() (providers.TaskRef, error) { return p.StartVM(t.Context(), providers.Target{VMID: full.VMID}) })
 	err = move(full.VMID, true)

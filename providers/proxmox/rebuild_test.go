@@ -14,7 +14,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // userData is where a provider puts user data.
@@ -186,15 +186,15 @@ func TestDeleteTakesTheUserDataOfARebuild(t *testing.T) {
 
 // writes are the places where a rebuild and its end can be cut off: before the
 // configuration is written, and after it with the answer lost.
-func writes() []simhv.Fault {
+func writes() []simadmin.Fault {
 	const config = "/nodes/{node}/qemu/{vmid}/config"
-	return []simhv.Fault{
-		{Op: "POST " + config, Kind: simhv.FaultErrorBefore, Status: http.StatusForbidden, Nth: 1, Count: 1},
-		{Op: "POST " + config, Kind: simhv.FaultErrorAfter, Nth: 1, Count: 1},
-		{Op: "POST " + config, Kind: simhv.FaultTaskFails, Code: "unexpected status", Nth: 1, Count: 1},
-		{Op: "PUT " + config, Kind: simhv.FaultErrorAfter, Nth: 1, Count: 1},
-		{Op: "POST /nodes/{node}/storage/{storage}/upload", Kind: simhv.FaultErrorAfter, Nth: 1, Count: 1},
-		{Op: "DELETE /nodes/{node}/storage/{storage}/content/{volume}", Kind: simhv.FaultErrorAfter, Nth: 1, Count: 1},
+	return []simadmin.Fault{
+		{Op: "POST " + config, Kind: simadmin.FaultErrorBefore, Status: http.StatusForbidden, Nth: 1, Count: 1},
+		{Op: "POST " + config, Kind: simadmin.FaultErrorAfter, Nth: 1, Count: 1},
+		{Op: "POST " + config, Kind: simadmin.FaultTaskFails, Code: "unexpected status", Nth: 1, Count: 1},
+		{Op: "PUT " + config, Kind: simadmin.FaultErrorAfter, Nth: 1, Count: 1},
+		{Op: "POST /nodes/{node}/storage/{storage}/upload", Kind: simadmin.FaultErrorAfter, Nth: 1, Count: 1},
+		{Op: "DELETE /nodes/{node}/storage/{storage}/content/{volume}", Kind: simadmin.FaultErrorAfter, Nth: 1, Count: 1},
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/internal/sweeps"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // replace gives the place of the stage's VM to somebody else's.
@@ -19,9 +19,9 @@ func (s *stage) replace(ctx context.Context, t *testing.T, power string) (unchan
 	t.Helper()
 	ref := s.ours(t)[0].NativeID
 	require.NoError(t, s.DeleteVM(ctx, ref))
-	made, err := s.CreateVM(ctx, simhv.NewVM{Name: "foreign", Power: power})
+	made, err := s.CreateVM(ctx, simadmin.NewVM{Name: "foreign", Power: power})
 	require.NoError(t, err)
-	_, err = s.PatchVM(ctx, made.NativeID, simhv.VMChange{NativeID: &ref})
+	_, err = s.PatchVM(ctx, made.NativeID, simadmin.VMChange{NativeID: &ref})
 	require.NoError(t, err)
 	before := s.native(ctx, t, ref)
 	return func(t *testing.T) {
@@ -118,8 +118,8 @@ func TestAVMIsRemovedBeforeItsUserDataHasItsPlace(t *testing.T) {
 	for at := 1; len(p.Written()) == 0 || !strings.HasSuffix(p.Written()[len(p.Written())-1], "/upload"); at++ {
 		p = s.process(t)
 		p.End(at, sweeps.DiesAfter)
-		require.NoError(t, s.SetFaults(t.Context(), simhv.Fault{
-			Op: "POST /nodes/{node}/storage/{storage}/upload", Kind: simhv.FaultSlowTask, Delay: simhv.Duration(300 * time.Millisecond), Nth: 1, Count: 1,
+		require.NoError(t, s.SetFaults(t.Context(), simadmin.Fault{
+			Op: "POST /nodes/{node}/storage/{storage}/upload", Kind: simadmin.FaultSlowTask, Delay: simadmin.Duration(300 * time.Millisecond), Nth: 1, Count: 1,
 		}))
 		require.NoError(t, p.drive(t, sweeps.Create(&s.Subject)))
 		require.True(t, p.IsDead())

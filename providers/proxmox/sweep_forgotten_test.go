@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // TestWhateverIsForgotten has a cluster that forgets the next tasks as soon as they
@@ -22,7 +22,7 @@ func TestWhateverIsForgotten(t *testing.T) {
 		t.Run(o.name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, &o)
-			require.NoError(t, s.SetFaults(t.Context(), simhv.Fault{Op: simhv.AnyOp, Kind: simhv.FaultForgetTask, Nth: 1, Count: 6}))
+			require.NoError(t, s.SetFaults(t.Context(), simadmin.Fault{Op: simadmin.AnyOp, Kind: simadmin.FaultForgetTask, Nth: 1, Count: 6}))
 			require.NoError(t, s.process(t).drive(t, o.ask(&s.Subject)))
 			s.idle(t)
 			o.wantDone(t, s)

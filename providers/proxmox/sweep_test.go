@@ -18,7 +18,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers/internal/sweeps"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // process is an adapter in a process of its own, whose requests go by a gate that
@@ -137,11 +137,11 @@ func (s *stage) everything(t *testing.T) []string {
 }
 
 // ours are the VMs that no foreign VM is, those being made too.
-func (s *stage) ours(t *testing.T) []simhv.VM {
+func (s *stage) ours(t *testing.T) []simadmin.VM {
 	t.Helper()
 	all, err := s.VMs(t.Context())
 	require.NoError(t, err)
-	return slices.DeleteFunc(all, func(vm simhv.VM) bool { return vm.Name == "foreign" })
+	return slices.DeleteFunc(all, func(vm simadmin.VM) bool { return vm.Name == "foreign" })
 }
 
 // wantWhole proves that the VMs are there once, and nothing that none of them has.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // TestACloneHasItsOwnUserData clones a VM with user data, also one that was
@@ -72,8 +72,8 @@ func TestDeleteTakesUserDataWithoutItsVM(t *testing.T) {
 	eachKind(t, proxmoxsim.Options{}, func(t *testing.T, c *cluster, kind userData) {
 		first, second, req := c.open(t), c.open(t), withData(coreRequest(), "#data\n")
 		target := providers.Target{VMID: req.VMID}
-		require.NoError(t, c.SetFaults(t.Context(), simhv.Fault{
-			Op: "PUT /nodes/{node}/qemu/{vmid}/config", Kind: simhv.FaultErrorBefore, Status: http.StatusForbidden, Nth: 1, Count: 1,
+		require.NoError(t, c.SetFaults(t.Context(), simadmin.Fault{
+			Op: "PUT /nodes/{node}/qemu/{vmid}/config", Kind: simadmin.FaultErrorBefore, Status: http.StatusForbidden, Nth: 1, Count: 1,
 		}))
 		_, task, err := first.CreateVM(t.Context(), req)
 		if err == nil {
@@ -102,8 +102,8 @@ func TestDeleteTakesUserDataThatIsOnItsWay(t *testing.T) {
 		first, second, req := c.open(t), c.open(t), coreRequest()
 		target, _ := made(t, first, req)
 		const upload = "POST /nodes/{node}/storage/{storage}/upload"
-		require.NoError(t, c.SetFaults(t.Context(), simhv.Fault{
-			Op: upload, Kind: simhv.FaultSlowTask, Delay: simhv.Duration(2 * time.Second), Nth: 1, Count: 1,
+		require.NoError(t, c.SetFaults(t.Context(), simadmin.Fault{
+			Op: upload, Kind: simadmin.FaultSlowTask, Delay: simadmin.Duration(2 * time.Second), Nth: 1, Count: 1,
 		}))
 		asking, cancel := context.WithCancel(t.Context())
 		asked := make(chan struct{})

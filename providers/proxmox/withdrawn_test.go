@@ -10,7 +10,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/internal/sweeps"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // TestTheTemplateGoesWhileItIsCloned removes the template after the clone was begun:
@@ -18,8 +18,8 @@ import (
 func TestTheTemplateGoesWhileItIsCloned(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, &sweepOp{})
-	require.NoError(t, s.SetFaults(t.Context(), simhv.Fault{
-		Op: "POST /nodes/{node}/qemu/{vmid}/clone", Kind: simhv.FaultSlowTask, Delay: simhv.Duration(200 * time.Millisecond), Nth: 1, Count: 1,
+	require.NoError(t, s.SetFaults(t.Context(), simadmin.Fault{
+		Op: "POST /nodes/{node}/qemu/{vmid}/clone", Kind: simadmin.FaultSlowTask, Delay: simadmin.Duration(200 * time.Millisecond), Nth: 1, Count: 1,
 	}))
 	p := s.process(t)
 	gone := false
@@ -56,13 +56,13 @@ func TestTheNodeGoesWhileItIsMade(t *testing.T) {
 		p := s.process(t)
 		p.Meet(func(now int, _ string) {
 			if now == at+1 {
-				require.NoError(t, s.SetNode(t.Context(), "pve1", simhv.NodeChange{State: &down}))
+				require.NoError(t, s.SetNode(t.Context(), "pve1", simadmin.NodeChange{State: &down}))
 			}
 		})
 		_, err := o.ask(&s.Subject)(t.Context(), p)
 		require.True(t, err == nil || providers.CodeOf(err).Retryable(), "%d: %v", at+1, err)
 		require.NoError(t, p.Close())
-		require.NoError(t, s.SetNode(t.Context(), "pve1", simhv.NodeChange{State: &up}))
+		require.NoError(t, s.SetNode(t.Context(), "pve1", simadmin.NodeChange{State: &up}))
 		s.do(t, end)
 		s.wantNothing(t)
 	}

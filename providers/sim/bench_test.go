@@ -9,6 +9,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -92,8 +93,8 @@ func tenThousand(b *testing.B) (providers.Provider, []string) {
 	p := start(b, large(""))
 	for i := range 10_000 {
 		id := models.NewID()
-		_, err := p.CreateVM(b.Context(), simhv.NewVM{
-			Name: fmt.Sprintf("vm-%d", i), UUID: id, Mark: &simhv.Mark{VMID: id, InstallationID: installation},
+		_, err := p.CreateVM(b.Context(), simadmin.NewVM{
+			Name: fmt.Sprintf("vm-%d", i), UUID: id, Mark: &simadmin.Mark{VMID: id, InstallationID: installation},
 		})
 		require.NoError(b, err)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 func TestTheScreenShowsWhatIsTyped(t *testing.T) {
@@ -182,12 +182,12 @@ func TestConsolesEndWithTheProcessOfTheVM(t *testing.T) {
 		"a loss": {func(l *looked) { require.NoError(l.t, l.DeleteVM(l.t.Context(), l.native())) }, true},
 		"a move by others": {func(l *looked) {
 			node := "node-3"
-			_, err := l.PatchVM(l.t.Context(), l.native(), simhv.VMChange{Node: &node})
+			_, err := l.PatchVM(l.t.Context(), l.native(), simadmin.VMChange{Node: &node})
 			require.NoError(l.t, err)
 		}, true},
 		"a node that dies": {func(l *looked) {
 			down := "down"
-			require.NoError(l.t, l.SetNode(l.t.Context(), "node-1", simhv.NodeChange{State: &down}))
+			require.NoError(l.t, l.SetNode(l.t.Context(), "node-1", simadmin.NodeChange{State: &down}))
 		}, true},
 		"reboot": {ask(func(l *looked) (providers.TaskRef, error) {
 			return l.a.RebootVM(l.t.Context(), l.vm, models.ModeForce, "t")
@@ -233,7 +233,7 @@ func TestASlowReaderHoldsUpNobody(t *testing.T) {
 
 func TestConnectingToAConsoleIsBounded(t *testing.T) {
 	l := look(t, nil)
-	require.NoError(t, l.SetFaults(t.Context(), simhv.Fault{Op: "open_console", Kind: simhv.FaultHang}))
+	require.NoError(t, l.SetFaults(t.Context(), simadmin.Fault{Op: "open_console", Kind: simadmin.FaultHang}))
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err := l.a.OpenConsole(ctx, l.vm, models.ConsoleVNC)
@@ -258,7 +258,7 @@ func TestOneReloginForAConsole(t *testing.T) {
 
 func TestAnRDPOnlyHypervisorDescribesItsConsole(t *testing.T) {
 	l := look(t, nil)
-	require.NoError(t, l.SetCapabilities(t.Context(), simhv.Capabilities{RDPOnly: true}))
+	require.NoError(t, l.SetCapabilities(t.Context(), simadmin.Capabilities{RDPOnly: true}))
 	info, err := l.a.Consoles(t.Context(), l.vm)
 	require.NoError(t, err)
 	require.Equal(t, providers.ConsoleInfo{

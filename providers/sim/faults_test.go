@@ -13,6 +13,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/providertest"
 	"github.com/hypervisor-control-plane/hcp/providers/sim"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -129,25 +130,25 @@ func (l *life) inventory() {
 
 // faultsEverywhere lists each kind of fault at each operation at which it can
 // happen, early and late.
-func faultsEverywhere() []simhv.Fault {
-	calls := []simhv.Fault{
-		{Kind: simhv.FaultErrorBefore},
-		{Kind: simhv.FaultErrorBefore, Status: 500, Code: "something else"},
-		{Kind: simhv.FaultErrorAfter},
-		{Kind: simhv.FaultErrorAfter, Status: 502},
-		{Kind: simhv.FaultDropConnection},
-		{Kind: simhv.FaultHang},
-		{Kind: simhv.FaultThrottle},
-		{Kind: simhv.FaultLocked},
+func faultsEverywhere() []simadmin.Fault {
+	calls := []simadmin.Fault{
+		{Kind: simadmin.FaultErrorBefore},
+		{Kind: simadmin.FaultErrorBefore, Status: 500, Code: "something else"},
+		{Kind: simadmin.FaultErrorAfter},
+		{Kind: simadmin.FaultErrorAfter, Status: 502},
+		{Kind: simadmin.FaultDropConnection},
+		{Kind: simadmin.FaultHang},
+		{Kind: simadmin.FaultThrottle},
+		{Kind: simadmin.FaultLocked},
 	}
-	tasks := []simhv.Fault{
-		{Kind: simhv.FaultSlowTask, Delay: simhv.Duration(20 * time.Millisecond)},
-		{Kind: simhv.FaultTaskFails},
-		{Kind: simhv.FaultTaskFails, Code: "busy"},
-		{Kind: simhv.FaultForgetTask},
+	tasks := []simadmin.Fault{
+		{Kind: simadmin.FaultSlowTask, Delay: simadmin.Duration(20 * time.Millisecond)},
+		{Kind: simadmin.FaultTaskFails},
+		{Kind: simadmin.FaultTaskFails, Code: "busy"},
+		{Kind: simadmin.FaultForgetTask},
 	}
-	var out []simhv.Fault
-	add := func(op string, f simhv.Fault, nth, count int) {
+	var out []simadmin.Fault
+	add := func(op string, f simadmin.Fault, nth, count int) {
 		f.Op, f.Nth, f.Count = op, nth, count
 		out = append(out, f)
 	}
@@ -165,14 +166,14 @@ func faultsEverywhere() []simhv.Fault {
 				}
 			}
 			if op == "poll_task" {
-				add(op, simhv.Fault{Kind: simhv.FaultForgetTask}, nth, 1)
+				add(op, simadmin.Fault{Kind: simadmin.FaultForgetTask}, nth, 1)
 			}
 		}
-		add(op, simhv.Fault{Kind: simhv.FaultDropConnection}, 1, 3)
+		add(op, simadmin.Fault{Kind: simadmin.FaultDropConnection}, 1, 3)
 	}
-	for _, part := range []simhv.Part{simhv.PartDisk, simhv.PartMark} {
-		add("create_vm", simhv.Fault{Kind: simhv.FaultPartial, Part: part}, 1, 1)
-		add("create_vm", simhv.Fault{Kind: simhv.FaultPartial, Part: part}, 1, 3)
+	for _, part := range []simadmin.Part{simadmin.PartDisk, simadmin.PartMark} {
+		add("create_vm", simadmin.Fault{Kind: simadmin.FaultPartial, Part: part}, 1, 1)
+		add("create_vm", simadmin.Fault{Kind: simadmin.FaultPartial, Part: part}, 1, 3)
 	}
 	return out
 }
@@ -190,7 +191,7 @@ func TestEachFaultAtEachOperation(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				p := start(t, opts)
 				p.options[sim.OptionCallTimeout] = "5s"
-				if f.Kind == simhv.FaultHang {
+				if f.Kind == simadmin.FaultHang {
 					p.options[sim.OptionCallTimeout] = "150ms"
 				}
 				probe := p.foreign(t.Context(), t, models.NewID())
@@ -212,11 +213,11 @@ func TestEachFaultAtEachOperation(t *testing.T) {
 func TestConformanceAfterFaults(t *testing.T) {
 	p := start(t, simhv.Options{})
 	p.options[sim.OptionCallTimeout] = "150ms"
-	for _, kind := range []simhv.FaultKind{
-		simhv.FaultErrorBefore, simhv.FaultErrorAfter, simhv.FaultDropConnection, simhv.FaultHang, simhv.FaultThrottle,
-		simhv.FaultLocked, simhv.FaultTaskFails, simhv.FaultForgetTask, simhv.FaultPartial,
+	for _, kind := range []simadmin.FaultKind{
+		simadmin.FaultErrorBefore, simadmin.FaultErrorAfter, simadmin.FaultDropConnection, simadmin.FaultHang, simadmin.FaultThrottle,
+		simadmin.FaultLocked, simadmin.FaultTaskFails, simadmin.FaultForgetTask, simadmin.FaultPartial,
 	} {
-		require.NoError(t, p.SetFaults(t.Context(), simhv.Fault{Op: "create_vm", Kind: kind}))
+		require.NoError(t, p.SetFaults(t.Context(), simadmin.Fault{Op: "create_vm", Kind: kind}))
 		(&life{t: t, p: p, a: p.open(t), req: request()}).live()
 	}
 	p.options[sim.OptionCallTimeout] = "10s"
@@ -226,17 +227,17 @@ func TestConformanceAfterFaults(t *testing.T) {
 // TestFaultsReachTheCallerAsCodes shows what one fault looks like from outside.
 func TestFaultsReachTheCallerAsCodes(t *testing.T) {
 	for _, tc := range []struct {
-		fault simhv.Fault
+		fault simadmin.Fault
 		want  providers.Code
 		after time.Duration
 	}{
-		{simhv.Fault{Kind: simhv.FaultErrorBefore}, providers.Unavailable, 0},
-		{simhv.Fault{Kind: simhv.FaultErrorBefore, Status: 403, Code: "denied"}, providers.PermissionDenied, 0},
-		{simhv.Fault{Kind: simhv.FaultErrorAfter}, providers.Unavailable, 0},
-		{simhv.Fault{Kind: simhv.FaultDropConnection}, providers.Unavailable, 0},
-		{simhv.Fault{Kind: simhv.FaultHang}, providers.DeadlineExceeded, 0},
-		{simhv.Fault{Kind: simhv.FaultThrottle, Delay: simhv.Duration(1500 * time.Millisecond)}, providers.Throttled, 2 * time.Second},
-		{simhv.Fault{Kind: simhv.FaultLocked}, providers.Aborted, 0},
+		{simadmin.Fault{Kind: simadmin.FaultErrorBefore}, providers.Unavailable, 0},
+		{simadmin.Fault{Kind: simadmin.FaultErrorBefore, Status: 403, Code: "denied"}, providers.PermissionDenied, 0},
+		{simadmin.Fault{Kind: simadmin.FaultErrorAfter}, providers.Unavailable, 0},
+		{simadmin.Fault{Kind: simadmin.FaultDropConnection}, providers.Unavailable, 0},
+		{simadmin.Fault{Kind: simadmin.FaultHang}, providers.DeadlineExceeded, 0},
+		{simadmin.Fault{Kind: simadmin.FaultThrottle, Delay: simadmin.Duration(1500 * time.Millisecond)}, providers.Throttled, 2 * time.Second},
+		{simadmin.Fault{Kind: simadmin.FaultLocked}, providers.Aborted, 0},
 	} {
 		t.Run(string(tc.fault.Kind), func(t *testing.T) {
 			p := start(t, simhv.Options{})
@@ -261,7 +262,7 @@ func TestFaultsReachTheCallerAsCodes(t *testing.T) {
 func TestALostAnswerIsFollowedByAFind(t *testing.T) {
 	p := start(t, simhv.Options{})
 	a, req := p.open(t), request()
-	require.NoError(t, p.SetFaults(t.Context(), simhv.Fault{Op: "create_vm", Kind: simhv.FaultErrorAfter}))
+	require.NoError(t, p.SetFaults(t.Context(), simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultErrorAfter}))
 	ref, _, err := a.CreateVM(t.Context(), req)
 	require.NoError(t, err)
 	calls, err := p.Calls(t.Context(), 0)

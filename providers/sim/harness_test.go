@@ -15,6 +15,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/providertest"
 	"github.com/hypervisor-control-plane/hcp/providers/sim"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -26,7 +27,7 @@ const (
 
 // peer is a hypervisor under test.
 type peer struct {
-	simhv.Admin
+	simadmin.Admin
 	options map[string]string // of the adapters that open makes
 	creds   models.Credentials
 }
@@ -41,7 +42,7 @@ func start(tb testing.TB, opts simhv.Options) *peer {
 		srv.Close()
 	})
 	return &peer{
-		Admin:   simhv.Admin{URL: srv.URL, Client: srv.Client()},
+		Admin:   simadmin.Admin{URL: srv.URL, Client: srv.Client()},
 		options: map[string]string{},
 		creds:   models.Credentials{Username: "hcp", Password: "secret"},
 	}
@@ -103,9 +104,9 @@ func everything() []models.Capability {
 // WriteDisk implements providertest.DiskProbe.
 func (p *peer) WriteDisk(ctx context.Context, t *testing.T, vmID, diskID, text string) {
 	t.Helper()
-	set := simhv.VMChange{RootData: &text}
+	set := simadmin.VMChange{RootData: &text}
 	if diskID != "" {
-		set = simhv.VMChange{DiskData: map[string]string{diskID: text}}
+		set = simadmin.VMChange{DiskData: map[string]string{diskID: text}}
 	}
 	_, err := p.PatchVM(ctx, p.one(t, vmID).NativeID, set)
 	require.NoError(t, err)
@@ -118,7 +119,7 @@ func (p *peer) ReadDisk(_ context.Context, t *testing.T, vmID, diskID string) st
 	if diskID == "" {
 		return vm.RootData
 	}
-	i := slices.IndexFunc(vm.DataDisks, func(d simhv.Disk) bool { return d.ID == diskID })
+	i := slices.IndexFunc(vm.DataDisks, func(d simadmin.Disk) bool { return d.ID == diskID })
 	require.GreaterOrEqual(t, i, 0, "the VM has no disk %s", diskID)
 	return vm.DataDisks[i].Data
 }
@@ -139,12 +140,12 @@ func (p *peer) loseAnswer(ctx context.Context, t *testing.T, method string) {
 		"SuspendVM": "suspend_vm", "ResizeVM": "resize_vm", "RebuildVM": "rebuild_vm", "CloneVM": "clone_vm",
 		"CreateSnapshot": "snapshot_create", "MigrateVM": "migrate_vm", "AttachDisk": "attach_disk", "AttachNIC": "attach_nic",
 	}[method]
-	require.NoError(t, p.SetFaults(ctx, simhv.Fault{Op: op, Kind: simhv.FaultErrorAfter}))
+	require.NoError(t, p.SetFaults(ctx, simadmin.Fault{Op: op, Kind: simadmin.FaultErrorAfter}))
 	t.Cleanup(func() { require.NoError(t, p.ClearFaults(context.WithoutCancel(ctx))) })
 }
 
 // one is the VM of ours for a VM ID.
-func (p *peer) one(t *testing.T, vmID string) simhv.VM {
+func (p *peer) one(t *testing.T, vmID string) simadmin.VM {
 	t.Helper()
 	all := p.of(t, vmID)
 	require.Len(t, all, 1)
@@ -154,8 +155,8 @@ func (p *peer) one(t *testing.T, vmID string) simhv.VM {
 // foreign makes a VM of another installation with our VM ID as its UUID.
 func (p *peer) foreign(ctx context.Context, t *testing.T, vmID string) func(*testing.T) {
 	t.Helper()
-	made, err := p.CreateVM(ctx, simhv.NewVM{
-		Name: "foreign", Power: "running", UUID: vmID, Mark: &simhv.Mark{VMID: vmID, InstallationID: another},
+	made, err := p.CreateVM(ctx, simadmin.NewVM{
+		Name: "foreign", Power: "running", UUID: vmID, Mark: &simadmin.Mark{VMID: vmID, InstallationID: another},
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.DeleteVM(context.WithoutCancel(ctx), made.NativeID)) })
@@ -166,7 +167,7 @@ func (p *peer) foreign(ctx context.Context, t *testing.T, vmID string) func(*tes
 }
 
 // vm reads one VM by the admin side.
-func (p *peer) vm(tb testing.TB, nativeID string) simhv.VM {
+func (p *peer) vm(tb testing.TB, nativeID string) simadmin.VM {
 	tb.Helper()
 	vms, err := p.VMs(tb.Context())
 	require.NoError(tb, err)
@@ -176,15 +177,15 @@ func (p *peer) vm(tb testing.TB, nativeID string) simhv.VM {
 		}
 	}
 	tb.Fatalf("the hypervisor has no VM %s", nativeID)
-	return simhv.VM{}
+	return simadmin.VM{}
 }
 
 // of lists the VMs that bear our mark for a VM ID, or its UUID.
-func (p *peer) of(tb testing.TB, vmID string) []simhv.VM {
+func (p *peer) of(tb testing.TB, vmID string) []simadmin.VM {
 	tb.Helper()
 	vms, err := p.VMs(tb.Context())
 	require.NoError(tb, err)
-	var out []simhv.VM
+	var out []simadmin.VM
 	for _, vm := range vms {
 		if vm.UUID == vmID || vm.Mark != nil && vm.Mark.VMID == vmID && vm.Mark.InstallationID == installation {
 			out = append(out, vm)

@@ -14,6 +14,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/sim"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -157,7 +158,7 @@ func (s *timed) typeText(text string) {
 	}
 }
 
-func (l *looked) screen() simhv.Screen {
+func (l *looked) screen() simadmin.Screen {
 	l.t.Helper()
 	screen, err := l.Screen(l.t.Context(), l.native())
 	require.NoError(l.t, err)

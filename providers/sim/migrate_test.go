@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -19,7 +20,7 @@ func TestMigrationsThatTheNodesRefuse(t *testing.T) {
 	other.Node = "node-2"
 	create(t, a, other)
 	for node, state := range map[string]string{"node-3": "down", "node-4": "maintenance"} {
-		require.NoError(t, p.SetNode(t.Context(), node, simhv.NodeChange{State: &state}))
+		require.NoError(t, p.SetNode(t.Context(), node, simadmin.NodeChange{State: &state}))
 	}
 	for node, want := range map[string]providers.Code{
 		"node-2": providers.ResourceExhausted, "node-3": providers.Unavailable, "node-4": providers.FailedPrecondition, "node-9": providers.NotFound,
@@ -36,7 +37,7 @@ func TestAnAbortedMigrationIsHeardOf(t *testing.T) {
 	p := start(t, simhv.Options{})
 	a := p.openAll(t)
 	vm := create(t, a, request())
-	require.NoError(t, p.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{"migrate_vm": simhv.Duration(time.Hour)}}))
+	require.NoError(t, p.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{"migrate_vm": simadmin.Duration(time.Hour)}}))
 	task, err := a.MigrateVM(t.Context(), target(vm), providers.Migration{Node: "node-2"})
 	require.NoError(t, err)
 	same, err := p.openAll(t).MigrateVM(t.Context(), target(vm), providers.Migration{Node: "node-2"})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -19,7 +20,7 @@ func TestAVMThatLostItsMarkIsOursAndIncomplete(t *testing.T) {
 	p := start(t, simhv.Options{})
 	a := p.open(t)
 	made := create(t, a, request())
-	_, err := p.PatchVM(t.Context(), string(made.Ref), simhv.VMChange{Mark: []byte("null")})
+	_, err := p.PatchVM(t.Context(), string(made.Ref), simadmin.VMChange{Mark: []byte("null")})
 	require.NoError(t, err)
 
 	vm, err := a.FindVM(t.Context(), made.VMID)
@@ -40,7 +41,7 @@ func TestAnIncompleteVMThatRunsIsNotRemade(t *testing.T) {
 	a, req := p.open(t), request()
 	made := create(t, a, req)
 	running := "running"
-	_, err := p.PatchVM(t.Context(), string(made.Ref), simhv.VMChange{Mark: []byte("null"), Power: &running})
+	_, err := p.PatchVM(t.Context(), string(made.Ref), simadmin.VMChange{Mark: []byte("null"), Power: &running})
 	require.NoError(t, err)
 	_, _, err = a.CreateVM(t.Context(), req)
 	require.Equal(t, providers.FailedPrecondition, providers.CodeOf(err))
@@ -51,7 +52,7 @@ func TestAVMTakenOverByAnotherInstallationIsNotThere(t *testing.T) {
 	p := start(t, simhv.Options{})
 	a := p.open(t)
 	made := create(t, a, request())
-	_, err := p.PatchVM(t.Context(), string(made.Ref), simhv.VMChange{
+	_, err := p.PatchVM(t.Context(), string(made.Ref), simadmin.VMChange{
 		Mark: []byte(`{"vm_id":"` + made.VMID + `","installation_id":"` + another + `"}`),
 	})
 	require.NoError(t, err)
@@ -70,7 +71,7 @@ func TestAReidentifiedVMIsFoundByItsMark(t *testing.T) {
 	a := p.open(t)
 	made := create(t, a, request())
 	id := "vm-after-restore"
-	_, err := p.PatchVM(t.Context(), string(made.Ref), simhv.VMChange{NativeID: &id})
+	_, err := p.PatchVM(t.Context(), string(made.Ref), simadmin.VMChange{NativeID: &id})
 	require.NoError(t, err)
 	vm, err := a.FindVM(t.Context(), made.VMID)
 	require.NoError(t, err)
@@ -86,7 +87,7 @@ func TestACopiedMarkIsDeletedToTheLast(t *testing.T) {
 	p := start(t, simhv.Options{})
 	a := p.open(t)
 	made := create(t, a, request())
-	_, err := p.CreateVM(t.Context(), simhv.NewVM{Name: "copy", Mark: &simhv.Mark{VMID: made.VMID, InstallationID: installation}})
+	_, err := p.CreateVM(t.Context(), simadmin.NewVM{Name: "copy", Mark: &simadmin.Mark{VMID: made.VMID, InstallationID: installation}})
 	require.NoError(t, err)
 	require.Len(t, p.of(t, made.VMID), 2)
 	for range 2 {
@@ -103,7 +104,7 @@ func TestACopiedMarkIsDeletedToTheLast(t *testing.T) {
 func TestDeleteStopsACreateAtWork(t *testing.T) {
 	p := start(t, simhv.Options{})
 	a, req := p.open(t), request()
-	require.NoError(t, p.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{"create_vm": simhv.Duration(time.Hour)}}))
+	require.NoError(t, p.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{"create_vm": simadmin.Duration(time.Hour)}}))
 	_, task, err := a.CreateVM(t.Context(), req)
 	require.NoError(t, err)
 	vm, err := a.FindVM(t.Context(), req.VMID)
@@ -159,7 +160,7 @@ func TestTheGuestIsTold(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []models.Address{{MAC: req.NICs[0].MAC, IP: "192.0.2.7"}, {MAC: "52:54:00:01:02:03", IP: "10.1.2.3"}}, vm.Addresses)
 
-	require.Equal(t, []simhv.NIC{
+	require.Equal(t, []simadmin.NIC{
 		{Network: "net0", MAC: req.NICs[0].MAC, IP: "192.0.2.7", PrefixLength: 24, Gateway: "192.0.2.1", DNSServers: []string{"192.0.2.53"}},
 		{Network: "net1", MAC: "52:54:00:01:02:03"},
 	}, p.vm(t, string(vm.Ref)).NICs)
@@ -180,12 +181,12 @@ func TestANodeThatIsFullDownOrInMaintenance(t *testing.T) {
 	require.Equal(t, providers.ResourceExhausted, providers.CodeOf(err))
 
 	state := "maintenance"
-	require.NoError(t, p.SetNode(t.Context(), "node-1", simhv.NodeChange{State: &state}))
+	require.NoError(t, p.SetNode(t.Context(), "node-1", simadmin.NodeChange{State: &state}))
 	_, err = a.StartVM(t.Context(), target(first))
 	require.Equal(t, providers.FailedPrecondition, providers.CodeOf(err))
 
 	state = "down"
-	require.NoError(t, p.SetNode(t.Context(), "node-1", simhv.NodeChange{State: &state}))
+	require.NoError(t, p.SetNode(t.Context(), "node-1", simadmin.NodeChange{State: &state}))
 	nodes, err := a.ListNodes(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, models.NodeDown, nodes[0].State)
@@ -200,7 +201,7 @@ func TestANodeThatIsFullDownOrInMaintenance(t *testing.T) {
 		require.Equal(t, providers.Unavailable, providers.CodeOf(try()))
 	}
 	state = "up"
-	require.NoError(t, p.SetNode(t.Context(), "node-1", simhv.NodeChange{State: &state}))
+	require.NoError(t, p.SetNode(t.Context(), "node-1", simadmin.NodeChange{State: &state}))
 	task, err := a.DeleteVM(t.Context(), target(first))
 	require.NoError(t, err)
 	settle(t, a, task)
@@ -211,7 +212,7 @@ func TestAVMThatIsBeingDeletedIsNotCreated(t *testing.T) {
 	p := start(t, simhv.Options{})
 	a, req := p.open(t), request()
 	made := create(t, a, req)
-	require.NoError(t, p.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{"delete_vm": simhv.Duration(time.Hour)}}))
+	require.NoError(t, p.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{"delete_vm": simadmin.Duration(time.Hour)}}))
 	first, err := a.DeleteVM(t.Context(), target(made))
 	require.NoError(t, err)
 	again, err := a.DeleteVM(t.Context(), target(made))
@@ -229,8 +230,8 @@ func TestAnIncompleteVMThatWasCompletedMeanwhileIsKept(t *testing.T) {
 	p := start(t, simhv.Options{TaskDelay: 100 * time.Millisecond})
 	a, req := p.open(t), request()
 	require.NoError(t, p.SetFaults(t.Context(),
-		simhv.Fault{Op: "create_vm", Kind: simhv.FaultForgetTask},
-		simhv.Fault{Op: "delete_vm", Kind: simhv.FaultHang, Delay: simhv.Duration(500 * time.Millisecond)},
+		simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultForgetTask},
+		simadmin.Fault{Op: "delete_vm", Kind: simadmin.FaultHang, Delay: simadmin.Duration(500 * time.Millisecond)},
 	))
 	_, _, err := a.CreateVM(t.Context(), req)
 	require.NoError(t, err)

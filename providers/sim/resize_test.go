@@ -14,6 +14,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -36,7 +37,7 @@ func TestResizeOfADiskThatGrowsMeanwhile(t *testing.T) {
 		hv.ServeHTTP(w, r)
 	}))
 	t.Cleanup(func() { require.NoError(t, hv.Close()); srv.Close() })
-	p := &peer{Admin: simhv.Admin{URL: srv.URL, Client: srv.Client()}, options: map[string]string{}, creds: models.Credentials{Username: "hcp", Password: "secret"}}
+	p := &peer{Admin: simadmin.Admin{URL: srv.URL, Client: srv.Client()}, options: map[string]string{}, creds: models.Credentials{Username: "hcp", Password: "secret"}}
 	a := p.openAll(t)
 	vm := create(t, a, request())
 

@@ -13,6 +13,7 @@ import (
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/sim"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -114,8 +115,8 @@ func TestSessionsThatAreNeverGoodMakeNoStorm(t *testing.T) {
 	p := start(t, simhv.Options{})
 	p.options[sim.OptionLoginCooldown] = "10m"
 	a := p.open(t)
-	require.NoError(t, p.SetFaults(t.Context(), simhv.Fault{
-		Op: "info", Kind: simhv.FaultErrorBefore, Status: 401, Code: "unauthenticated", Count: simhv.Always,
+	require.NoError(t, p.SetFaults(t.Context(), simadmin.Fault{
+		Op: "info", Kind: simadmin.FaultErrorBefore, Status: 401, Code: "unauthenticated", Count: simadmin.Always,
 	}))
 	for range 20 {
 		_, err := a.Info(t.Context())
@@ -129,7 +130,7 @@ func TestSessionsThatAreNeverGoodMakeNoStorm(t *testing.T) {
 func TestALoginOutlivesItsCaller(t *testing.T) {
 	p := start(t, simhv.Options{})
 	a := p.open(t)
-	require.NoError(t, p.SetFaults(t.Context(), simhv.Fault{Op: "login", Kind: simhv.FaultHang}))
+	require.NoError(t, p.SetFaults(t.Context(), simadmin.Fault{Op: "login", Kind: simadmin.FaultHang}))
 	ctx, leave := context.WithCancel(t.Context())
 	first := make(chan error, 1)
 	go func() { _, err := a.Info(ctx); first <- err }()
@@ -150,7 +151,7 @@ func TestACallEndsAtItsOwnDeadline(t *testing.T) {
 	a := p.open(t)
 	_, err := a.Info(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, p.SetFaults(t.Context(), simhv.Fault{Op: "info", Kind: simhv.FaultHang, Count: simhv.Always}))
+	require.NoError(t, p.SetFaults(t.Context(), simadmin.Fault{Op: "info", Kind: simadmin.FaultHang, Count: simadmin.Always}))
 	began := time.Now()
 	_, err = a.Info(t.Context()) // no deadline of the caller's
 	require.Equal(t, providers.DeadlineExceeded, providers.CodeOf(err))

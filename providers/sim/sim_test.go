@@ -7,6 +7,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers/providertest"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -29,16 +30,16 @@ func TestConformanceOnAStateFile(t *testing.T) {
 func TestConformanceOfLesserHypervisors(t *testing.T) {
 	core := []models.Capability{models.CapCloudInit}
 	for name, tc := range map[string]struct {
-		set  simhv.Capabilities
+		set  simadmin.Capabilities
 		want []models.Capability
 	}{
-		"no option": {simhv.Capabilities{Withdraw: withdrawn(core)}, core},
+		"no option": {simadmin.Capabilities{Withdraw: withdrawn(core)}, core},
 		"RDP only": {
-			simhv.Capabilities{Withdraw: withdrawn([]models.Capability{models.CapCloudInit, models.CapConsoleRDP, models.CapSuspend}), RDPOnly: true},
+			simadmin.Capabilities{Withdraw: withdrawn([]models.Capability{models.CapCloudInit, models.CapConsoleRDP, models.CapSuspend}), RDPOnly: true},
 			[]models.Capability{models.CapCloudInit, models.CapConsoleRDP, models.CapSuspend},
 		},
 		"cold": {
-			simhv.Capabilities{Withdraw: []string{"hot_resize", "snapshot_memory", "snapshot_live", "live_migration", "console_serial"}},
+			simadmin.Capabilities{Withdraw: []string{"hot_resize", "snapshot_memory", "snapshot_live", "live_migration", "console_serial"}},
 			slices.DeleteFunc(everything(), func(c models.Capability) bool {
 				return slices.Contains([]models.Capability{
 					models.CapHotResize, models.CapSnapshotMemory, models.CapSnapshotLive, models.CapLiveMigration, models.CapConsoleSerial,

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 func TestCredentialsAreRefusedInTheRealWords(t *testing.T) {
@@ -81,7 +81,7 @@ func TestPrivilegesAreThoseOfTheDeepestGrant(t *testing.T) {
 		{ID: "root@pam", Password: "x"},
 	}})
 	for _, name := range []string{"hidden", "seen"} {
-		_, err := c.CreateVM(t.Context(), simhv.NewVM{Name: name})
+		_, err := c.CreateVM(t.Context(), simadmin.NewVM{Name: name})
 		require.NoError(t, err)
 	}
 	all, few := c.token("op@pve!all=a"), c.token("op@pve!few=f")

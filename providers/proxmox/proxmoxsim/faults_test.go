@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // TestAFaultOfTasksMeetsWorkAlone: a change of a configuration that the call itself
@@ -15,10 +15,10 @@ import (
 // work, and uses no fault up.
 func TestAFaultOfTasksMeetsWorkAlone(t *testing.T) {
 	c, _ := serve(t, proxmoxsim.Options{})
-	vm, err := c.CreateVM(t.Context(), simhv.NewVM{Name: "theirs"})
+	vm, err := c.CreateVM(t.Context(), simadmin.NewVM{Name: "theirs"})
 	require.NoError(t, err)
 	path := "/nodes/" + vm.Node + "/qemu/" + vm.NativeID
-	require.NoError(t, c.SetFaults(t.Context(), simhv.Fault{Op: simhv.AnyOp, Kind: simhv.FaultTaskFails, Count: 2}))
+	require.NoError(t, c.SetFaults(t.Context(), simadmin.Fault{Op: simadmin.AnyOp, Kind: simadmin.FaultTaskFails, Count: 2}))
 
 	require.Equal(t, 200, c.do(http.MethodPut, path+"/config", "description", "a note").status)
 	out := c.do(http.MethodPut, path+"/config", "cores", "3")

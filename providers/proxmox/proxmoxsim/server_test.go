@@ -17,12 +17,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hypervisor-control-plane/hcp/providers/proxmox/proxmoxsim"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 )
 
 // cluster is a simulated cluster with a raw client of its API.
 type cluster struct {
-	simhv.Admin
+	simadmin.Admin
 	t      *testing.T
 	header http.Header
 }
@@ -44,7 +44,7 @@ func serve(t *testing.T, opts proxmoxsim.Options) (*cluster, *proxmoxsim.Server)
 		require.NoError(t, pve.Close())
 		srv.Close()
 	})
-	c := &cluster{Admin: simhv.Admin{URL: srv.URL, Client: srv.Client()}, t: t, header: http.Header{}}
+	c := &cluster{Admin: simadmin.Admin{URL: srv.URL, Client: srv.Client()}, t: t, header: http.Header{}}
 	c.header.Set("Authorization", "PVEAPIToken="+proxmoxsim.DefaultToken)
 	return c, pve
 }
@@ -168,7 +168,7 @@ func (c *cluster) upload(storage, content, name, data string) reply {
 
 func TestTheClusterTellsWhatThereIs(t *testing.T) {
 	c, _ := serve(t, proxmoxsim.Options{Nodes: 2})
-	vm, err := c.CreateVM(t.Context(), simhv.NewVM{Name: "theirs", Node: "pve2", VCPUs: 2, MemoryMiB: 1024, DiskGiB: 3})
+	vm, err := c.CreateVM(t.Context(), simadmin.NewVM{Name: "theirs", Node: "pve2", VCPUs: 2, MemoryMiB: 1024, DiskGiB: 3})
 	require.NoError(t, err)
 
 	require.Equal(t, proxmoxsim.Version, c.get("/version").(map[string]any)["version"])
@@ -218,15 +218,15 @@ func TestJSONBodiesAreReadAsForms(t *testing.T) {
 
 func TestANodeThatIsDownIsNotReached(t *testing.T) {
 	c, pve := serve(t, proxmoxsim.Options{})
-	_, err := c.CreateVM(t.Context(), simhv.NewVM{Name: "theirs", Node: "pve2"})
+	_, err := c.CreateVM(t.Context(), simadmin.NewVM{Name: "theirs", Node: "pve2"})
 	require.NoError(t, err)
 	one := httptest.NewServer(pve.Endpoint("pve2"))
 	t.Cleanup(one.Close)
-	direct := &cluster{Admin: simhv.Admin{URL: one.URL, Client: one.Client()}, t: t, header: c.header}
+	direct := &cluster{Admin: simadmin.Admin{URL: one.URL, Client: one.Client()}, t: t, header: c.header}
 	require.Equal(t, 200, direct.do(http.MethodGet, "/version").status)
 
 	down := "down"
-	require.NoError(t, c.SetNode(t.Context(), "pve2", simhv.NodeChange{State: &down}))
+	require.NoError(t, c.SetNode(t.Context(), "pve2", simadmin.NodeChange{State: &down}))
 	out := c.do(http.MethodGet, "/nodes/pve2/status")
 	require.Equal(t, []any{595, "No route to host"}, []any{out.status, out.reason})
 	require.Equal(t, []any{"online", "offline", "online"}, column(c.rows("/nodes"), "status"))

@@ -96,7 +96,7 @@ func (a *adapter) call(ctx context.Context, op, body string, out any) error {
 func TestAForeignVMIsGivenAnotherNativeID(t *testing.T) {
 	s := serve(t, simhv.Options{})
 	s.create("id-1")
-	vm, err := s.CreateVM(t.Context(), simhv.NewVM{Name: "theirs"})
+	vm, err := s.CreateVM(t.Context(), simadmin.NewVM{Name: "theirs"})
 	require.NoError(t, err)
 	for _, tc := range []struct {
 		method, path, body string

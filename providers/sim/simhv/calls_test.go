@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -19,7 +20,7 @@ func TestCallsAreLogged(t *testing.T) {
 	calls, err := s.Calls(t.Context(), 0)
 	require.NoError(t, err)
 	require.Len(t, calls, 6)
-	for i, want := range []simhv.Call{
+	for i, want := range []simadmin.Call{
 		{Op: "login", Status: 200},
 		{Op: "create_vm", VMID: "id-1", NativeID: native, Status: 200},
 		{Op: "find_vm", VMID: "id-1", NativeID: native, Status: 200},

@@ -6,11 +6,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
 func TestWithdrawnCapabilities(t *testing.T) {
-	s := serve(t, simhv.Options{Capabilities: simhv.Capabilities{Withdraw: []string{"suspend", "hot_resize"}}})
+	s := serve(t, simhv.Options{Capabilities: simadmin.Capabilities{Withdraw: []string{"suspend", "hot_resize"}}})
 	s.create("id-1")
 	_, body := s.op("info", `{}`)
 	require.NotContains(t, body, `"suspend"`)
@@ -20,7 +21,7 @@ func TestWithdrawnCapabilities(t *testing.T) {
 	s.power("id-1", "running")
 	s.want(409, "wrong_state", "resize_vm", "id-1", `"vcpus":2,"memory_mib":64,"disk_gib":1`)
 
-	require.NoError(t, s.SetCapabilities(t.Context(), simhv.Capabilities{
+	require.NoError(t, s.SetCapabilities(t.Context(), simadmin.Capabilities{
 		Withdraw: []string{"snapshot_memory", "snapshot_live", "cloud_init"}, RDPOnly: true,
 	}))
 	_, body = s.op("info", `{}`)
@@ -37,11 +38,11 @@ func TestWithdrawnCapabilities(t *testing.T) {
 	require.JSONEq(t, `{"types":["rdp"],"descriptor":{"host":"node-1","port":"2179","pre_connection_blob":"id-1"}}`, body)
 	status, body = s.op("create_vm", strings.Replace(createBody("id-2", "n", "node-1"), `"ssh_keys":null`, `"ssh_keys":["k"]`, 1))
 	require.Equal(t, 501, status, body)
-	require.NoError(t, s.SetCapabilities(t.Context(), simhv.Capabilities{Withdraw: []string{"console_vnc", "console_serial"}}))
+	require.NoError(t, s.SetCapabilities(t.Context(), simadmin.Capabilities{Withdraw: []string{"console_vnc", "console_serial"}}))
 	s.want(501, "unsupported", "console_info", "id-1", "")
 
-	require.Error(t, s.SetCapabilities(t.Context(), simhv.Capabilities{Withdraw: []string{"flying"}}))
-	_, err := simhv.New(simhv.Options{Capabilities: simhv.Capabilities{Withdraw: []string{"flying"}}})
+	require.Error(t, s.SetCapabilities(t.Context(), simadmin.Capabilities{Withdraw: []string{"flying"}}))
+	_, err := simhv.New(simhv.Options{Capabilities: simadmin.Capabilities{Withdraw: []string{"flying"}}})
 	require.Error(t, err)
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -37,7 +38,7 @@ func TestFaultsAreCountedAndMatched(t *testing.T) {
 	for _, f := range faults {
 		got = append(got, counts{f.Matched, f.Fired, f.Remaining})
 	}
-	require.Equal(t, []counts{{4, 2, 0}, {3, 3, simhv.Always}, {1, 1, 0}, {0, 0, 1}}, got)
+	require.Equal(t, []counts{{4, 2, 0}, {3, 3, simadmin.Always}, {1, 1, 0}, {0, 0, 1}}, got)
 	require.Equal(t, "tea", faults[1].Code)
 
 	require.NoError(t, s.ClearFaults(t.Context()))
@@ -60,7 +61,7 @@ func TestLatencies(t *testing.T) {
 	_, task := s.create("id-1")
 	_, body = s.op("poll_task", `{"task":"`+task+`"}`)
 	require.Contains(t, body, `"done":true`)
-	require.NoError(t, s.SetLatency(t.Context(), simhv.Latency{}))
+	require.NoError(t, s.SetLatency(t.Context(), simadmin.Latency{}))
 	_, task = s.create("id-2")
 	_, body = s.op("poll_task", `{"task":"`+task+`"}`)
 	require.Contains(t, body, `"done":false`)
@@ -72,7 +73,7 @@ func TestLatencies(t *testing.T) {
 func TestCredentialsAndStats(t *testing.T) {
 	s := serve(t, simhv.Options{})
 	s.create("id-1")
-	_, err := s.CreateVM(t.Context(), simhv.NewVM{Name: "x", Power: "suspended"})
+	_, err := s.CreateVM(t.Context(), simadmin.NewVM{Name: "x", Power: "suspended"})
 	require.NoError(t, err)
 	require.NoError(t, s.SetCredentials(t.Context(), false))
 	status, _ := s.op("info", `{}`)
@@ -88,7 +89,7 @@ func TestCredentialsAndStats(t *testing.T) {
 
 	stats, err := s.Stats(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, simhv.Stats{
+	require.Equal(t, simadmin.Stats{
 		VMs: map[string]int{"running": 0, "stopped": 1, "suspended": 1}, Logins: 3, LoginsRefused: 1,
 		Calls: map[string]uint64{"login": 3, "create_vm": 1, "info": 3},
 	}, stats)

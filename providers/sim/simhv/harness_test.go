@@ -12,12 +12,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
 // side is a hypervisor and a raw client of both its sides.
 type side struct {
-	simhv.Admin
+	simadmin.Admin
 	t     *testing.T
 	token string
 }
@@ -31,7 +32,7 @@ func serve(t *testing.T, opts simhv.Options) *side {
 		require.NoError(t, hv.Close())
 		srv.Close()
 	})
-	s := &side{Admin: simhv.Admin{URL: srv.URL}, t: t}
+	s := &side{Admin: simadmin.Admin{URL: srv.URL}, t: t}
 	s.login()
 	return s
 }

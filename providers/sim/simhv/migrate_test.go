@@ -8,12 +8,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
 func TestMigrationsNeedRoomOnBothNodes(t *testing.T) {
 	s := serve(t, simhv.Options{Nodes: 3, NodeVCPUs: 2, NodeMemoryMiB: 256, TaskDelay: time.Hour})
-	quick := simhv.Latency{Task: map[string]simhv.Duration{"create_vm": 0, "set_power": 0, "abort_migration": 0, "delete_vm": 0}}
+	quick := simadmin.Latency{Task: map[string]simadmin.Duration{"create_vm": 0, "set_power": 0, "abort_migration": 0, "delete_vm": 0}}
 	require.NoError(t, s.SetLatency(t.Context(), quick))
 	s.create("id-1")
 	s.create("id-2")
@@ -34,7 +35,7 @@ func TestMigrationsNeedRoomOnBothNodes(t *testing.T) {
 	s.want(507, "no_capacity", "migrate_vm", "id-2", `"node":"node-2","live":false`)
 
 	state := "down"
-	require.NoError(t, s.SetNode(t.Context(), "node-3", simhv.NodeChange{State: &state}))
+	require.NoError(t, s.SetNode(t.Context(), "node-3", simadmin.NodeChange{State: &state}))
 	s.want(503, "node_down", "migrate_vm", "id-2", `"node":"node-3","live":false`)
 	s.power("id-1", "stopped") // ends the live migration
 	require.Empty(t, s.vm("id-1").MovingTo)
@@ -45,10 +46,10 @@ func TestMigrationsNeedRoomOnBothNodes(t *testing.T) {
 func TestAMigrationToANodeThatDiesEndsAtHome(t *testing.T) {
 	s := serve(t, simhv.Options{})
 	s.create("id-1")
-	require.NoError(t, s.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{"migrate_vm": simhv.Duration(50 * time.Millisecond)}}))
+	require.NoError(t, s.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{"migrate_vm": simadmin.Duration(50 * time.Millisecond)}}))
 	_, body := s.op("migrate_vm", on(s.native("id-1"), "id-1", `"node":"node-2","live":false`))
 	state := "down"
-	require.NoError(t, s.SetNode(t.Context(), "node-2", simhv.NodeChange{State: &state}))
+	require.NoError(t, s.SetNode(t.Context(), "node-2", simadmin.NodeChange{State: &state}))
 	var work struct{ Task string }
 	require.NoError(t, json.Unmarshal([]byte(body), &work))
 	s.until("the migration has failed", func() bool {
@@ -63,7 +64,7 @@ func TestAMigrationToANodeThatDiesEndsAtHome(t *testing.T) {
 func TestAnInterruptedMigrationHoldsItsRoomUntilItIsAborted(t *testing.T) {
 	s := serve(t, simhv.Options{})
 	s.create("id-1")
-	require.NoError(t, s.SetFaults(t.Context(), simhv.Fault{Op: "migrate_vm", Kind: simhv.FaultPartial}))
+	require.NoError(t, s.SetFaults(t.Context(), simadmin.Fault{Op: "migrate_vm", Kind: simadmin.FaultPartial}))
 	s.want(200, "", "migrate_vm", "id-1", `"node":"node-2","live":false`)
 	vm := s.vm("id-1")
 	require.Equal(t, []string{"node-1", "node-2"}, []string{vm.Node, vm.MovingTo})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -29,7 +30,7 @@ func (s *side) want(status int, code, op, id, more string) {
 	}
 }
 
-func (s *side) vm(id string) simhv.VM {
+func (s *side) vm(id string) simadmin.VM {
 	s.t.Helper()
 	vms, err := s.VMs(s.t.Context())
 	require.NoError(s.t, err)
@@ -39,7 +40,7 @@ func (s *side) vm(id string) simhv.VM {
 		}
 	}
 	s.t.Fatalf("there is no VM %s", id)
-	return simhv.VM{}
+	return simadmin.VM{}
 }
 
 func (s *side) native(id string) string {
@@ -135,7 +136,7 @@ func TestASnapshotInTheWay(t *testing.T) {
 	s.create("id-1")
 	s.want(200, "", "attach_disk", "id-1", `"id":"d1","size_gib":2`)
 	text, theirs := "on d1", "theirs"
-	_, err := s.PatchVM(t.Context(), s.native("id-1"), simhv.VMChange{DiskData: map[string]string{"d1": text}})
+	_, err := s.PatchVM(t.Context(), s.native("id-1"), simadmin.VMChange{DiskData: map[string]string{"d1": text}})
 	require.NoError(t, err)
 	s.want(200, "", "snapshot_create", "id-1", `"id":"s1","name":"n","memory":false`)
 	s.want(200, "", "detach_disk", "id-1", `"id":"d1"`)
@@ -151,7 +152,7 @@ func TestASnapshotInTheWay(t *testing.T) {
 	require.Equal(t, text, vm.DataDisks[0].Data)
 	s.want(200, "", "snapshot_delete", "id-1", `"id":"s1"`)
 
-	_, err = s.PatchVM(t.Context(), s.native("id-1"), simhv.VMChange{Snapshot: &theirs})
+	_, err = s.PatchVM(t.Context(), s.native("id-1"), simadmin.VMChange{Snapshot: &theirs})
 	require.NoError(t, err)
 	s.want(409, "wrong_state", "rebuild_vm", "id-1", rebuildBody("t", "tiny", 1))
 	status, body := s.op("snapshot_list", on(s.native("id-1"), "id-1", ""))
@@ -166,7 +167,7 @@ func TestALateRepeatOfAFinishedRebuildDoesNothing(t *testing.T) {
 	s.want(200, "", "rebuild_vm", "id-1", rebuildBody("t1", "tiny", 1))
 	s.want(200, "", "finish_rebuild", "id-1", `"token":"t1"`)
 	text := "since"
-	_, err := s.PatchVM(t.Context(), s.native("id-1"), simhv.VMChange{RootData: &text})
+	_, err := s.PatchVM(t.Context(), s.native("id-1"), simadmin.VMChange{RootData: &text})
 	require.NoError(t, err)
 	s.want(200, "", "rebuild_vm", "id-1", rebuildBody("t1", "tiny", 1))
 	require.Equal(t, "since", s.vm("id-1").RootData)
@@ -180,8 +181,8 @@ func TestALateRepeatOfAFinishedRebuildDoesNothing(t *testing.T) {
 func TestWorkThatWouldMeetOtherWorkIsLocked(t *testing.T) {
 	s := serve(t, simhv.Options{})
 	s.create("source")
-	require.NoError(t, s.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{
-		"clone_vm": simhv.Duration(time.Hour), "rebuild_vm": simhv.Duration(time.Hour),
+	require.NoError(t, s.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{
+		"clone_vm": simadmin.Duration(time.Hour), "rebuild_vm": simadmin.Duration(time.Hour),
 	}}))
 	clone := fmt.Sprintf(`{"source":{"native_id":%q,"uuid":"source","mark":{"vm_id":"source","installation_id":"i"}},"vm":%s}`,
 		s.native("source"), createBody("clone", "n", "node-1"))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
 )
 
@@ -45,7 +46,7 @@ func process(t *testing.T, file string) (*side, *exec.Cmd) {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(line, "http://"), line)
-	s := &side{Admin: simhv.Admin{URL: strings.TrimSpace(line), Client: &http.Client{}}, t: t}
+	s := &side{Admin: simadmin.Admin{URL: strings.TrimSpace(line), Client: &http.Client{}}, t: t}
 	s.login()
 	return s, cmd
 }
@@ -63,10 +64,10 @@ func TestTheStateSurvivesAKill(t *testing.T) {
 	s, cmd := process(t, file)
 	ended, endedTask := s.create("id-1")
 	s.until("the task is done", func() bool { return s.taskDone(endedTask) })
-	_, err := s.CreateVM(t.Context(), simhv.NewVM{Name: "theirs"})
+	_, err := s.CreateVM(t.Context(), simadmin.NewVM{Name: "theirs"})
 	require.NoError(t, err)
 	vcpus := 7
-	require.NoError(t, s.SetNode(t.Context(), "node-2", simhv.NodeChange{VCPUs: &vcpus}))
+	require.NoError(t, s.SetNode(t.Context(), "node-2", simadmin.NodeChange{VCPUs: &vcpus}))
 	running, runningTask := s.create("id-2")
 	kill(t, cmd)
 
@@ -141,7 +142,7 @@ func TestTheStateFileIsCompacted(t *testing.T) {
 		native, _ := s.create("id-1")
 		for i := range 10_100 {
 			name := fmt.Sprintf("name-%d", i)
-			_, err := s.PatchVM(t.Context(), native, simhv.VMChange{Name: &name})
+			_, err := s.PatchVM(t.Context(), native, simadmin.VMChange{Name: &name})
 			require.NoError(t, err)
 		}
 	})
@@ -173,7 +174,7 @@ func reopen(t *testing.T, file string, use func(s *side)) {
 	require.NoError(t, err)
 	srv := httptest.NewServer(hv)
 	defer srv.Close()
-	s := &side{Admin: simhv.Admin{URL: srv.URL}, t: t}
+	s := &side{Admin: simadmin.Admin{URL: srv.URL}, t: t}
 	s.login()
 	use(s)
 	require.NoError(t, hv.Close())
@@ -183,20 +184,20 @@ func reopen(t *testing.T, file string, use func(s *side)) {
 // and after a restart, with work in between.
 func TestTheStateFileKeepsEverything(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state")
-	var before []simhv.VM
+	var before []simadmin.VM
 	reopen(t, file, func(s *side) {
 		s.t = t
 		s.create("id-1")
 		s.want(200, "", "attach_disk", "id-1", `"id":"d1","size_gib":2`)
 		text := "here"
-		_, err := s.PatchVM(t.Context(), s.native("id-1"), simhv.VMChange{RootData: &text, DiskData: map[string]string{"d1": "there"}})
+		_, err := s.PatchVM(t.Context(), s.native("id-1"), simadmin.VMChange{RootData: &text, DiskData: map[string]string{"d1": "there"}})
 		require.NoError(t, err)
 		s.power("id-1", "running")
 		s.want(200, "", "snapshot_create", "id-1", `"id":"s1","name":"n","memory":true`)
 		s.want(200, "", "suspend_vm", "id-1", "")
 		s.create("id-2")
 		s.want(200, "", "rebuild_vm", "id-2", rebuildBody("t1", "tiny", 3))
-		require.NoError(t, s.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{"migrate_vm": simhv.Duration(200 * time.Millisecond)}}))
+		require.NoError(t, s.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{"migrate_vm": simadmin.Duration(200 * time.Millisecond)}}))
 		s.create("id-3")
 		s.want(200, "", "migrate_vm", "id-3", `"node":"node-2","live":false`)
 		before, err = s.VMs(t.Context())

@@ -9,7 +9,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/models"
 	"github.com/hypervisor-control-plane/hcp/providers"
-	"github.com/hypervisor-control-plane/hcp/providers/sim/simhv"
+	"github.com/hypervisor-control-plane/hcp/providers/sim/simadmin"
 	"github.com/hypervisor-control-plane/hcp/providers/vsphere/vspheresim"
 )
 
@@ -81,7 +81,7 @@ func TestTheAdminSideShowsWhatWasMade(t *testing.T) {
 	require.Equal(t, []any{"running", 1, 512, 3, "DC0_C0_H0", 2, req.VMID, installation}, []any{
 		got.Power, got.VCPUs, got.MemoryMiB, got.DiskGiB, got.Node, got.Boots, got.UUID, got.Mark.InstallationID,
 	})
-	require.Equal(t, []simhv.NIC{{
+	require.Equal(t, []simadmin.NIC{{
 		Network: vspheresim.Network, MAC: "02:00:00:00:00:01", IP: "10.0.0.5", PrefixLength: 24, Gateway: "10.0.0.1", DNSServers: []string{"10.0.0.53"},
 	}}, got.NICs)
 	require.Equal(t, []any{"web", 1, true}, []any{got.CloudInit.Hostname, got.CloudInit.SSHKeys, got.CloudInit.UserDataSHA256 != ""})
@@ -110,13 +110,13 @@ func TestTasksFollowTheirPlan(t *testing.T) {
 		_, task, err := p.CreateVM(t.Context(), req)
 		return end(t, p, task, err)
 	}
-	require.NoError(t, admin.SetFaults(t.Context(), simhv.Fault{Op: "create_vm", Kind: simhv.FaultTaskFails, Code: "NoDiskSpace"}))
+	require.NoError(t, admin.SetFaults(t.Context(), simadmin.Fault{Op: "create_vm", Kind: simadmin.FaultTaskFails, Code: "NoDiskSpace"}))
 	require.Equal(t, providers.ResourceExhausted, providers.CodeOf(create()))
 	require.NoError(t, create())
 	target := providers.Target{VMID: req.VMID}
 
 	slow := func(op string) {
-		require.NoError(t, admin.SetLatency(t.Context(), simhv.Latency{Task: map[string]simhv.Duration{op: simhv.Duration(wait)}}))
+		require.NoError(t, admin.SetLatency(t.Context(), simadmin.Latency{Task: map[string]simadmin.Duration{op: simadmin.Duration(wait)}}))
 	}
 	slow("migrate_vm")
 	mover, ok := p.(providers.Migrator)
@@ -140,16 +140,16 @@ func TestTasksFollowTheirPlan(t *testing.T) {
 	require.NoError(t, end(t, p, abort, err))
 	require.NoError(t, admin.DeleteVM(ctx, vmOf(t, admin, req.VMID).NativeID), "also while the task rests")
 
-	require.NoError(t, admin.SetLatency(t.Context(), simhv.Latency{}))
+	require.NoError(t, admin.SetLatency(t.Context(), simadmin.Latency{}))
 	require.NoError(t, create())
-	require.NoError(t, admin.SetFaults(t.Context(), simhv.Fault{Op: "set_power", Kind: simhv.FaultForgetTask}))
+	require.NoError(t, admin.SetFaults(t.Context(), simadmin.Fault{Op: "set_power", Kind: simadmin.FaultForgetTask}))
 	task, err = p.StartVM(t.Context(), target)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return vmOf(t, admin, req.VMID).Power == "running" }, wait, pollEvery)
 	require.NoError(t, end(t, p, task, nil), "the VM tells")
 }
 
-func vmOf(t *testing.T, admin simhv.Admin, vmID string) simhv.VM {
+func vmOf(t *testing.T, admin simadmin.Admin, vmID string) simadmin.VM {
 	t.Helper()
 	vms, err := admin.VMs(t.Context())
 	require.NoError(t, err)
@@ -159,5 +159,5 @@ func vmOf(t *testing.T, admin simhv.Admin, vmID string) simhv.VM {
 		}
 	}
 	t.Fatalf("no VM %s", vmID)
-	return simhv.VM{}
+	return simadmin.VM{}
 }
