@@ -64,18 +64,7 @@ func TestEveryPrivilegeIsNeeded(t *testing.T) {
 		require.NotEmpty(t, fails[i], "nothing fails without %s: the role is not the least", privilege)
 		table += fmt.Sprintf("| `%s` | %s |\n", privilege, fails[i])
 	}
-	doc, err := os.ReadFile(vsphereDocs)
-	require.NoError(t, err)
-	before, rest, ok := strings.Cut(string(doc), "<!-- privileges: begin -->\n")
-	require.True(t, ok)
-	written, after, ok := strings.Cut(rest, "<!-- privileges: end -->\n")
-	require.True(t, ok)
-	if *updateDocs {
-		text := before + "<!-- privileges: begin -->\n" + table + "<!-- privileges: end -->\n" + after
-		require.NoError(t, os.WriteFile(vsphereDocs, []byte(text), 0o600))
-		return
-	}
-	require.Equal(t, table, written, "the documentation is not up to date: run this test with -update")
+	wantInDocs(t, "privileges", table)
 }
 
 // TestTheDocumentedRoleSuffices does with it all that is looked at above.

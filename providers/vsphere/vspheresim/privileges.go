@@ -33,6 +33,8 @@ func fixedNeeds() map[string]string {
 		"RemoveSnapshot_Task":   "VirtualMachine.State.RemoveSnapshot",
 		"RenameSnapshot":        "VirtualMachine.State.RenameSnapshot",
 		"RelocateVM_Task":       "Resource.ColdMigrate",
+		"MarkAsTemplate":        "VirtualMachine.Provisioning.MarkAsTemplate",
+		"GetCustomizationSpec":  "VirtualMachine.Provisioning.ReadCustSpecs",
 		"CopyVirtualDisk_Task":  "Datastore.FileManagement", "DeleteVirtualDisk_Task": "Datastore.FileManagement",
 		"MakeDirectory": "Datastore.FileManagement", "SearchDatastore_Task": "Datastore.Browse",
 	}
@@ -71,6 +73,9 @@ func neededFor(ctx *simulator.Context, call *simulator.Method) []need {
 		also(call.This, kind)
 		also(req.Folder, "VirtualMachine.Inventory.CreateFromExisting", "VirtualMachine.Config.AddNewDisk", "Datastore.AllocateSpace")
 		also1(also, req.Spec.Location.Pool, "Resource.AssignVMToPool")
+		if req.Spec.Customization != nil {
+			also(call.This, "VirtualMachine.Provisioning.Customize")
+		}
 		if req.Spec.Config != nil {
 			out = append(out, neededToConfigure(ctx, req.Folder, *req.Spec.Config)...)
 		}

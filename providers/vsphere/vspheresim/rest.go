@@ -111,10 +111,14 @@ func (s *Server) serveREST(next http.Handler) http.Handler {
 		login := call.Method == "POST session"
 		token := r.Header.Get(tokenHeader)
 		s.mu.Lock()
-		known := s.tokens[token]
+		user, known := s.tokens[token]
 		s.mu.Unlock()
 		if !login && !known {
 			APIError{http.StatusUnauthorized, "unauthenticated"}.write(w)
+			return
+		}
+		if s.denies(user, call.Method) {
+			APIError{http.StatusForbidden, "unauthorized"}.write(w)
 			return
 		}
 		answer := &recorder{header: http.Header{}, status: http.StatusOK}
@@ -132,13 +136,14 @@ func (s *Server) serveREST(next http.Handler) http.Handler {
 		default:
 			next.ServeHTTP(answer, r)
 		}
-		s.noteToken(call, token, answer)
+		name, _, _ := r.BasicAuth()
+		s.noteToken(call, token, name, answer)
 		answer.send(w)
 	})
 }
 
 // noteToken follows logins and logouts.
-func (s *Server) noteToken(call Call, token string, answer *recorder) {
+func (s *Server) noteToken(call Call, token, user string, answer *recorder) {
 	var body struct {
 		Value string `json:"value"`
 	}
@@ -148,7 +153,7 @@ func (s *Server) noteToken(call Call, token string, answer *recorder) {
 	case call.Method == "DELETE session":
 		delete(s.tokens, token)
 	case call.Method == "POST session" && answer.status == http.StatusOK && json.Unmarshal(answer.body.Bytes(), &body) == nil:
-		s.tokens[body.Value] = true
+		s.tokens[body.Value] = user
 	}
 }
 

@@ -114,9 +114,9 @@ type Server struct {
 	taskFaults map[string]types.BaseMethodFault
 
 	// Of the REST API:
-	inner       http.Handler // the library's simulator
-	operator    string       // the session of the operator
-	tokens      map[string]bool
+	inner       http.Handler      // the library's simulator
+	operator    string            // the session of the operator
+	tokens      map[string]string // of the REST API: whose each is
 	refused     map[string]refusedCalls
 	deployments deployments
 	own         atomic.Int32      // deployments at work, for which the simulator calls itself
@@ -146,7 +146,7 @@ func Start(o Options) (*Server, error) {
 	m.Cluster, m.Datastore = max(o.Clusters, m.Cluster), max(o.Datastores, m.Datastore)
 	m.ServiceContent.About.ApiVersion = cmp.Or(o.APIVersion, "8.0.2.0")
 	sweepHomes()
-	if err := m.Create(); err != nil {
+	if err := create(m); err != nil {
 		m.Remove()
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func Start(o Options) (*Server, error) {
 		Model: m, Service: m.Service, opts: o, home: home, lost: map[string]int{}, held: map[string]*hold{}, removals: map[types.ManagedObjectReference]types.ManagedObjectReference{},
 		tickets: map[string]*simulator.VirtualMachine{},
 		guests:  newGuests(), done: make(chan struct{}),
-		tokens: map[string]bool{}, refused: map[string]refusedCalls{}, notes: map[string]string{}, versions: map[string]string{},
+		tokens: map[string]string{}, refused: map[string]refusedCalls{}, notes: map[string]string{}, versions: map[string]string{},
 		customized: map[string]types.CustomizationSpec{},
 	}
 	s.side = s.adminSide()
@@ -193,6 +193,16 @@ func Start(o Options) (*Server, error) {
 	s.api = s.observed(s.serveREST(s.inner))
 	s.server.Config.Handler = s
 	return s, nil
+}
+
+// creating has the library's simulators be made one after the other: it keeps what a
+// licence has in a variable that they share, and adds to it.
+var creating sync.Mutex //nolint:gochecknoglobals // it guards a global of the library
+
+func create(m *simulator.Model) error {
+	creating.Lock()
+	defer creating.Unlock()
+	return m.Create()
 }
 
 // serve listens. The library panics where it cannot.
