@@ -17,7 +17,7 @@ import (
 // lossyCalls are the calls by which a method of the contract takes effect.
 func lossyCalls() map[string]string {
 	return map[string]string{
-		"SuspendVM": "SuspendVM_Task", "ResizeVM": "ReconfigVM_Task", "RebuildVM": "ReconfigVM_Task", "CloneVM": "CloneVM_Task",
+		"SuspendVM": "SuspendVM_Task", "ResizeVM": "ReconfigVM_Task", "RebuildVM": "ReconfigVM_Task",
 		"CreateSnapshot": "CreateSnapshot_Task", "MigrateVM": "RelocateVM_Task", "AttachDisk": "ReconfigVM_Task", "AttachNIC": "ReconfigVM_Task",
 	}
 }
@@ -31,11 +31,25 @@ func TestContract(t *testing.T) {
 	}
 	t.Run("vCenter", func(t *testing.T) {
 		t.Parallel()
-		contract(t, vspheresim.Options{}, newRequest, append(slices.Clone(everywhere), models.CapColdMigration, models.CapLiveMigration))
+		s := newPeer(t, vspheresim.Options{})
+		contract(t, s, newRequest, "CloneVM_Task", append(slices.Clone(everywhere), models.CapColdMigration, models.CapLiveMigration))
+	})
+	t.Run("OVF item of a content library", func(t *testing.T) {
+		t.Parallel()
+		s, p, _ := libraryPeer(t)
+		ofItem := func() providers.CreateVMRequest { return fromLibrary("ovf") }
+		cfg := testConfig(s, nil)
+		cfg.InstallationID = "installation-2"
+		theirs := openWith(t, cfg)
+		// Each installation imports the item once, and is to ask again after that.
+		for _, p := range []*Provider{p, theirs} {
+			makeAnyhow(t, func() *Provider { return p }, ofItem())
+		}
+		contract(t, s, ofItem, "CloneVM_Task", append(slices.Clone(everywhere), models.CapColdMigration, models.CapLiveMigration))
 	})
 	t.Run("ESXi", func(t *testing.T) {
 		t.Parallel()
-		contract(t, vspheresim.Options{ESXi: true}, newHostRequest, everywhere)
+		contract(t, newPeer(t, vspheresim.Options{ESXi: true}), newHostRequest, "CreateVM_Task", everywhere)
 	})
 }
 
@@ -43,9 +57,11 @@ func TestContract(t *testing.T) {
 // of: two that wait for each other in turn would need most of what the contract gives.
 const briefly = time.Second
 
-func contract(t *testing.T, opts vspheresim.Options, request func() providers.CreateVMRequest, capabilities []models.Capability) {
+// contract runs the contract. cloning is the call by which a VM is copied.
+func contract(
+	t *testing.T, s *vspheresim.Server, request func() providers.CreateVMRequest, cloning string, capabilities []models.Capability,
+) {
 	t.Helper()
-	s := newPeer(t, opts)
 	providertest.Run(t, providertest.Harness{
 		Open: func(ctx context.Context, t *testing.T) providers.Provider {
 			t.Helper()
@@ -71,11 +87,11 @@ func contract(t *testing.T, opts vspheresim.Options, request func() providers.Cr
 		LoseAnswer: func(_ context.Context, t *testing.T, method string) {
 			t.Helper()
 			call, ok := lossyCalls()[method]
+			if method == "CloneVM" {
+				call, ok = cloning, true
+			}
 			if !ok {
 				t.Fatalf("no call is known of %s", method)
-			}
-			if method == "CloneVM" && opts.ESXi {
-				call = "CreateVM_Task"
 			}
 			s.LoseAnswer(call)
 		},
