@@ -9,6 +9,7 @@ import (
 
 	"github.com/hypervisor-control-plane/hcp/providers"
 	"github.com/hypervisor-control-plane/hcp/providers/internal/sweeps"
+	"github.com/hypervisor-control-plane/hcp/providers/vsphere/vspheresim"
 )
 
 // sweptEach runs f for each operation that is among those wanted, on each kind of
@@ -103,4 +104,23 @@ func (s *stage) interrupt(t *testing.T, o *sweepOp, at int, how sweeps.Ending) p
 	require.True(t, p.IsDead())
 	require.NoError(t, p.Close())
 	return task
+}
+
+// TestADiskIsNotAttachedBeforeItIsNoted: a process dies when the hypervisor has attached
+// a disk, before the VM's note tells it from another. To others its work is not done.
+func TestADiskIsNotAttachedBeforeItIsNoted(t *testing.T) {
+	t.Parallel()
+	g := newGround(t, vspheresim.Options{}, newRequest)
+	ops := sweepOps()
+	o := &ops[slices.IndexFunc(ops, func(o sweepOp) bool { return o.name == "attach of a disk" })]
+	s := g.stage(t, o)
+	s.interrupt(t, o, 2, sweeps.DiesBefore)
+	next := openWith(t, testConfig(g.Server, nil))
+	m := found(t, next, s.Req.VMID)
+	require.NotNil(t, m.dataDisk(s.Disk.ID))
+	require.Empty(t, m.notedDisks()[s.Disk.ID].UUID)
+	require.ErrorIs(t, result(t, next, workTask(s.Req.VMID, workAttachDisk, s.Disk.ID)), errForgotten)
+	settleOf(t, next)(next.AttachDisk(t.Context(), s.Target, s.Disk))
+	m = found(t, next, s.Req.VMID)
+	require.Equal(t, diskUUID(m.dataDisk(s.Disk.ID)), m.notedDisks()[s.Disk.ID].UUID)
 }

@@ -108,10 +108,17 @@ func (m *machine) changeable(op string) *providers.Error {
 }
 
 func lookAttachDisk(_ context.Context, op string, w workRef, m *machine) (providers.TaskStatus, *providers.Error) {
-	if m != nil && m.dataDisk(w.Argument) != nil {
+	if m != nil && m.attached(w.Argument) {
 		return background.Done(nil), nil
 	}
 	return providers.TaskStatus{}, interrupted(op)
+}
+
+// attached reports whether a disk is attached and the VM's note tells it from another in
+// its place, which is written after it. A disk without a UUID is not told by one.
+func (m *machine) attached(id string) bool {
+	d := m.dataDisk(id)
+	return d != nil && (diskUUID(d) == "" || m.notedDisks()[id].UUID != "")
 }
 
 // DetachDisk removes the device and keeps its file.
