@@ -55,7 +55,7 @@ func TestContract(t *testing.T) {
 
 // briefly is how long a process takes another's work for going on that it sees nothing
 // of: two that wait for each other in turn would need most of what the contract gives.
-const briefly = time.Second
+const briefly = 4 * time.Second
 
 // contract runs the contract. cloning is the call by which a VM is copied.
 func contract(
@@ -96,7 +96,7 @@ func contract(
 			s.LoseAnswer(call)
 		},
 		Capabilities: capabilities,
-		Settle:       30 * time.Second,
+		Settle:       2 * time.Minute,
 	})
 }
 
