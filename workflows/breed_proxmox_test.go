@@ -48,10 +48,9 @@ func proxmoxBreed() breed {
 		},
 		fresh: "image debian-12",
 		fatal: map[string]models.JobErrorCode{
-			"made in part":        models.JobProviderRejected,   // a clone without a disk is one of a template without a disk
-			"session lost midway": models.JobProviderAuthFailed, // a token has no session: it is the token that is refused
+			"made in part": models.JobProviderRejected, // a clone without a disk is one of a template without a disk
 		},
-		dozes: models.PowerPaused, withdraw: unsupported,
+		cold: true, dozes: models.PowerPaused, withdraw: unsupported,
 		start: func(t *testing.T) http.Handler {
 			t.Helper()
 			hv, err := proxmoxsim.New(proxmoxsim.Options{

@@ -32,6 +32,8 @@ type breed struct {
 	says dialect
 	// lacks are the operations that it does not have, with the reason.
 	lacks map[models.OperationKind]string
+	// cold says that running VMs are not resized: the provider has no capability for it.
+	cold bool
 	// elsewhere are the disturbances that the matrix leaves to the operations' own suites.
 	elsewhere []disturbance
 	// guests are run: they report their addresses.

@@ -41,12 +41,29 @@ func (w *world) acceptResize(t *testing.T, vmID, flavor string) models.Operation
 	return w.accept(t, vmID, models.OpVMResize, models.OperationParams{FlavorID: flavor})
 }
 
+// wantNoHotResize wants a resize to be refused before there is a job of it.
+func (w *world) wantNoHotResize(t *testing.T, vmID string) {
+	t.Helper()
+	_, err := w.AcceptVMOperation(t.Context(), caller(), store.VMOperation{
+		ProjectID: project, VMID: vmID, Kind: models.OpVMResize, Params: models.OperationParams{FlavorID: "large"}, Preempt: true,
+	}, nil, storetest.Respond)
+	var lacks *store.CapabilityError
+	require.ErrorAs(t, err, &lacks)
+	require.Equal(t, models.CapHotResize, lacks.Capability)
+	require.Equal(t, small(), w.held(t, vmID))
+	require.Equal(t, small(), w.sized(t, vmID))
+}
+
 func TestResizeVMUnderFaults(t *testing.T) {
 	onEach(t, func(t *testing.T, b breed) {
 		t.Helper()
 		for name, running := range map[string]bool{"stopped": false, "running": true} {
 			t.Run(name, func(t *testing.T) {
 				w := newWorldOf(t, b)
+				if running && b.cold {
+					w.wantNoHotResize(t, w.existing(t, running))
+					return
+				}
 				workflowtest.Run(t, func(t *testing.T) workflowtest.Case {
 					t.Helper()
 					vmID := w.existing(t, running)
